@@ -1,11 +1,13 @@
-//! Words that every other module uses: points in time, secrets, fingerprints.
+//! Words that every other module uses: points in time, secrets, fingerprints, strict JSON.
 //!
 //! Imports nothing of this crate.
 
 mod fingerprint;
+mod json;
 mod secret;
 mod time;
 
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
+pub use json::{JsonFault, parse_object_strict, parse_strict};
 pub use secret::Secret;
 pub use time::UnixTime;
