@@ -198,7 +198,9 @@ mod tests {
 
     #[test]
     fn what_is_not_one_json_text_is_refused() {
-        for text in ["", " ", "{", "{}{}", "{} x", "{'a':1}", "{\"a\":1,}", "{a:1}", "\u{feff}{}", "{\"a\":01}", "{\"a\":NaN}"] {
+        for text in
+            ["", " ", "{", "{}{}", "{} x", "{'a':1}", "{\"a\":1,}", "{a:1}", "\u{feff}{}", "{\"a\":01}", "{\"a\":NaN}"]
+        {
             assert_eq!(refused(text), JsonFault::Syntax, "{text}");
         }
         assert_eq!(parse_object_strict(b"{\"a\":\"\xff\"}", 4), Err(JsonFault::Syntax));

@@ -1,1 +1,43 @@
-//! Verifies a token.
+//! From the bytes of a token to a [`Caller`], or to the reason why not.
+//!
+//! ```text
+//! bytes ── UnverifiedToken::parse ──► UnverifiedToken ──┐
+//! bytes ── KeySet::parse ───────────► KeySet ───────────┼── verify ──► Caller
+//!                                     Expectations, now ┘
+//! ```
+//!
+//! Pure: no host, no clock, no I/O. It does not fetch keys, choose a provider, remember tokens or decide what a caller may do.
+//!
+//! What attacks of the past (RFC 8725, and the advisories that the tests name) come to here:
+//!
+//! - *`alg: none`, or a public key used as an HMAC secret*: neither `none` nor HMAC exists in [`Algorithm`]; the key's type decides what it
+//!   verifies, the configuration which algorithms are allowed, the token neither.
+//! - *Keys or addresses of keys in the header* (`jwk`, `jku`, `x5c`, `x5u`): ignored. `kid` is compared with known ids and used for nothing else.
+//! - *`crit` overlooked, `b64: false`*: either in the header refuses the token.
+//! - *Claims of a wrong type skip their check*: a claim that is there and is not of its type refuses the token.
+//! - *Claims used before verification*: [`UnverifiedToken`] cannot be asked for them; only [`verify`] makes a [`Caller`].
+//! - *Two readings of one token*: base64url without slack, no key twice in an object, one spelling of each signature but ECDSA's, whose
+//!   second `s` JWS does not forbid.
+//! - *Endless or deep input*: size, depth, number of keys and number of tries are bounded.
+
+mod algorithm;
+mod caller;
+mod claims;
+mod compact;
+mod ecdsa;
+mod eddsa;
+mod error;
+mod groups;
+mod jwks;
+mod rsa;
+mod signature;
+mod verify;
+
+pub use algorithm::Algorithm;
+pub use caller::{Caller, Groups};
+pub use claims::{ClaimPath, ClaimPathError, Expectations};
+pub use compact::UnverifiedToken;
+pub use error::{TokenError, TokenFault};
+pub use jwks::{JwksError, KeySet, ParsedKeys, SkipReason, SkippedKey};
+pub use signature::{PublicKey, SignatureError};
+pub use verify::verify;

@@ -1,0 +1,46 @@
+//! ECDSA on P-256 and P-384 (RFC 7518 3.4).
+//!
+//! Signatures are the two numbers side by side, each as long as the curve's order; ASN.1 is not read. Zero and what is not below the
+//! order is refused by the curve crates' parsers (CVE-2022-21449). The larger of the two possible `s` is accepted: JWS does not forbid it,
+//! and providers make it.
+
+use super::SkipReason;
+use p256::ecdsa::signature::Verifier;
+
+/// A point on P-256.
+#[derive(Clone)]
+pub(super) struct P256Key(p256::ecdsa::VerifyingKey);
+
+impl P256Key {
+    pub(super) fn new(x: &[u8], y: &[u8]) -> Result<Self, SkipReason> {
+        let point = uncompressed::<32>(x, y)?;
+        p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Self).map_err(|_| SkipReason::PointInvalid)
+    }
+
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        p256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| self.0.verify(message, &signature).is_ok())
+    }
+}
+
+/// A point on P-384.
+#[derive(Clone)]
+pub(super) struct P384Key(p384::ecdsa::VerifyingKey);
+
+impl P384Key {
+    pub(super) fn new(x: &[u8], y: &[u8]) -> Result<Self, SkipReason> {
+        let point = uncompressed::<48>(x, y)?;
+        p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Self).map_err(|_| SkipReason::PointInvalid)
+    }
+
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        p384::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| self.0.verify(message, &signature).is_ok())
+    }
+}
+
+/// SEC 1 2.3.3. Coordinates have exactly the field's length, leading zeros included (RFC 7518 6.2.1.2).
+fn uncompressed<const FIELD_BYTES: usize>(x: &[u8], y: &[u8]) -> Result<Vec<u8>, SkipReason> {
+    if x.len() != FIELD_BYTES || y.len() != FIELD_BYTES {
+        return Err(SkipReason::PointInvalid);
+    }
+    Ok([&[4], x, y].concat())
+}
