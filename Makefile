@@ -1,9 +1,30 @@
-# Every target is one script; `make` alone lists them.
+# Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm schema test lint deny demo clean clean-cache
+.PHONY: help wasm schema test lint fix deny demo clean clean-cache
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 wasm: ## build filters/databricks_kong.wasm
 	@scripts/build-wasm
+
+test: ## build, then run every test
+	@scripts/test
+
+lint: ## check format, clippy, docs, dependencies, shell and Python
+	@scripts/lint
+
+fix: ## format and repair what can be repaired
+	@scripts/lint --fix
+
+deny: ## check licences and sources of the dependencies only
+	@scripts/lint deny
+
+demo: ## walk through the main job in a real Envoy
+	@scripts/need python3 node cargo cc && scripts/build-wasm && scripts/with-rust tests/demo/run
+
+clean: ## remove what was built
+	rm -rf target .cache filters/*.wasm
+
+clean-cache: ## remove fetched tools and compilers, of all clones
+	@scripts/clean-cache
