@@ -1,0 +1,67 @@
+//! All that the two ports share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use crate::faults::Faults;
+use crate::jwks::IssuerKeys;
+use crate::minting::{Mint, Place};
+use crate::recording::Recorder;
+use crate::rest::sql::SqlStore;
+use crate::state::Workspace;
+
+pub(crate) struct World {
+    /// Where the workspace's port listens.
+    pub(crate) url: String,
+    pub(crate) tokens: Mint,
+    pub(crate) requests: Recorder,
+    pub(crate) faults: Faults,
+    pub(crate) keys: IssuerKeys,
+    pub(crate) sql: SqlStore,
+    workspace: Mutex<Arc<Workspace>>,
+}
+
+impl World {
+    pub(crate) fn new(workspace: Workspace, url: String) -> Result<Self, String> {
+        Ok(Self {
+            url,
+            tokens: Mint::new()?,
+            requests: Recorder::default(),
+            faults: Faults::default(),
+            keys: IssuerKeys::new()?,
+            sql: SqlStore::default(),
+            workspace: Mutex::new(Arc::new(workspace)),
+        })
+    }
+
+    /// The state as it is now; a request sees one state from its beginning to its end.
+    pub(crate) fn workspace(&self) -> Arc<Workspace> {
+        Arc::clone(&self.workspace.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Begins anew with another state.
+    pub(crate) fn replace(&self, workspace: Workspace) {
+        *self.workspace.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(workspace);
+        self.tokens.forget();
+        self.requests.forget();
+        self.faults.clear();
+        self.keys.forget();
+        self.sql.forget();
+    }
+
+    /// Changes top-level keys of the state and keeps everything else, but for fetched keys.
+    pub(crate) fn patch(&self, patch: Value) -> Result<(), String> {
+        let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
+        *workspace = Arc::new(workspace.merged(patch)?);
+        drop(workspace);
+        self.keys.forget();
+        Ok(())
+    }
+}
+
+impl Workspace {
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { host: &self.host, workspace_id: &self.workspace_id }
+    }
+}
