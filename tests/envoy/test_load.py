@@ -1,0 +1,67 @@
+"""Many callers at once, with everything cold. Bounded: a few hundred requests, on this machine alone."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from world import World, assert_allowed
+
+
+def test_200_concurrent_cold_requests(world: World):
+    """No keys, no tokens, 200 requests at once: 100 of different people, 100 of ten people ten times."""
+    alone = [world.engineer("burst") for _ in range(100)]
+    shared = [world.engineer("burst") for _ in range(10)]
+    callers = alone + shared * 10
+    tokens = {caller.sub: caller.forge() for caller in alone + shared}
+    start = threading.Barrier(len(callers))
+
+    def go(caller):
+        start.wait()
+        return world.send("burst", "GET", "/api/2.2/jobs/list", token=tokens[caller.sub], caller=caller)
+
+    with ThreadPoolExecutor(len(callers)) as pool:
+        replies = list(pool.map(go, callers))
+    for reply in replies:
+        assert_allowed(reply)
+
+    sent = world.api()
+    assert len(sent) == len(callers)
+    for one in sent:
+        assert one.who == one.header("x-test-caller")
+    exchanges = world.exchanges()
+    assert {one.form["subject_token"] for one in exchanges} == set(tokens.values())
+    assert world.idp.state("burst")["jwks"] <= 200
+    # warm: not one more exchange
+    before = len(exchanges)
+    for caller in shared:
+        assert_allowed(world.send("burst", token=tokens[caller.sub], caller=caller))
+    assert len(world.exchanges()) == before
+
+
+def test_callers_in_parallel_never_mix(world: World):
+    callers = [world.engineer() for _ in range(12)]
+    tokens = {caller.sub: caller.forge() for caller in callers}
+
+    def go(number: int):
+        caller = callers[number % len(callers)]
+        return world.send("main", "GET", f"/api/2.2/jobs/list?n={number}", token=tokens[caller.sub], caller=caller)
+
+    with ThreadPoolExecutor(12) as pool:
+        for reply in pool.map(go, range(240)):
+            assert_allowed(reply)
+    assert all(one.who == one.header("x-test-caller") for one in world.api())
+    assert len(world.exchanges()) <= 12 * 3
+
+
+def test_refused_and_allowed_in_parallel(world: World):
+    engineer, analyst = world.engineer(), world.user("analysts")
+    tokens = [engineer.forge(), analyst.forge(), engineer.forge(aud="else")]
+
+    def go(number: int):
+        return number % 3, world.send("main", token=tokens[number % 3])
+
+    with ThreadPoolExecutor(12) as pool:
+        for kind, reply in pool.map(go, range(120)):
+            assert reply.status == (200, 403, 401)[kind], str(reply)
+    assert {one.who for one in world.api()} == {engineer.sub}

@@ -1,0 +1,281 @@
+"""What one test sees: callers with tokens, requests to the gateway, and what the workspace saw of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import urllib.parse
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forge import Forger
+from gateway import Gateway
+from stack import WORKSPACE_ID, Headers, Idp, Response, Seen, Workspace, send
+
+JOBS_LIST = "/api/2.2/jobs/list"
+RUN_NOW = "/api/2.2/jobs/run-now"
+
+# Section 7 of the contract, names folded to lower case with hyphens.
+NEVER_SENT = [
+    r"cookie", r"x-databricks-workspace-id", r"x-databricks-azure-.*", r"x-databricks-gcp-.*", r"x-databricks-role",
+    r"x-databricks-kong-.*", r"x-databricks-traffic-id", r"x-forwarded-access-token",
+]
+STAMP = re.compile(r"(^| )databricks-kong/\S+ req/\S+$")
+
+# Phrases at which the Databricks SDKs send a request again (databricks.md 2.1).
+RETRY_PHRASES = [
+    "Please try again later or try a faster operation.", "Unexpected error", "RPC token bucket limit has been exceeded",
+    "ClusterNotReadyException", "REQUEST_LIMIT_EXCEEDED", "does not have any associated worker environments",
+    "There is no worker environment with id", "Unknown worker environment",
+]
+
+
+@dataclass
+class Caller:
+    """A person at the identity provider, who is also a user of the workspace."""
+
+    world: "World"
+    sub: str
+    groups: list[str]
+    issuer: str = "rs"
+
+    def token(self, ttl: int = 3600, audience: str | None = None, client: str = "tests", **claims: Any) -> str:
+        merged = {"groups": self.groups, "email": self.sub, "email_verified": True, **claims}
+        token = self.world.idp.login(self.issuer, self.sub, merged, ttl, audience, client)
+        return self.world.remember(token)
+
+    def forge(self, **how: Any) -> str:
+        how.setdefault("groups", self.groups)
+        return self.world.remember(self.world.forger(self.issuer).token(self.sub, **how))
+
+
+@dataclass
+class World:
+    gateway: Gateway
+    idp: Idp
+    workspace: Workspace
+    run_dir: Path
+    tokens: list[str] = field(default_factory=list)
+    subjects: set[str] = field(default_factory=set)
+    passed_through: set[str] = field(default_factory=set)
+    anonymous_allowed: bool = False
+    responses: list[Response] = field(default_factory=list)
+    echoes_allowed: bool = False
+    log_start: int = 0
+    _forgers: dict[tuple[str, str], Forger] = field(default_factory=dict)
+
+    # --- callers and tokens ---
+
+    def user(self, *groups: str, name: str = "user", issuer: str = "rs", known: bool = True, assume: bool = False) -> Caller:
+        """A new person: a subject of its own keeps what the gateway has cached out of other tests."""
+        sub = f"{name}-{uuid.uuid4().hex[:10]}@example.com"
+        if known:
+            self.workspace.add_user(sub, assume)
+        self.subjects.add(sub)
+        return Caller(self, sub, list(groups), issuer)
+
+    def engineer(self, issuer: str = "rs", name: str = "engineer", known: bool = True) -> Caller:
+        return self.user("data-engineering", name=name, issuer=issuer, known=known)
+
+    def remember(self, token: str) -> str:
+        self.tokens.append(token)
+        return token
+
+    def forger(self, issuer: str) -> Forger:
+        jwk = self.idp.private_key(issuer)
+        return self._forgers.setdefault((issuer, jwk["kid"]), Forger(self.idp.url(issuer), jwk))
+
+    # --- requests ---
+
+    def send(
+        self, config: str, method: str = "GET", target: str = JOBS_LIST, token: str | None = None,
+        caller: Caller | None = None, headers: Headers = (), body: bytes | str | None = None, timeout: float = 30.0,
+    ) -> Response:
+        pairs = list(headers.items()) if isinstance(headers, dict) else list(headers)
+        if caller is not None:
+            token = token or caller.token()
+            pairs.append(("X-Test-Caller", caller.sub))
+        if token is not None:
+            pairs.insert(0, ("Authorization", f"Bearer {token}"))
+        if body is not None and not any(name.lower() == "content-type" for name, _ in pairs):
+            pairs.append(("Content-Type", "application/json"))
+        reply = send(self.gateway.url(config), method, target, pairs, body, timeout, self.gateway.ca)
+        self.responses.append(reply)
+        return reply
+
+    # --- what the workspace saw ---
+
+    def seen(self) -> list[Seen]:
+        return self.workspace.seen()
+
+    def api(self) -> list[Seen]:
+        return [one for one in self.seen() if not one.is_exchange]
+
+    def exchanges(self, subject_token: str | None = None) -> list[Seen]:
+        found = [one for one in self.seen() if one.is_exchange]
+        if subject_token is not None:
+            found = [one for one in found if one.form.get("subject_token") == subject_token]
+        return found
+
+    def the_request(self) -> Seen:
+        """The only REST request that reached the workspace."""
+        api = self.api()
+        assert len(api) == 1, f"{len(api)} requests reached the workspace: {[(o.method, o.target) for o in api]}"
+        return api[0]
+
+    def nothing_reached(self) -> None:
+        seen = [(one.method, one.target) for one in self.seen()]
+        assert not seen, f"the workspace should have seen nothing, but saw {seen}"
+
+    def no_api_reached(self) -> None:
+        seen = [(one.method, one.target) for one in self.api()]
+        assert not seen, f"no REST request should have reached the workspace, but it saw {seen}"
+
+    # --- the promises that hold in every story ---
+
+    def check_promises(self) -> None:
+        seen = self.seen()
+        minted = {token_digest(row): row for row in self.workspace.minted()}
+        for one in seen:
+            self._no_idp_token(one)
+            if one.is_exchange:
+                assert one.method == "POST", f"{one.method} {one.target}"
+                continue
+            self._clean_headers(one)
+            self._right_credential(one, minted)
+        self._no_workspace_token_outside(minted)
+
+    def _no_idp_token(self, one: Seen) -> None:
+        body = one.body
+        values = [value for _, value in one.headers]
+        if one.is_exchange:
+            rest = {name: value for name, value in one.form.items() if name != "subject_token"}
+            body = urllib.parse.urlencode(rest).encode()
+        elif one.header("authorization", ) and self.passed_through:
+            allowed = {f"Bearer {token}" for token in self.passed_through}
+            values = [v for name, v in one.headers if not (name.lower() == "authorization" and v in allowed)]
+        for value in list(values):
+            if value.lower().startswith("basic "):
+                values.append(base64.b64decode(value[6:]).decode("utf-8", "replace"))
+        hay = "\n".join([urllib.parse.unquote(one.target), *values, body.decode("utf-8", "replace")])
+        for token in self.tokens:
+            for part in secret_parts(token):
+                assert part not in hay, f"an IdP token reached the workspace in {one.method} {one.path}: {one.headers}"
+
+    def _clean_headers(self, one: Seen) -> None:
+        where = f"{one.method} {one.target}"
+        for name, _ in one.headers:
+            folded = name.lower().replace("_", "-")
+            for pattern in NEVER_SENT:
+                assert not re.fullmatch(pattern, folded), f"{name} reached the workspace in {where}"
+            assert "_" not in name or not re.fullmatch(r"(authorization|x-databricks-.*)", folded), f"{name} in {where}"
+        assert one.all("x-databricks-org-id") == [WORKSPACE_ID], f"{one.all('x-databricks-org-id')} in {where}"
+        agents = one.all("user-agent")
+        assert len(agents) == 1 and STAMP.search(agents[0]), f"User-Agent {agents} in {where}"
+
+    def _right_credential(self, one: Seen, minted: dict[str, dict[str, Any]]) -> None:
+        where = f"{one.method} {one.target}"
+        credentials = one.all("authorization")
+        if not credentials and self.anonymous_allowed:
+            return
+        assert len(credentials) == 1, f"{len(credentials)} Authorization headers in {where}"
+        kind, _, value = credentials[0].partition(" ")
+        assert kind == "Bearer", f"{kind} in {where}"
+        if value in self.passed_through:
+            return
+        row = minted.get(hashlib.sha256(value.encode()).hexdigest())
+        assert row is not None, f"{where} bears a token that the workspace never minted"
+        if principal_kind(row) == "user":
+            name = principal_name(row)
+            assert name in self.subjects, f"{where} bears a token of {name}, who is no caller of this test"
+            claimed = one.header("x-test-caller")
+            assert claimed in (None, name), f"{where} was sent by {claimed} and bears a token of {name}"
+
+    def _no_workspace_token_outside(self, minted: dict[str, dict[str, Any]]) -> None:
+        """Databricks tokens go to Databricks alone; no token at all goes to a log."""
+        jwt = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+        for reply in self.responses:
+            text = reply.text + "\n".join(value for _, value in reply.headers)
+            for found in jwt.findall(text):
+                digest = hashlib.sha256(found.encode()).hexdigest()
+                assert digest not in minted, f"a Databricks token was handed out: {reply}"
+                assert self.echoes_allowed and found in self.tokens, f"a token in an answer: {reply}"
+        log = self.gateway.logs()[self.log_start :]
+        for found in jwt.findall(log):
+            digest = hashlib.sha256(found.encode()).hexdigest()
+            assert digest not in minted, "a Databricks token in the log"
+        for token in self.tokens:
+            for part in secret_parts(token):
+                assert part not in log, "an IdP token in the log"
+
+
+def token_digest(row: dict[str, Any]) -> str:
+    return row.get("token_sha256") or hashlib.sha256((row.get("token") or row["access_token"]).encode()).hexdigest()
+
+
+def _principal(row: dict[str, Any]) -> dict[str, Any]:
+    return row["principal"] if isinstance(row.get("principal"), dict) else row
+
+
+def principal_kind(row: dict[str, Any]) -> str:
+    return _principal(row)["kind"]
+
+
+def principal_name(row: dict[str, Any]) -> str:
+    return _principal(row)["name"]
+
+
+def secret_parts(token: str) -> list[str]:
+    """What must not be found elsewhere: a JWT's payload and its signature, or an opaque token as it is."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return [token] if len(token) >= 16 else []
+    return [part for part in parts[1:] if len(part) >= 16]
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def assert_refused(reply: Response, status: int, reason: str) -> dict[str, Any]:
+    """Section 8 of the contract, all of it, for one refusal. Returns the metadata of its reason."""
+    assert reply.status == status, f"expected {status} {reason}, got {reply}"
+    assert reply.all("content-type") == ["application/json; charset=utf-8"], str(reply)
+    body = reply.json()
+    assert isinstance(body["error_code"], str) and re.fullmatch(r"[A-Z_]+", body["error_code"]), str(reply)
+    assert isinstance(body["message"], str) and body["message"], str(reply)
+    info, request_info = body["details"][:2]
+    assert info["@type"] == "type.googleapis.com/google.rpc.ErrorInfo", str(reply)
+    assert info["domain"] == "databricks-kong", str(reply)
+    assert info["reason"] == reason, f"expected {reason}, got {reply}"
+    assert request_info["@type"] == "type.googleapis.com/google.rpc.RequestInfo", str(reply)
+    request_id = reply.all("x-request-id")
+    assert len(request_id) == 1 and request_id[0] == request_info["request_id"] != "", str(reply)
+    for name in ("x-databricks-reason-phrase", "x-thriftserver-error-message"):
+        assert len(reply.all(name)) == 1 and reply.header(name), f"{name} is missing: {reply}"
+    if status == 403:
+        assert body["error_code"] == "PERMISSION_DENIED", str(reply)
+    challenges = reply.all("www-authenticate")
+    if status == 401:
+        assert len(challenges) == 1 and challenges[0].startswith("Bearer "), str(reply)
+        assert "resource_metadata=" in challenges[0], str(reply)
+    else:
+        assert not challenges, str(reply)
+    retry_after = reply.all("retry-after")
+    if status in (429, 503):
+        assert len(retry_after) == 1 and re.fullmatch(r"[0-9]+", retry_after[0]), f"Retry-After {retry_after}: {reply}"
+    else:
+        assert not retry_after, str(reply)
+    everything = reply.text + "\n".join(value for _, value in reply.headers)
+    for phrase in RETRY_PHRASES:
+        assert phrase.lower() not in everything.lower(), f"{phrase!r} makes SDKs send the request again: {reply}"
+    assert "CANARY" not in everything, f"an upstream's body in a refusal: {reply}"
+    return info.get("metadata") or {}
+
+
+def assert_allowed(reply: Response) -> Any:
+    assert reply.status == 200, f"expected 200, got {reply}"
+    assert reply.header("server") == "databricks", f"not the workspace's answer: {reply}"
+    return reply.json() if reply.body else None
