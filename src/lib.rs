@@ -1,6 +1,16 @@
 //! databricks-kong: lets callers into Databricks with the identity that their company's identity provider vouches for.
 //!
-//! The core ([`jwt`], …) has no host, no clock and no I/O.
+//! The core has no host, no clock and no I/O; a file imports only from the left:
+//!
+//! ```text
+//! base <- jwt, databricks <- policy <- exchange <- config <- flow <- filter
+//! ```
 
 pub mod base;
+pub mod config;
+pub mod databricks;
+pub mod exchange;
+mod filter;
+pub mod flow;
 pub mod jwt;
+pub mod policy;

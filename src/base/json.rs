@@ -1,15 +1,17 @@
 //! JSON from outside: tokens, keys, discovery documents, replies of token endpoints, bodies of requests.
 //!
-//! Two parsers that read one text differently are how a check is passed by and another value used (RFC 8725 2.7, RFC 8259 4), so a
-//! text that leaves room for it is refused: a key that is there twice, anything after the value, numbers that
-//! no `f64` holds, text that is not UTF-8. Depth is bounded, because a deeply nested text must not exhaust the stack (CVE-2026-48042).
+//! Two parsers that read one text differently are how a check is passed by and another value used (RFC 8725 2.7, RFC
+//! 8259 4), so a text that leaves room for it is refused: a key that is there twice, anything after the value, numbers
+//! that no `f64` holds, text that is not UTF-8. Depth is bounded, because a deeply nested text must not exhaust the
+//! stack (CVE-2026-48042).
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::Cell;
 use std::fmt;
 
-/// `serde_json` stops at 127 levels with an error that cannot be told from bad syntax; this stops earlier, with its own.
+/// `serde_json` stops at 127 levels with an error that cannot be told from bad syntax; this stops earlier, with its
+/// own.
 const DEEPEST: usize = 100;
 
 /// Why a text was refused. Never holds any of the text.

@@ -6,8 +6,10 @@ mod fingerprint;
 mod json;
 mod secret;
 mod time;
+mod url;
 
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
 pub use json::{JsonFault, parse_object_strict, parse_strict};
 pub use secret::Secret;
 pub use time::UnixTime;
+pub use url::{Url, UrlFault};

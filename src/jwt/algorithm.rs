@@ -4,8 +4,8 @@ use std::fmt;
 
 /// A JWS signature algorithm (RFC 7518 3.1, RFC 8037 3.1) that this crate verifies.
 ///
-/// All of them are asymmetric. There is no `none` and no HMAC to switch on by mistake, so a token cannot ask for a public key to be
-/// used as a shared secret (RFC 8725 2.1).
+/// All of them are asymmetric. There is no `none` and no HMAC to switch on by mistake, so a token cannot ask for a
+/// public key to be used as a shared secret (RFC 8725 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.

@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-/// A caller whose token's signature, issuer, audience and lifetime were checked, and whose required claims are as required.
+/// A caller whose token's signature, issuer, audience and lifetime were checked, and whose required claims are as
+/// required.
 ///
-/// Only [`verify`](super::verify) makes one, so code that is handed a `Caller` need not ask whether these checks were made. They held
-/// at that time; ask [`Caller::still_valid`] before using one that was kept.
+/// Only [`verify`](super::verify) makes one, so code that is handed a `Caller` need not ask whether these checks were
+/// made. They held at that time; ask [`Caller::still_valid`] before using one that was kept.
 #[derive(Clone)]
 pub struct Caller {
     token: Secret<String>,
@@ -31,7 +32,8 @@ pub struct Caller {
 pub enum Groups {
     /// These and no others; none, if the claim is not there.
     Listed(Vec<String>),
-    /// Entra ID left them out because there are too many. Unlike an empty list this says nothing: refuse whatever depends on groups.
+    /// Entra ID left them out because there are too many. Unlike an empty list this says nothing: refuse whatever
+    /// depends on groups.
     Overage,
 }
 
@@ -90,7 +92,8 @@ impl Caller {
         self.client.as_deref()
     }
 
-    /// Who acts for the caller: `sub` of the outermost `act` (RFC 8693 4.1), which is the current actor; those inside it are history.
+    /// Who acts for the caller: `sub` of the outermost `act` (RFC 8693 4.1), which is the current actor; those inside
+    /// it are history.
     #[must_use]
     pub fn actor(&self) -> Option<&str> {
         self.actor.as_deref()
@@ -120,8 +123,8 @@ impl Caller {
         self.lifetime.issued_at
     }
 
-    /// The first 16 hex digits of the token's SHA-256: enough to find a token again in logs, nothing to use it with. Not a cache key:
-    /// 64 bits can be made to collide.
+    /// The first 16 hex digits of the token's SHA-256: enough to find a token again in logs, nothing to use it with.
+    /// Not a cache key: 64 bits can be made to collide.
     #[must_use]
     pub fn token_id(&self) -> &str {
         &self.token_id
@@ -183,8 +186,8 @@ impl Lifetime {
         })
     }
 
-    /// At `exp` itself the token has expired; at `nbf` itself it is valid. A token from the future (`iat`) is one of a clock that is
-    /// wrong, or of someone who prepares tokens.
+    /// At `exp` itself the token has expired; at `nbf` itself it is valid. A token from the future (`iat`) is one of a
+    /// clock that is wrong, or of someone who prepares tokens.
     pub(super) fn check(self, now: UnixTime, skew: Duration) -> Result<(), TokenError> {
         if now >= self.expires_at.plus(skew) {
             return Err(TokenError::Expired);
@@ -199,8 +202,8 @@ impl Lifetime {
 /// The end of the year 9999. Times after it are errors, most often milliseconds, and would make a token valid for ever.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// `NumericDate` (RFC 7519 2): a JSON number of seconds, perhaps with a fraction. A check that skips what it cannot read lets tokens in
-/// (CVE-2026-25537), so any other type is refused.
+/// `NumericDate` (RFC 7519 2): a JSON number of seconds, perhaps with a fraction. A check that skips what it cannot
+/// read lets tokens in (CVE-2026-25537), so any other type is refused.
 fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<UnixTime>, TokenError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let millis = match value {
@@ -254,4 +257,210 @@ fn token_id(token: &str) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{NOW, caller, check, claims, expectations, sign, sign_texts};
+    use super::super::{ClaimPath, TokenFault};
+    use super::*;
+    use serde_json::json;
+
+    /// The error code and claim for claims with these changes, or "accepted".
+    fn decide(changes: Value) -> String {
+        decide_with(changes, &expectations())
+    }
+
+    fn decide_with(changes: Value, expect: &Expectations) -> String {
+        match check(&sign(&claims(changes)), expect) {
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => [error.code(), error.claim().unwrap_or_default()].join(" ").trim_end().to_owned(),
+        }
+    }
+
+    /// As [`decide`], for claims that are no JSON values of `serde_json`: `name` has this text as its value.
+    fn decide_text(name: &str, text: &str) -> String {
+        let mut claims = claims(json!({}));
+        claims[name] = json!("@");
+        let payload = claims.to_string().replace("\"@\"", text);
+        match check(&sign_texts(r#"{"alg":"EdDSA","kid":"k1"}"#, &payload), &expectations()) {
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => error.code().to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_token_expires_at_exp_with_the_skew_added() {
+        let now = NOW.as_secs();
+        assert_eq!(decide(json!({"exp": now + 1})), "accepted");
+        assert_eq!(decide(json!({"exp": now - 29})), "accepted");
+        assert_eq!(decide(json!({"exp": now - 30})), "expired");
+        assert_eq!(decide(json!({"exp": 0})), "expired");
+        assert_eq!(decide(json!({"exp": null})), "claim_missing exp");
+    }
+
+    #[test]
+    fn a_token_is_valid_from_nbf_and_iat_on_with_the_skew_taken_off() {
+        let now = NOW.as_secs();
+        for name in ["nbf", "iat"] {
+            assert_eq!(decide(json!({name: now + 30})), "accepted", "{name}");
+            assert_eq!(decide(json!({name: now + 31})), "not_yet_valid", "{name}");
+            assert_eq!(decide(json!({name: 0})), "accepted", "{name}");
+            assert_eq!(decide(json!({name: null})), "accepted", "{name}");
+        }
+        let error = check(&sign(&claims(json!({"nbf": now + 31}))), &expectations()).unwrap_err();
+        assert_eq!(error.fault(), TokenFault::NotYetValid);
+    }
+
+    #[test]
+    fn times_may_have_fractions() {
+        let caller = caller(json!({"exp": 1_800_000_600.25, "nbf": 1_799_999_990.9, "iat": 1.0}));
+        assert_eq!(caller.expires_at(), UnixTime::from_millis(1_800_000_600_250));
+        assert_eq!(caller.not_before().map(UnixTime::as_secs), Some(1_799_999_990));
+        assert_eq!(caller.issued_at(), Some(UnixTime::from_secs(1)));
+        assert_eq!(decide(json!({"exp": 1_799_999_970.0})), "expired");
+        assert_eq!(decide(json!({"exp": 1_799_999_970.001})), "accepted");
+        assert_eq!(decide_text("exp", "1.8000006e9"), "accepted");
+        assert_eq!(decide_text("nbf", "-0.0"), "accepted");
+    }
+
+    #[test]
+    fn a_time_that_is_no_number_or_no_time_is_refused() {
+        for name in ["exp", "nbf", "iat"] {
+            for text in ["null", "true", "\"1800000600\"", "\"\"", "[]", "[1800000600]", "{}", "-1", "-0.5", "-1e300"] {
+                assert_eq!(decide_text(name, text), "claim_type", "{name}: {text}");
+            }
+            // milliseconds, and numbers that overflow whatever they are put into
+            for text in [
+                "253402300800",
+                "1800000600000",
+                "18446744073709551615",
+                "18446744073709551616",
+                "1e300",
+                "9e18",
+                "2.6e11",
+            ] {
+                assert_eq!(decide_text(name, text), "claim_type", "{name}: {text}");
+            }
+            for text in ["1e400", "-1e400", "NaN", "Infinity", "0x10", "01"] {
+                assert_eq!(decide_text(name, text), "malformed", "{name}: {text}");
+            }
+        }
+        assert_eq!(decide_text("exp", "253402300799"), "accepted");
+    }
+
+    #[test]
+    fn a_kept_caller_can_be_asked_again() {
+        let caller = caller(json!({}));
+        let skew = Duration::from_secs(30);
+        assert_eq!(caller.still_valid(NOW, skew), Ok(()));
+        assert_eq!(caller.still_valid(UnixTime::from_secs(1_800_000_629), skew), Ok(()));
+        assert_eq!(caller.still_valid(UnixTime::from_secs(1_800_000_630), skew), Err(TokenError::Expired));
+        assert_eq!(caller.still_valid(UnixTime::from_secs(1_799_999_960), skew), Ok(()));
+        assert_eq!(caller.still_valid(UnixTime::from_secs(1_799_999_959), skew), Err(TokenError::NotYetValid));
+    }
+
+    #[test]
+    fn the_subject_is_a_string_that_is_not_empty() {
+        assert_eq!(caller(json!({"sub": "repo:o/r:environment:prod"})).subject(), "repo:o/r:environment:prod");
+        assert_eq!(decide(json!({"sub": null})), "claim_missing sub");
+        for value in [json!(""), json!(7), json!(["anna"]), json!({"a": 1}), json!(true)] {
+            assert_eq!(decide(json!({"sub": value})), "claim_type sub", "{value}");
+        }
+    }
+
+    #[test]
+    fn the_subject_may_be_another_claim() {
+        let mut expect = expectations();
+        expect.subject = ClaimPath::parse("/user/email").unwrap();
+        let caller = check(&sign(&claims(json!({"user": {"email": "anna@example.com"}}))), &expect).unwrap();
+        assert_eq!((caller.subject(), caller.raw_subject()), ("anna@example.com", Some("anna")));
+        assert_eq!(decide_with(json!({}), &expect), "claim_missing /user/email");
+        let nobody = check(&sign(&claims(json!({"sub": null, "user": {"email": "a"}}))), &expect).unwrap();
+        assert_eq!(nobody.raw_subject(), None);
+    }
+
+    #[test]
+    fn the_client_is_the_first_of_the_known_claims() {
+        let client = |changes: Value| caller(changes).client().map(str::to_owned);
+        let all = json!({"azp": "a", "client_id": "b", "cid": "c", "appid": "d"});
+        assert_eq!(client(all.clone()).as_deref(), Some("a"));
+        for (name, expected) in [("client_id", "b"), ("cid", "c"), ("appid", "d")] {
+            assert_eq!(client(json!({name: all[name]})).as_deref(), Some(expected));
+        }
+        assert_eq!(client(json!({"cid": "c", "client_id": "b"})).as_deref(), Some("b"));
+        assert_eq!(client(json!({})), None);
+    }
+
+    #[test]
+    fn a_configured_client_claim_is_the_only_one() {
+        let mut expect = expectations();
+        expect.client = Some(ClaimPath::name("app"));
+        let client = |changes: Value| {
+            let caller = check(&sign(&claims(changes)), &expect).unwrap();
+            caller.client().map(str::to_owned)
+        };
+        assert_eq!(client(json!({"app": "x", "azp": "a"})).as_deref(), Some("x"));
+        assert_eq!(client(json!({"azp": "a"})), None);
+    }
+
+    #[test]
+    fn a_client_or_actor_that_cannot_be_read_is_not_taken_for_none() {
+        assert_eq!(decide(json!({"azp": 1, "client_id": "b"})), "claim_type azp");
+        assert_eq!(decide(json!({"azp": ""})), "claim_type azp");
+        for act in [
+            json!("agent"),
+            json!({}),
+            json!({"sub": 1}),
+            json!({"sub": ""}),
+            json!([{"sub": "a"}]),
+            json!({"client_id": "a"}),
+            json!(true),
+        ] {
+            assert_eq!(decide(json!({"act": act})), "claim_type act", "{act}");
+        }
+    }
+
+    #[test]
+    fn the_actor_is_the_outermost() {
+        let caller = caller(json!({"act": {"sub": "agent:copilot", "act": {"sub": "agent:before"}}}));
+        assert_eq!(caller.actor(), Some("agent:copilot"));
+        assert_eq!(super::super::testing::caller(json!({"may_act": {"sub": "x"}})).actor(), None);
+    }
+
+    #[test]
+    fn what_revocation_compares_is_a_string_or_absent() {
+        let caller = caller(json!({"jti": "j1", "sid": "s1"}));
+        assert_eq!((caller.jwt_id(), caller.session_id()), (Some("j1"), Some("s1")));
+        let caller = super::super::testing::caller(json!({}));
+        assert_eq!((caller.jwt_id(), caller.session_id()), (None, None));
+        assert_eq!(decide(json!({"jti": 1})), "claim_type jti");
+        assert_eq!(decide(json!({"sid": ["s"]})), "claim_type sid");
+    }
+
+    #[test]
+    fn groups_and_other_claims_can_be_asked_for() {
+        let caller = caller(json!({"groups": ["a"], "cnf": {"x5t#S256": "hash"}, "hasgroups": false}));
+        assert_eq!(caller.groups(), &Groups::Listed(vec!["a".to_owned()]));
+        assert_eq!(caller.claim(&ClaimPath::parse("/cnf/x5t#S256").unwrap()), Some(&json!("hash")));
+        assert_eq!(caller.claim(&ClaimPath::name("other")), None);
+        assert_eq!(caller.issuer(), "https://idp.example");
+        assert_eq!(super::super::testing::caller(json!({"hasgroups": true})).groups(), &Groups::Overage);
+        assert_eq!(decide(json!({"groups": ["a", 1]})), "claim_type groups");
+    }
+
+    #[test]
+    fn the_token_id_is_the_start_of_the_tokens_hash() {
+        assert_eq!(token_id("abc"), "ba7816bf8f01cfea");
+        let caller = caller(json!({}));
+        assert_eq!(caller.token_id(), token_id(caller.token().expose()));
+        assert_eq!(caller.token().expose(), &sign(&claims(json!({}))));
+    }
+
+    #[test]
+    fn debug_shows_neither_token_nor_claims() {
+        let caller = caller(json!({"sub": "canary", "groups": ["canary"], "azp": "canary"}));
+        let text = format!("{caller:?}{caller:#?}");
+        assert!(!text.contains("canary") && !text.contains("idp") && !text.contains("eyJ"), "{text}");
+    }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 /// The place of a claim: a name, or a JSON pointer (RFC 6901) if it begins with `/`.
 ///
-/// Anything else is one name as it stands, dots, colons and slashes included: `https://example.com/groups` and `kubernetes.io` are
-/// names. `/realm_access/roles` goes down into an object, `/https:~1~1example.com~1groups` is the pointer to the first of those names.
+/// Anything else is one name as it stands, dots, colons and slashes included: `https://example.com/groups` and
+/// `kubernetes.io` are names. `/realm_access/roles` goes down into an object, `/https:~1~1example.com~1groups` is the
+/// pointer to the first of those names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath {
     text: String,
@@ -127,8 +128,67 @@ pub struct Expectations {
     pub client: Option<ClaimPath>,
     /// Claims that must be there with one of the listed values.
     ///
-    /// A claim satisfies its entry if it equals a listed value as a whole (same JSON type: `"true"` is not `true`, `1` is not
-    /// `1.0`), or if it is a list and one of its elements, neither list nor object, equals one: `amr: ["pwd", "mfa"]` satisfies
-    /// `mfa`.
+    /// A claim satisfies its entry if it equals a listed value as a whole (same JSON type: `"true"` is not `true`, `1`
+    /// is not `1.0`), or if it is a list and one of its elements, neither list nor object, equals one: `amr: ["pwd",
+    /// "mfa"]` satisfies `mfa`.
     pub required: Vec<(ClaimPath, Vec<Value>)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn find(path: &str, claims: Value) -> Option<Value> {
+        ClaimPath::parse(path).unwrap().find(claims.as_object().unwrap()).cloned()
+    }
+
+    #[test]
+    fn a_name_is_one_claim_whatever_characters_it_has() {
+        for name in
+            ["sub", "kubernetes.io", "https://ns/groups", "http://a/b", "custom:groups", "a~b", "cognito:groups", " "]
+        {
+            assert_eq!(find(name, json!({name: 1})), Some(json!(1)), "{name}");
+        }
+        assert_eq!(find("a.b", json!({"a": {"b": 1}})), None);
+        assert_eq!(find("a/b", json!({"a": {"b": 1}})), None);
+    }
+
+    #[test]
+    fn a_pointer_goes_down_and_undoes_escapes() {
+        let claims =
+            json!({"realm_access": {"roles": ["a", "b"]}, "https://ns/groups": 2, "": {"": 3}, "m~n": 4, "~1": 5});
+        assert_eq!(find("/realm_access/roles", claims.clone()), Some(json!(["a", "b"])));
+        assert_eq!(find("/realm_access/roles/1", claims.clone()), Some(json!("b")));
+        assert_eq!(find("/https:~1~1ns~1groups", claims.clone()), Some(json!(2)));
+        assert_eq!(find("//", claims.clone()), Some(json!(3)));
+        assert_eq!(find("/m~0n", claims.clone()), Some(json!(4)));
+        assert_eq!(find("/~01", claims), Some(json!(5)));
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        let claims = json!({"a": {"b": "text"}, "list": ["x"]});
+        for path in
+            ["/b", "/a/c", "/a/b/c", "/list/1", "/list/-", "/list/00", "/list/+0", "/list/x", "/list/", "/a/b/", "/A"]
+        {
+            assert_eq!(find(path, claims.clone()), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_meant_is_an_error() {
+        assert_eq!(ClaimPath::parse(""), Err(ClaimPathError::Empty));
+        for path in ["/~", "/a~", "/a~2b", "/a/~x", "/~~0"] {
+            assert_eq!(ClaimPath::parse(path), Err(ClaimPathError::Escape), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_shows_as_it_was_written() {
+        for path in ["sub", "/https:~1~1ns~1groups"] {
+            assert_eq!(path.parse::<ClaimPath>().unwrap().to_string(), path);
+        }
+        assert_eq!(ClaimPath::name("/sub").find(json!({"/sub": 1}).as_object().unwrap()), Some(&json!(1)));
+    }
 }

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// Longest header, before decoding. It holds `alg`, `typ`, `kid` and perhaps a certificate's hash; only an attack needs more.
+/// Longest header, before decoding. It holds `alg`, `typ`, `kid` and perhaps a certificate's hash; only an attack needs
+/// more.
 const HEADER_BYTES: usize = 2048;
 /// Deepest nesting in header and claims.
 const JSON_DEPTH: usize = 32;
@@ -16,8 +17,8 @@ const KEY_ID_BYTES: usize = 256;
 
 /// A token whose signature was not checked: whoever sent it may have written all of it.
 ///
-/// Only what is needed to choose a provider and a key can be read, and is still only a claim. The rest becomes readable by
-/// [`verify`](super::verify).
+/// Only what is needed to choose a provider and a key can be read, and is still only a claim. The rest becomes readable
+/// by [`verify`](super::verify).
 pub struct UnverifiedToken {
     raw: Secret<String>,
     signing_input_bytes: usize,
@@ -30,14 +31,14 @@ pub struct UnverifiedToken {
 impl UnverifiedToken {
     /// Reads a JWS in compact form (RFC 7515 7.1) with a JSON object as payload (RFC 7519).
     ///
-    /// `max_bytes` bounds the whole token and is checked before anything else. Base64url is read strictly: no padding, no white
-    /// space, no stray bits, so that one token has one spelling. `jku`, `jwk`, `x5u`, `x5c` and unknown members of the header are
-    /// ignored: keys come from the provider alone (RFC 8725 3.10).
+    /// `max_bytes` bounds the whole token and is checked before anything else. Base64url is read strictly: no padding,
+    /// no white space, no stray bits, so that one token has one spelling. `jku`, `jwk`, `x5u`, `x5c` and unknown
+    /// members of the header are ignored: keys come from the provider alone (RFC 8725 3.10).
     ///
     /// # Errors
     ///
-    /// [`TokenError::TooLarge`], [`TokenError::Malformed`], [`TokenError::AlgorithmNotAllowed`], [`TokenError::CriticalHeader`] or
-    /// [`TokenError::TypeNotAllowed`]. Refuse the caller; no key could change it.
+    /// [`TokenError::TooLarge`], [`TokenError::Malformed`], [`TokenError::AlgorithmNotAllowed`],
+    /// [`TokenError::CriticalHeader`] or [`TokenError::TypeNotAllowed`]. Refuse the caller; no key could change it.
     pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Self, TokenError> {
         if bytes.len() > max_bytes {
             return Err(TokenError::TooLarge);
@@ -62,13 +63,15 @@ impl UnverifiedToken {
         Ok(Self { raw: Secret::new(text.to_owned()), signing_input_bytes, algorithm, key_id, claims, signature })
     }
 
-    /// `iss`, for choosing the provider whose keys and rules to [`verify`](super::verify) against; compared again there.
+    /// `iss`, for choosing the provider whose keys and rules to [`verify`](super::verify) against; compared again
+    /// there.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.claims.get("iss")?.as_str()
     }
 
-    /// `kid`, for choosing the key. Anyone may have written it: never show it, never build a path or an address from it.
+    /// `kid`, for choosing the key. Anyone may have written it: never show it, never build a path or an address from
+    /// it.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
@@ -128,8 +131,8 @@ fn object(part: &str, not_base64url: &'static str, not_json: &'static str) -> Re
     })
 }
 
-/// `crit` lists extensions that must be understood (RFC 7515 4.1.11); none is. `b64: false` changes what is signed (RFC 7797), and must
-/// not be honoured nor overlooked where `crit` was left out.
+/// `crit` lists extensions that must be understood (RFC 7515 4.1.11); none is. `b64: false` changes what is signed (RFC
+/// 7797), and must not be honoured nor overlooked where `crit` was left out.
 fn refuse_extensions(header: &Map<String, Value>) -> Result<(), TokenError> {
     if header.contains_key("crit") || header.contains_key("b64") {
         return Err(TokenError::CriticalHeader);
@@ -142,7 +145,8 @@ fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, TokenError> {
     Algorithm::from_name(name).ok_or(TokenError::AlgorithmNotAllowed)
 }
 
-/// Explicit typing (RFC 8725 3.11): a logout token, a security event or a proof of possession must not pass as an access token.
+/// Explicit typing (RFC 8725 3.11): a logout token, a security event or a proof of possession must not pass as an
+/// access token.
 fn refuse_other_types(header: &Map<String, Value>) -> Result<(), TokenError> {
     const ALLOWED: [&str; 3] = ["JWT", "at+jwt", "application/at+jwt"];
     let allowed = match header.get("typ") {
@@ -158,5 +162,216 @@ fn key_id(header: &Map<String, Value>) -> Result<Option<String>, TokenError> {
         None => Ok(None),
         Some(Value::String(kid)) if kid.len() <= KEY_ID_BYTES => Ok(Some(kid.clone())),
         Some(_) => Err(TokenError::Malformed("the header's key id is not a short string")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::string_slice, reason = "base64url is ASCII")]
+mod tests {
+    use super::super::testing::{b64, claims, sign, sign_texts};
+    use super::*;
+    use serde_json::json;
+
+    fn parse(token: &str) -> Result<UnverifiedToken, TokenError> {
+        UnverifiedToken::parse(token.as_bytes(), 16384)
+    }
+
+    /// The error code for a token with this header, or "accepted".
+    fn header(text: &str) -> &'static str {
+        parse(&sign_texts(text, "{}")).map_or_else(|error| error.code(), |_| "accepted")
+    }
+
+    #[test]
+    fn a_token_shows_issuer_key_and_algorithm_and_nothing_else() {
+        let token = sign(&claims(json!({"secret": "canary"})));
+        let parsed = parse(&token).unwrap();
+        assert_eq!(parsed.issuer(), Some("https://idp.example"));
+        assert_eq!((parsed.key_id(), parsed.algorithm()), (Some("k1"), Algorithm::EdDSA));
+        assert_eq!(parsed.token().expose(), &token);
+        assert_eq!(format!("{parsed:?}"), "UnverifiedToken { algorithm: EdDSA, .. }");
+    }
+
+    #[test]
+    fn an_issuer_that_is_no_string_is_no_issuer() {
+        assert_eq!(parse(&sign(&json!({"iss": ["https://idp.example"]}))).unwrap().issuer(), None);
+        assert_eq!(parse(&sign(&json!({}))).unwrap().issuer(), None);
+    }
+
+    #[test]
+    fn the_limit_is_on_the_whole_token_and_inclusive() {
+        let token = sign(&claims(json!({})));
+        assert!(UnverifiedToken::parse(token.as_bytes(), token.len()).is_ok());
+        let error = UnverifiedToken::parse(token.as_bytes(), token.len() - 1).unwrap_err();
+        assert_eq!(error.code(), "too_large");
+        assert_eq!(UnverifiedToken::parse(&[b'!'; 100], 99).unwrap_err(), TokenError::TooLarge);
+    }
+
+    #[test]
+    fn the_header_has_a_limit_of_its_own() {
+        let of = |bytes: usize| {
+            let empty = r#"{"alg":"EdDSA","x":""}"#.len();
+            header(&format!(r#"{{"alg":"EdDSA","x":"{}"}}"#, "a".repeat(bytes - empty)))
+        };
+        // 1536 bytes are 2048 characters of base64url
+        assert_eq!((of(1536), of(1537)), ("accepted", "malformed"));
+    }
+
+    #[test]
+    fn only_three_parts_are_a_token() {
+        let token = sign(&claims(json!({})));
+        let parts: Vec<&str> = token.split('.').collect();
+        for text in [
+            String::new(),
+            ".".to_owned(),
+            "..".to_owned(),
+            parts[0].to_owned(),
+            parts[..2].join("."),
+            format!("{token}."),
+            format!(".{token}"),
+            format!("{token}.{}", parts[2]),
+            format!("{token}.{}.{}", parts[0], parts[1]),
+            format!("Bearer {token}"),
+            format!("{}..{}", parts[0], parts[2]),
+            format!(".{}.{}", parts[1], parts[2]),
+        ] {
+            assert_eq!(parse(&text).unwrap_err().code(), "malformed", "{text}");
+        }
+    }
+
+    #[test]
+    fn base64url_has_one_spelling() {
+        let token = sign(&claims(json!({})));
+        let (signing_input, signature) = token.rsplit_once('.').unwrap();
+        // 64 bytes leave four unused bits in the last character
+        let stray = {
+            let last = signature.chars().last().unwrap();
+            let next = char::from(u8::try_from(last).unwrap() + 1);
+            format!("{}{next}", &signature[..signature.len() - 1])
+        };
+        for signature in [
+            format!("{signature}=="),
+            format!("{signature}="),
+            format!("{signature} "),
+            format!(" {signature}"),
+            format!("{signature}\n"),
+            format!("{}\r\n{}", &signature[..40], &signature[40..]),
+            format!("{}+{}", &signature[..40], &signature[41..]),
+            format!("{}/{}", &signature[..40], &signature[41..]),
+            format!("{}\u{e9}{}", &signature[..40], &signature[41..]),
+            signature[..85].to_owned(),
+            stray,
+        ] {
+            let error = parse(&format!("{signing_input}.{signature}")).unwrap_err();
+            assert_eq!(error, TokenError::Malformed("the signature is not base64url"), "{signature}");
+        }
+        assert!(parse(&format!(" {token}")).is_err() && parse(&token.replacen('.', "=.", 1)).is_err());
+        assert_eq!(UnverifiedToken::parse(b"\xff.e30.e30", 100).unwrap_err().code(), "malformed");
+    }
+
+    #[test]
+    fn header_and_payload_are_json_objects_without_a_key_twice() {
+        for text in [
+            "",
+            "[]",
+            "null",
+            "\"x\"",
+            "{",
+            "{}}",
+            r#"{"alg":"EdDSA","alg":"EdDSA"}"#,
+            r#"{"alg":"EdDSA","\u0061lg":"none"}"#,
+        ] {
+            assert_eq!(header(text), "malformed", "{text}");
+        }
+        for text in ["", "[]", "1", "{}x", r#"{"sub":"a","sub":"b"}"#, r#"{"a":{"b":1,"b":1}}"#] {
+            assert_eq!(parse(&sign_texts(r#"{"alg":"EdDSA"}"#, text)).unwrap_err().code(), "malformed", "{text}");
+        }
+    }
+
+    #[test]
+    fn nesting_ends_at_32_levels() {
+        let nested = |levels: usize| {
+            let text = format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+            parse(&sign_texts(r#"{"alg":"EdDSA"}"#, &text))
+        };
+        assert!(nested(32).is_ok());
+        assert_eq!(nested(33).unwrap_err(), TokenError::Malformed("nested too deeply"));
+        assert_eq!(nested(6000).unwrap_err(), TokenError::Malformed("nested too deeply"));
+    }
+
+    #[test]
+    fn an_algorithm_is_a_string_and_one_that_we_know() {
+        for text in ["{}", r#"{"alg":null}"#, r#"{"alg":["EdDSA"]}"#, r#"{"alg":{"EdDSA":1}}"#, r#"{"alg":1}"#] {
+            assert_eq!(header(text), "malformed", "{text}");
+        }
+        for name in
+            ["none", "None", "NONE", "nOnE", "HS256", "HS384", "HS512", "eddsa", "EdDSA ", "", "ES512", "RSA1_5"]
+        {
+            assert_eq!(header(&format!(r#"{{"alg":"{name}"}}"#)), "alg_not_allowed", "{name}");
+        }
+        for algorithm in Algorithm::ALL {
+            assert_eq!(header(&format!(r#"{{"alg":"{algorithm}"}}"#)), "accepted");
+        }
+    }
+
+    #[test]
+    fn extensions_are_refused_whatever_they_are() {
+        for member in [
+            r#""crit":["exp"]"#,
+            r#""crit":[]"#,
+            r#""crit":null"#,
+            r#""crit":["b64"],"b64":false"#,
+            r#""b64":false"#,
+            r#""b64":true"#,
+        ] {
+            assert_eq!(header(&format!(r#"{{"alg":"EdDSA",{member}}}"#)), "critical_header", "{member}");
+        }
+    }
+
+    #[test]
+    fn the_type_is_absent_or_an_access_tokens() {
+        for typ in ["JWT", "jwt", "Jwt", "at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"] {
+            assert_eq!(header(&format!(r#"{{"alg":"EdDSA","typ":"{typ}"}}"#)), "accepted", "{typ}");
+        }
+        for typ in [
+            r#""logout+jwt""#,
+            r#""secevent+jwt""#,
+            r#""dpop+jwt""#,
+            r#""JOSE""#,
+            r#""id_token""#,
+            r#""""#,
+            r#""JWT ""#,
+            "null",
+            "1",
+            r#"["JWT"]"#,
+        ] {
+            assert_eq!(header(&format!(r#"{{"alg":"EdDSA","typ":{typ}}}"#)), "type_not_allowed", "{typ}");
+        }
+    }
+
+    #[test]
+    fn a_key_id_is_a_short_string() {
+        let of_length = |length: usize| header(&format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, "k".repeat(length)));
+        assert_eq!((of_length(0), of_length(256), of_length(257)), ("accepted", "accepted", "malformed"));
+        for kid in ["null", "1", r#"["k1"]"#, r#"{"k1":1}"#] {
+            assert_eq!(header(&format!(r#"{{"alg":"EdDSA","kid":{kid}}}"#)), "malformed", "{kid}");
+        }
+        for kid in ["../../../dev/null", "' OR 1=1 --", "\\u0000", "|/usr/bin/id", "https://evil.example/keys"] {
+            assert_eq!(header(&format!(r#"{{"alg":"EdDSA","kid":"{kid}"}}"#)), "accepted", "opaque: {kid}");
+        }
+    }
+
+    #[test]
+    fn keys_and_addresses_of_keys_in_the_header_are_ignored() {
+        let members =
+            r#""jwk":{"kty":"oct"},"jku":"https://evil.example","x5u":"https://evil.example","x5c":["MII"],"x5t":"a""#;
+        assert_eq!(header(&format!(r#"{{"alg":"EdDSA",{members}}}"#)), "accepted");
+    }
+
+    #[test]
+    fn the_signature_is_over_the_first_two_parts_as_they_arrived() {
+        let token = sign(&claims(json!({})));
+        let parsed = parse(&token).unwrap();
+        assert_eq!(parsed.signing_input(), token.rsplit_once('.').unwrap().0.as_bytes());
+        assert_eq!(b64(parsed.signature()), token.rsplit_once('.').unwrap().1);
     }
 }

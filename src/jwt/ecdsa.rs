@@ -1,8 +1,8 @@
 //! ECDSA on P-256 and P-384 (RFC 7518 3.4).
 //!
-//! Signatures are the two numbers side by side, each as long as the curve's order; ASN.1 is not read. Zero and what is not below the
-//! order is refused by the curve crates' parsers (CVE-2022-21449). The larger of the two possible `s` is accepted: JWS does not forbid it,
-//! and providers make it.
+//! Signatures are the two numbers side by side, each as long as the curve's order; ASN.1 is not read. Zero and what is
+//! not below the order is refused by the curve crates' parsers (CVE-2022-21449). The larger of the two possible `s` is
+//! accepted: JWS does not forbid it, and providers make it.
 
 use super::SkipReason;
 use p256::ecdsa::signature::Verifier;

@@ -11,8 +11,10 @@ impl Ed25519Key {
     pub(super) fn new(x: &[u8]) -> Result<Self, SkipReason> {
         let bytes = <&[u8; 32]>::try_from(x).map_err(|_| SkipReason::PointInvalid)?;
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| SkipReason::PointInvalid)?;
-        // with such a key, one signature is good for nearly every message
-        if key.is_weak() { Err(SkipReason::PointInvalid) } else { Ok(Self(key)) }
+        // under a weak key one signature is good for nearly every message; RFC 8032 5.1.3 has one spelling for each
+        // point
+        let usable = !key.is_weak() && key.to_edwards().compress().0 == *bytes;
+        if usable { Ok(Self(key)) } else { Err(SkipReason::PointInvalid) }
     }
 
     /// Strict: `s` below the order, no points of small order, so that a signature has one spelling.

@@ -2,8 +2,8 @@
 
 /// Why a token was refused.
 ///
-/// Messages and [`TokenError::code`] name the rule, and at most a claim's name as the configuration or an RFC spells it; never a byte
-/// of the token nor a claim's value, so both may be shown to whoever sent it.
+/// Messages and [`TokenError::code`] name the rule, and at most a claim's name as the configuration or an RFC spells
+/// it; never a byte of the token nor a claim's value, so both may be shown to whoever sent it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The token is longer than the limit; nothing of it was read.
@@ -114,9 +114,60 @@ impl TokenError {
         }
     }
 
-    /// Whether newer keys might change the answer: fetch them (not more often than the contract allows) and verify once more.
+    /// Whether newer keys might change the answer: fetch them (not more often than the contract allows) and verify once
+    /// more.
     #[must_use]
     pub const fn keys_may_be_stale(&self) -> bool {
         matches!(self, Self::UnknownKey | Self::NoKeyVerifies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_time_has_faults_of_its_own() {
+        assert_eq!(TokenError::Expired.fault(), TokenFault::Expired);
+        assert_eq!(TokenError::NotYetValid.fault(), TokenFault::NotYetValid);
+        assert_eq!(TokenError::LifetimeTooLong.fault(), TokenFault::Invalid);
+        assert_eq!(TokenError::ClaimMissing("exp".to_owned()).fault(), TokenFault::Invalid);
+    }
+
+    #[test]
+    fn messages_are_lower_case_without_full_stop_and_codes_are_words() {
+        let name = || "sub".to_owned();
+        for error in [
+            TokenError::TooLarge,
+            TokenError::Malformed("not three parts"),
+            TokenError::AlgorithmNotAllowed,
+            TokenError::CriticalHeader,
+            TokenError::TypeNotAllowed,
+            TokenError::UnknownKey,
+            TokenError::SignatureInvalid,
+            TokenError::NoKeyVerifies,
+            TokenError::IssuerMismatch,
+            TokenError::AudienceMismatch,
+            TokenError::ClaimMissing(name()),
+            TokenError::ClaimType(name()),
+            TokenError::ClaimRequired(name()),
+            TokenError::TokenUseNotAllowed,
+            TokenError::LifetimeTooLong,
+            TokenError::Expired,
+            TokenError::NotYetValid,
+        ] {
+            let message = error.to_string();
+            assert!(message.starts_with(char::is_lowercase) && !message.ends_with('.'), "{message}");
+            assert!(error.code().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", error.code());
+            assert_eq!(error.claim().is_some(), error.code().starts_with("claim_"), "{message}");
+        }
+    }
+
+    #[test]
+    fn newer_keys_help_only_where_no_key_was_named_and_found() {
+        assert!(TokenError::UnknownKey.keys_may_be_stale() && TokenError::NoKeyVerifies.keys_may_be_stale());
+        assert!(
+            !TokenError::SignatureInvalid.keys_may_be_stale() && !TokenError::AlgorithmNotAllowed.keys_may_be_stale()
+        );
     }
 }

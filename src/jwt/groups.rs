@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 /// The groups at `path`.
 ///
-/// A list of strings is taken as it is, leading `/` of Keycloak's groups included. One string is cut at commas, or where it has
-/// none, at white space. A claim that is not there means no groups, unless the token says that they were left out.
+/// A list of strings is taken as it is, leading `/` of Keycloak's groups included. One string is cut at commas, or
+/// where it has none, at white space. A claim that is not there means no groups, unless the token says that they were
+/// left out.
 ///
 /// # Errors
 ///
@@ -29,9 +30,9 @@ pub(super) fn read(claims: &Map<String, Value>, path: &ClaimPath) -> Result<Grou
     }
 }
 
-/// Entra ID's overage: with more than about 200 groups the claim is replaced by a reference to it (`_claim_names`, OpenID Connect
-/// Core 5.6.2), or by `hasgroups` where a reference would not fit. `hasgroups` speaks of the claim `groups` alone: app roles in
-/// `roles` are the usual way out of the overage and are complete beside it.
+/// Entra ID's overage: with more than about 200 groups the claim is replaced by a reference to it (`_claim_names`,
+/// OpenID Connect Core 5.6.2), or by `hasgroups` where a reference would not fit. `hasgroups` speaks of the claim
+/// `groups` alone: app roles in `roles` are the usual way out of the overage and are complete beside it.
 fn left_out(claims: &Map<String, Value>, path: &ClaimPath) -> Result<bool, TokenError> {
     let referenced = match claims.get("_claim_names") {
         None => false,
@@ -56,4 +57,90 @@ fn split(text: &str) -> Vec<String> {
     let parts: Vec<&str> =
         if text.contains(',') { text.split(',').map(str::trim).collect() } else { text.split_whitespace().collect() };
     parts.into_iter().filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read_at(path: &str, claims: Value) -> Result<Groups, TokenError> {
+        read(claims.as_object().unwrap(), &ClaimPath::parse(path).unwrap())
+    }
+
+    fn groups(claims: Value) -> Result<Groups, TokenError> {
+        read_at("groups", claims)
+    }
+
+    fn listed(names: &[&str]) -> Result<Groups, TokenError> {
+        Ok(Groups::Listed(names.iter().map(|name| (*name).to_owned()).collect()))
+    }
+
+    #[test]
+    fn lists_and_separated_strings_are_read() {
+        assert_eq!(groups(json!({"groups": ["a b", "/realm/x", "c,d", ""]})), listed(&["a b", "/realm/x", "c,d", ""]));
+        assert_eq!(groups(json!({"groups": "a"})), listed(&["a"]));
+        assert_eq!(groups(json!({"groups": " a  b\tc "})), listed(&["a", "b", "c"]));
+        assert_eq!(groups(json!({"groups": "a,b, c ,,"})), listed(&["a", "b", "c"]));
+        assert_eq!(groups(json!({"groups": "Data Engineering,Finance"})), listed(&["Data Engineering", "Finance"]));
+        assert_eq!(groups(json!({"groups": ""})), listed(&[]));
+        assert_eq!(groups(json!({"groups": []})), listed(&[]));
+    }
+
+    #[test]
+    fn a_claim_that_is_not_there_means_no_groups() {
+        assert_eq!(groups(json!({})), listed(&[]));
+        assert_eq!(read_at("/realm_access/roles", json!({"realm_access": {}})), listed(&[]));
+    }
+
+    #[test]
+    fn nested_claims_are_read() {
+        assert_eq!(read_at("/realm_access/roles", json!({"realm_access": {"roles": ["x"]}})), listed(&["x"]));
+        assert_eq!(read_at("https://ns/groups", json!({"https://ns/groups": ["x"]})), listed(&["x"]));
+    }
+
+    #[test]
+    fn any_other_type_is_refused() {
+        for value in [
+            json!(null),
+            json!(1),
+            json!(true),
+            json!({"a": 1}),
+            json!(["a", 1]),
+            json!(["a", null]),
+            json!([["a"]]),
+            json!([{"name": "a"}]),
+        ] {
+            assert_eq!(groups(json!({"groups": value})), Err(TokenError::ClaimType("groups".to_owned())), "{value}");
+        }
+    }
+
+    #[test]
+    fn groups_that_entra_left_out_are_never_no_groups() {
+        assert_eq!(groups(json!({"hasgroups": true})), Ok(Groups::Overage));
+        assert_eq!(groups(json!({"hasgroups": "true"})), Ok(Groups::Overage));
+        assert_eq!(groups(json!({"hasgroups": "True"})), Ok(Groups::Overage));
+        assert_eq!(groups(json!({"hasgroups": 1})), Ok(Groups::Overage));
+        let claims =
+            json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph"}}});
+        assert_eq!(groups(claims), Ok(Groups::Overage));
+        assert_eq!(groups(json!({"groups": ["a"], "_claim_names": {"groups": "src1"}})), Ok(Groups::Overage));
+        assert_eq!(read_at("/groups", json!({"hasgroups": true})), Ok(Groups::Overage));
+    }
+
+    #[test]
+    fn what_was_left_out_of_other_claims_is_another_matter() {
+        assert_eq!(groups(json!({"hasgroups": false, "groups": ["a"]})), listed(&["a"]));
+        assert_eq!(groups(json!({"hasgroups": "false"})), listed(&[]));
+        assert_eq!(groups(json!({"_claim_names": {"photo": "src1"}, "groups": ["a"]})), listed(&["a"]));
+        assert_eq!(read_at("roles", json!({"hasgroups": true, "roles": ["a"]})), listed(&["a"]));
+        assert_eq!(read_at("roles", json!({"_claim_names": {"roles": "src1"}})), Ok(Groups::Overage));
+    }
+
+    #[test]
+    fn references_that_cannot_be_read_are_refused() {
+        let error = Err(TokenError::ClaimType("_claim_names".to_owned()));
+        assert_eq!(groups(json!({"_claim_names": "{\"groups\":\"src1\"}"})), error);
+        assert_eq!(groups(json!({"_claim_names": ["groups"], "groups": ["a"]})), error);
+    }
 }

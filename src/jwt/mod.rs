@@ -6,18 +6,21 @@
 //!                                     Expectations, now ┘
 //! ```
 //!
-//! Pure: no host, no clock, no I/O. It does not fetch keys, choose a provider, remember tokens or decide what a caller may do.
+//! Pure: no host, no clock, no I/O. It does not fetch keys, choose a provider, remember tokens or decide what a caller
+//! may do.
 //!
 //! What attacks of the past (RFC 8725, and the advisories that the tests name) come to here:
 //!
-//! - *`alg: none`, or a public key used as an HMAC secret*: neither `none` nor HMAC exists in [`Algorithm`]; the key's type decides what it
-//!   verifies, the configuration which algorithms are allowed, the token neither.
-//! - *Keys or addresses of keys in the header* (`jwk`, `jku`, `x5c`, `x5u`): ignored. `kid` is compared with known ids and used for nothing else.
+//! - *`alg: none`, or a public key used as an HMAC secret*: neither `none` nor HMAC exists in [`Algorithm`]; the key's
+//!   type decides what it verifies, the configuration which algorithms are allowed, the token neither.
+//! - *Keys or addresses of keys in the header* (`jwk`, `jku`, `x5c`, `x5u`): ignored. `kid` is compared with known ids
+//!   and used for nothing else.
 //! - *`crit` overlooked, `b64: false`*: either in the header refuses the token.
 //! - *Claims of a wrong type skip their check*: a claim that is there and is not of its type refuses the token.
-//! - *Claims used before verification*: [`UnverifiedToken`] cannot be asked for them; only [`verify`] makes a [`Caller`].
-//! - *Two readings of one token*: base64url without slack, no key twice in an object, one spelling of each signature but ECDSA's, whose
-//!   second `s` JWS does not forbid.
+//! - *Claims used before verification*: [`UnverifiedToken`] cannot be asked for them; only [`verify`] makes a
+//!   [`Caller`].
+//! - *Two readings of one token*: base64url without slack, no key twice in an object, one spelling of each signature
+//!   but ECDSA's, whose second `s` JWS does not forbid.
 //! - *Endless or deep input*: size, depth, number of keys and number of tries are bounded.
 
 mod algorithm;
@@ -31,6 +34,8 @@ mod groups;
 mod jwks;
 mod rsa;
 mod signature;
+#[cfg(test)]
+pub(crate) mod testing;
 mod verify;
 
 pub use algorithm::Algorithm;

@@ -1,7 +1,7 @@
 //! RSASSA-PKCS1-v1_5 and RSASSA-PSS (RFC 8017 8.1, 8.2), verification only.
 //!
-//! Everything here is public, so nothing needs constant time. The only big-number work is one modular power; paddings are built or
-//! taken apart byte by byte in this file.
+//! Everything here is public, so nothing needs constant time. The only big-number work is one modular power; paddings
+//! are built or taken apart byte by byte in this file.
 
 use super::{Algorithm, SkipReason};
 use dashu_int::UBig;
@@ -24,7 +24,8 @@ pub(super) struct RsaKey {
 }
 
 impl RsaKey {
-    /// From the members `n` and `e` of a JWK, decoded. Leading zeros, which RFC 7518 6.3.1 forbids and some providers send, are dropped.
+    /// From the members `n` and `e` of a JWK, decoded. Leading zeros, which RFC 7518 6.3.1 forbids and some providers
+    /// send, are dropped.
     pub(super) fn new(modulus: &[u8], exponent: &[u8]) -> Result<Self, SkipReason> {
         let modulus = without_leading_zeros(modulus);
         let modulus_bits = bit_length(modulus);
@@ -120,8 +121,8 @@ const fn scheme(algorithm: Algorithm) -> Option<(Padding, Hash)> {
     }
 }
 
-/// EMSA-PKCS1-v1_5 (RFC 8017 9.2). The expected encoding is built and compared whole, because taking the padding apart is where other
-/// implementations were forged.
+/// EMSA-PKCS1-v1_5 (RFC 8017 9.2). The expected encoding is built and compared whole, because taking the padding apart
+/// is where other implementations were forged.
 fn pkcs1_encoding(hash: Hash, digest: &[u8], length: usize) -> Option<Vec<u8>> {
     let info = hash.digest_info();
     let padding = length.checked_sub(info.len())?.checked_sub(digest.len())?.checked_sub(3)?;
@@ -183,4 +184,133 @@ fn exponent_of(bytes: &[u8]) -> Option<u32> {
     padded.get_mut(4_usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
     let exponent = u32::from_be_bytes(padded);
     (EXPONENTS.contains(&exponent) && exponent % 2 == 1).then_some(exponent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compact::base64url;
+    use super::*;
+    use serde_json::Value;
+
+    /// Signatures by OpenSSL; the file says how they were made.
+    fn vectors() -> Value {
+        serde_json::from_str(include_str!("../../tests/vectors/jwt_rsa.json")).unwrap()
+    }
+
+    fn bytes(value: &Value) -> Vec<u8> {
+        base64url(value.as_str().unwrap()).unwrap()
+    }
+
+    fn key(entry: &Value) -> RsaKey {
+        RsaKey::new(&bytes(&entry["n"]), &bytes(&entry["e"])).unwrap()
+    }
+
+    const MESSAGE: &[u8] = b"databricks-kong";
+
+    #[test]
+    fn keys_whose_size_is_no_multiple_of_eight_verify() {
+        let vectors = vectors();
+        let mut tried = 0;
+        for entry in vectors["keys"].as_array().unwrap() {
+            let key = key(entry);
+            assert_eq!(key.modulus_bits as u64, entry["bits"].as_u64().unwrap());
+            for (name, signature) in entry["signatures"].as_object().unwrap() {
+                let algorithm = Algorithm::from_name(name).unwrap();
+                assert!(key.verify(algorithm, MESSAGE, &bytes(signature)), "{} {name}", key.modulus_bits);
+                assert!(!key.verify(algorithm, b"databricks-kong ", &bytes(signature)), "{} {name}", key.modulus_bits);
+                tried += 1;
+            }
+            assert!(!key.verify(Algorithm::PS256, MESSAGE, &bytes(&entry["PS256 with a salt of 20"])));
+        }
+        assert_eq!(tried, 30);
+    }
+
+    #[test]
+    fn a_signature_is_bound_to_padding_and_hash() {
+        let vectors = vectors();
+        let entry = &vectors["keys"][0];
+        let key = key(entry);
+        for (made_by, signature) in entry["signatures"].as_object().unwrap() {
+            for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| algorithm.name() != made_by) {
+                assert!(!key.verify(algorithm, MESSAGE, &bytes(signature)), "{made_by} as {algorithm}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_signature_has_one_spelling() {
+        let vectors = vectors();
+        let entry = &vectors["second spelling"];
+        let key = key(entry);
+        let good = bytes(&entry["s"]);
+        assert!(key.verify(Algorithm::RS256, MESSAGE, &good));
+        assert!(!key.verify(Algorithm::RS256, MESSAGE, &bytes(&entry["s + n"])), "s + n is s for the arithmetic");
+        assert!(!key.verify(Algorithm::RS256, MESSAGE, &[&[0], good.as_slice()].concat()));
+        assert!(!key.verify(Algorithm::RS256, MESSAGE, &[good.as_slice(), &[0]].concat()));
+        assert!(!key.verify(Algorithm::RS256, MESSAGE, &good[1..]));
+    }
+
+    #[test]
+    fn trivial_signatures_are_refused() {
+        let vectors = vectors();
+        let key = key(&vectors["second spelling"]);
+        let mut below = key.modulus.clone();
+        *below.last_mut().unwrap() -= 1;
+        let one = [vec![0; 255], vec![1]].concat();
+        for signature in [vec![], vec![0; 256], one, below, key.modulus.clone(), vec![0xff; 256]] {
+            for algorithm in [Algorithm::RS256, Algorithm::RS512, Algorithm::PS256, Algorithm::PS512] {
+                assert!(!key.verify(algorithm, MESSAGE, &signature), "{algorithm}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_modulus_is_odd_and_of_2048_to_4096_bits() {
+        let modulus = |bits: usize| {
+            let mut bytes = vec![0xff; bits.div_ceil(8)];
+            if let Some(first) = bytes.first_mut() {
+                *first >>= bits.next_multiple_of(8) - bits;
+            }
+            RsaKey::new(&bytes, &[1, 0, 1]).map(|key| key.modulus_bits)
+        };
+        for bits in [0, 8, 512, 1024, 2047, 4097, 8192] {
+            assert_eq!(modulus(bits), Err(SkipReason::RsaModulus), "{bits}");
+        }
+        for bits in [2048, 2049, 3072, 4095, 4096] {
+            assert_eq!(modulus(bits), Ok(bits));
+        }
+        let mut even = vec![0xff; 256];
+        even[255] = 0xfe;
+        assert_eq!(RsaKey::new(&even, &[1, 0, 1]).map(|_| ()), Err(SkipReason::RsaModulus));
+        assert_eq!(RsaKey::new(&[], &[1, 0, 1]).map(|_| ()), Err(SkipReason::RsaModulus));
+    }
+
+    #[test]
+    fn leading_zeros_change_neither_key() {
+        let vectors = vectors();
+        let entry = &vectors["second spelling"];
+        let key = RsaKey::new(&[&[0, 0], bytes(&entry["n"]).as_slice()].concat(), &[0, 0, 1, 0, 1]).unwrap();
+        assert!(key.verify(Algorithm::RS256, MESSAGE, &bytes(&entry["s"])));
+    }
+
+    #[test]
+    fn the_exponent_is_odd_and_neither_small_nor_long() {
+        let exponent = |bytes: &[u8]| RsaKey::new(&[0xff; 256], bytes).map(|_| ());
+        for bytes in
+            [&[][..], &[0], &[1], &[3], &[17], &[0xff, 0xff], &[1, 0, 0], &[1, 0, 2], &[1, 0, 0, 0, 1], &[0xff; 256]]
+        {
+            assert_eq!(exponent(bytes), Err(SkipReason::RsaExponent), "{bytes:?}");
+        }
+        for bytes in [&[1, 0, 1][..], &[1, 0, 3], &[0, 1, 0, 1], &[0xff, 0xff, 0xff, 0xff]] {
+            assert_eq!(exponent(bytes), Ok(()), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_masks_length_need_be_no_multiple_of_the_hashs() {
+        for length in [0, 1, 31, 32, 33, 223] {
+            assert_eq!(mgf1(Hash::Sha256, b"seed", length).len(), length);
+        }
+        assert_eq!(mgf1(Hash::Sha256, b"seed", 40)[..33], mgf1(Hash::Sha256, b"seed", 33)[..]);
+    }
 }

@@ -10,8 +10,8 @@ use std::fmt;
 
 /// One public key of a provider, parsed, checked and made ready, so that a request pays only for the verification.
 ///
-/// A key is bound to the algorithms that its type allows, and to one of them if the provider said which (RFC 8725 3.1, 3.2): a token
-/// cannot choose another use for it.
+/// A key is bound to the algorithms that its type allows, and to one of them if the provider said which (RFC 8725 3.1,
+/// 3.2): a token cannot choose another use for it.
 #[derive(Clone)]
 pub struct PublicKey {
     /// From the JWK's `alg`.
@@ -126,7 +126,8 @@ impl Kind {
     }
 }
 
-/// A key for encryption or signing only must not verify (RFC 7517 4.2, 4.3); nor may one whose private half is published with it.
+/// A key for encryption or signing only must not verify (RFC 7517 4.2, 4.3); nor may one whose private half is
+/// published with it.
 fn refuse_other_uses(jwk: &Map<String, Value>) -> Result<(), SkipReason> {
     const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
     if PRIVATE.iter().any(|name| jwk.contains_key(*name)) {
@@ -148,4 +149,49 @@ fn curve(jwk: &Map<String, Value>) -> Result<&str, SkipReason> {
 
 fn member(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, SkipReason> {
     jwk.get(name).and_then(Value::as_str).and_then(base64url).ok_or(SkipReason::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::jwk;
+    use super::*;
+    use serde_json::json;
+
+    fn rsa(changes: Value) -> Result<PublicKey, SkipReason> {
+        let vectors: Value = serde_json::from_str(include_str!("../../tests/vectors/jwt_rsa.json")).unwrap();
+        let mut jwk = json!({"kty": "RSA", "n": vectors["second spelling"]["n"], "e": "AQAB"});
+        for (name, value) in changes.as_object().unwrap() {
+            jwk[name] = value.clone();
+        }
+        PublicKey::from_jwk(jwk.as_object().unwrap())
+    }
+
+    fn fitting(key: &PublicKey) -> Vec<&'static str> {
+        Algorithm::ALL.into_iter().filter(|algorithm| key.fits(*algorithm)).map(Algorithm::name).collect()
+    }
+
+    #[test]
+    fn an_rsa_key_fits_all_of_rsa_or_the_one_it_names() {
+        assert_eq!(fitting(&rsa(json!({})).unwrap()), ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]);
+        assert_eq!(fitting(&rsa(json!({"alg": "PS384"})).unwrap()), ["PS384"]);
+    }
+
+    #[test]
+    fn a_curve_fits_one_algorithm() {
+        assert_eq!(fitting(&PublicKey::from_jwk(jwk().as_object().unwrap()).unwrap()), ["EdDSA"]);
+    }
+
+    #[test]
+    fn a_key_computes_nothing_for_an_algorithm_that_it_does_not_fit() {
+        let key = rsa(json!({"alg": "RS256"})).unwrap();
+        assert_eq!(key.verify(Algorithm::RS512, b"", b""), Err(SignatureError::WrongAlgorithm));
+        assert_eq!(key.verify(Algorithm::EdDSA, b"", b""), Err(SignatureError::WrongAlgorithm));
+        assert_eq!(key.verify(Algorithm::RS256, b"", b""), Err(SignatureError::Invalid));
+    }
+
+    #[test]
+    fn debug_names_the_kind_only() {
+        let key = rsa(json!({"alg": "RS256"})).unwrap();
+        assert_eq!(format!("{key:?}"), "PublicKey { kind: \"RSA\", only: Some(RS256) }");
+    }
 }

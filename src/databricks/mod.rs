@@ -1,0 +1,7 @@
+//! What a request to Databricks is: its target and forms, read in the one way that all servers read them or refused.
+
+mod form;
+mod target;
+
+pub use form::{Parameter, read_form};
+pub use target::{Ambiguity, Target};

@@ -1,0 +1,242 @@
+//! The request target, refused where two readers could understand it differently.
+//!
+//! What is decided on is byte for byte what is sent on; nothing here is repaired.
+
+use super::form::{Parameter, read_form};
+
+/// A path and a query that can be read in one way only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    path: &'a str,
+    query: Vec<Parameter<'a>>,
+}
+
+/// Why a target is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ambiguity {
+    /// Not of the form `/path?query`.
+    #[error("the request target must be a path")]
+    NotAPath,
+    /// A control byte, a blank, a byte beyond ASCII, or `#`.
+    #[error("the request target holds a character that must be percent-encoded")]
+    RawCharacter,
+    /// `%` without two hexadecimal digits, or bytes that are not UTF-8.
+    #[error("the request target holds a bad percent-encoding")]
+    Encoding,
+    /// An encoded slash, backslash, dot, control character or percent sign that encodes again, a backslash or `;`.
+    #[error("the path holds a character that servers read differently")]
+    PathCharacter,
+    /// A percent-encoded letter, digit, `-`, `_` or `~`, which needs no encoding.
+    #[error("the path encodes a character that needs no encoding")]
+    NotCanonical,
+    /// `//`, `/./` or `/../`.
+    #[error("the path holds an empty segment or a dot segment")]
+    Segment,
+    /// A bare `;` or an encoded control character.
+    #[error("the query holds a character that servers read differently")]
+    QueryCharacter,
+    /// A parameter that names a resource stands twice.
+    #[error("a query parameter that names a resource is repeated")]
+    RepeatedParameter,
+    /// `o` or `w` that is not the workspace's id.
+    #[error("the query asks for another workspace")]
+    OtherWorkspace,
+    /// `a`, `aid` or `access_token`.
+    #[error("the query holds a parameter that would change whom the request runs as")]
+    IdentityParameter,
+}
+
+impl<'a> Target<'a> {
+    /// Reads the bytes that the host will send.
+    ///
+    /// # Errors
+    /// The request is to be refused; see [`Ambiguity`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Ambiguity> {
+        if bytes.iter().any(|byte| !matches!(byte, 0x21..=0x7e) || *byte == b'#') {
+            return Err(Ambiguity::RawCharacter);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| Ambiguity::Encoding)?;
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        check_path(path)?;
+        Ok(Self { path, query: read_query(query)? })
+    }
+
+    /// The path, as it is sent.
+    #[must_use]
+    pub const fn path(&self) -> &'a str {
+        self.path
+    }
+
+    /// The values of a query parameter, decoded.
+    pub fn parameter(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_ref())
+    }
+
+    /// Checks the parameters by which Databricks' shared hosts choose the workspace (`o`, `w`) or the identity (`a`, `aid`).
+    ///
+    /// # Errors
+    /// The request asks for something else than `workspace_id`, or for what the gateway alone decides.
+    pub fn check_routing(&self, workspace_id: Option<&str>) -> Result<(), Ambiguity> {
+        for (key, value) in &self.query {
+            match key.to_ascii_lowercase().as_str() {
+                "o" | "w" if Some(value.as_ref()) != workspace_id => return Err(Ambiguity::OtherWorkspace),
+                "a" | "aid" | "access_token" => return Err(Ambiguity::IdentityParameter),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_path(path: &str) -> Result<(), Ambiguity> {
+    let segments = path.strip_prefix('/').ok_or(Ambiguity::NotAPath)?;
+    if path.contains(['\\', ';']) {
+        return Err(Ambiguity::PathCharacter);
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte != b'%' {
+            decoded.push(byte);
+            rest = after;
+            continue;
+        }
+        let (byte, after) = encoded_byte(after).ok_or(Ambiguity::Encoding)?;
+        match byte {
+            b'/' | b'\\' | b'.' | b';' | 0x00..=0x1f | 0x7f => return Err(Ambiguity::PathCharacter),
+            // `%2541`: whoever decodes twice reads something else
+            b'%' if encoded_byte(after).is_some() => return Err(Ambiguity::PathCharacter),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => return Err(Ambiguity::NotCanonical),
+            _ => decoded.push(byte),
+        }
+        rest = after;
+    }
+    if std::str::from_utf8(&decoded).is_err() {
+        return Err(Ambiguity::Encoding);
+    }
+    // one slash at the end makes an empty last segment, which is as far from ambiguous as its absence
+    let segments = segments.strip_suffix('/').unwrap_or(segments);
+    let dubious = |segment: &str| matches!(segment, "" | "." | "..");
+    if path.len() > 1 && segments.split('/').any(dubious) { Err(Ambiguity::Segment) } else { Ok(()) }
+}
+
+pub(super) fn encoded_byte(after_percent: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, rest) = after_percent.split_first_chunk::<2>()?;
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let [high, low] = *digits;
+    Some((digit(high)?.checked_shl(4)? | digit(low)?, rest))
+}
+
+fn read_query(query: &str) -> Result<Vec<Parameter<'_>>, Ambiguity> {
+    let parameters = read_form(query)?;
+    let mut seen: Vec<&str> = Vec::new();
+    for (name, _) in parameters.iter().filter(|(name, _)| names_a_resource(name)) {
+        if seen.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            return Err(Ambiguity::RepeatedParameter);
+        }
+        seen.push(name);
+    }
+    Ok(parameters)
+}
+
+fn names_a_resource(parameter: &str) -> bool {
+    let name = parameter.to_ascii_lowercase();
+    name.ends_with("id") || matches!(name.as_str(), "o" | "w" | "a" | "path" | "name" | "full_name" | "scope" | "key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_targets_pass_and_are_read() {
+        let target = Target::parse(b"/api/2.1/jobs/get?job_id=101&expand=a+b%2Fc&expand=x").unwrap();
+        assert_eq!(target.path(), "/api/2.1/jobs/get");
+        assert_eq!(target.parameter("job_id").collect::<Vec<_>>(), ["101"]);
+        assert_eq!(target.parameter("expand").collect::<Vec<_>>(), ["a b/c", "x"]);
+        for plain in [
+            "/",
+            "/api/",
+            "/a?",
+            "/a?b",
+            "/a?x=%25",
+            "/api/2.0/fs/files/Volumes/main/s/v/a%20b.csv",
+            "/x/@me/a:b/$x",
+            "/a/50%25",
+            "/%C3%A9",
+            "/a?b=%2e%2e",
+        ] {
+            assert!(Target::parse(plain.as_bytes()).is_ok(), "{plain}");
+        }
+    }
+
+    #[test]
+    fn ambiguous_targets_are_refused() {
+        use Ambiguity::*;
+        for (target, why) in [
+            ("", NotAPath),
+            ("*", NotAPath),
+            ("http://evil/api", NotAPath),
+            ("api/2.1", NotAPath),
+            ("/a b", RawCharacter),
+            ("/a\0", RawCharacter),
+            ("/é", RawCharacter),
+            ("/a#b", RawCharacter),
+            ("/a?b#c", RawCharacter),
+            ("/a%2", Encoding),
+            ("/a%zz", Encoding),
+            ("/a%", Encoding),
+            ("/%ff", Encoding),
+            ("/%c3%28", Encoding),
+            ("/a%2Fb", PathCharacter),
+            ("/a%2fb", PathCharacter),
+            ("/a%5Cb", PathCharacter),
+            ("/a\\b", PathCharacter),
+            ("/%2e%2e/a", PathCharacter),
+            ("/a%00", PathCharacter),
+            ("/a%0d%0aX", PathCharacter),
+            ("/a;b=c", PathCharacter),
+            ("/a%3Bb", PathCharacter),
+            ("/a%252Fb", PathCharacter),
+            ("/%61pi", NotCanonical),
+            ("/a%2Db", NotCanonical),
+            ("//a", Segment),
+            ("//", Segment),
+            ("/a//b", Segment),
+            ("/a//", Segment),
+            ("/./a", Segment),
+            ("/a/../b", Segment),
+            ("/a/..", Segment),
+            ("/..", Segment),
+            ("/a?x=%zz", Encoding),
+            ("/a?x=%ff", Encoding),
+            ("/a?x=1;y=2", QueryCharacter),
+            ("/a?x=%00", QueryCharacter),
+            ("/a?job_id=1&job_id=2", RepeatedParameter),
+            ("/a?job_id=1&job%5fid=2", RepeatedParameter),
+            ("/a?job_id=1&JOB_ID=2", RepeatedParameter),
+            ("/a?path=/x&path=/y", RepeatedParameter),
+        ] {
+            assert_eq!(Target::parse(target.as_bytes()).err(), Some(why), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_own_workspace_may_be_asked_for() {
+        let check = |target: &str, id| Target::parse(target.as_bytes()).unwrap().check_routing(id);
+        assert_eq!(check("/a?o=7&w=7", Some("7")), Ok(()));
+        for target in ["/a?o=8", "/a?w=8", "/a?O=8", "/a?o=", "/a?%6f=8"] {
+            assert_eq!(check(target, Some("7")), Err(Ambiguity::OtherWorkspace), "{target}");
+        }
+        assert_eq!(check("/a?o=7", None), Err(Ambiguity::OtherWorkspace));
+    }
+
+    #[test]
+    fn parameters_that_change_the_identity_are_refused() {
+        for target in ["/a?a=1", "/a?aid=7", "/a?AID=7", "/a?access_token=x", "/a?x=y&access%5Ftoken=x"] {
+            let target = Target::parse(target.as_bytes()).unwrap();
+            assert_eq!(target.check_routing(Some("7")), Err(Ambiguity::IdentityParameter), "{target:?}");
+        }
+        assert_eq!(Target::parse(b"/a?aide=1&b=a").unwrap().check_routing(None), Ok(()));
+    }
+}

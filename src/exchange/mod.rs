@@ -1,0 +1,11 @@
+//! From a permit to the credential that Databricks sees: what to ask the token endpoint, what its answer means, what to keep.
+//!
+//! An [`Authorized`] is the proof that the credential belongs to the permit; requests are forwarded with nothing less.
+
+mod cache;
+mod plan;
+mod response;
+
+pub use cache::{Lookup, TokenCache};
+pub use plan::{Authorized, Exchange, Pending, SecretUnavailable, SharedSecrets, TokenForm};
+pub use response::{ExchangeFault, WorkspaceToken};

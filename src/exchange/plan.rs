@@ -1,0 +1,235 @@
+//! What a permit's credential needs: nothing, or a token that is kept or must be asked for.
+
+use super::response::{self, ExchangeFault, WorkspaceToken};
+use crate::base::{Fingerprint, Secret, UnixTime};
+use crate::policy::{Credential, Permit, SecretSource};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::collections::BTreeMap;
+
+/// The values of `kong.ctx.shared` that the configuration's secrets name, as far as they are there.
+pub type SharedSecrets = BTreeMap<String, Secret<String>>;
+
+/// A `{shared: NAME}` secret that nothing put there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the secret `kong.ctx.shared.{name}` is not there; a plugin before this filter must set it")]
+pub struct SecretUnavailable {
+    name: String,
+}
+
+/// How a permit becomes an [`Authorized`].
+#[derive(Debug)]
+pub enum Exchange {
+    /// Without asking anybody.
+    Direct(Authorized),
+    /// With a Databricks token.
+    Needed(Pending),
+}
+
+impl Exchange {
+    /// Starts from a permit. `token_endpoint` tells workspaces apart.
+    ///
+    /// # Errors
+    /// A secret of the credential is not there; the request cannot go on.
+    pub fn start(permit: Permit, token_endpoint: &str, shared: &SharedSecrets) -> Result<Self, SecretUnavailable> {
+        let secret = match permit.credential() {
+            Credential::None => return Ok(Self::Direct(Authorized { permit, authorization: None, kept_as: None })),
+            Credential::Passthrough => {
+                let authorization = bearer(permit.caller().token().expose());
+                return Ok(Self::Direct(Authorized { permit, authorization: Some(authorization), kept_as: None }));
+            }
+            Credential::ServicePrincipalSecret { client_secret, .. } => Some(resolve(client_secret, shared)?),
+            Credential::UserFederation { .. } | Credential::ServicePrincipalFederation { .. } => None,
+        };
+        let key = cache_key(&permit, token_endpoint, secret.as_ref());
+        Ok(Self::Needed(Pending { permit, key, secret }))
+    }
+}
+
+fn resolve(source: &SecretSource, shared: &SharedSecrets) -> Result<Secret<String>, SecretUnavailable> {
+    match source {
+        SecretSource::Known(secret) => Ok(secret.clone()),
+        SecretSource::Shared(name) => {
+            let secret = shared.get(name).filter(|secret| !secret.expose().is_empty());
+            secret.cloned().ok_or_else(|| SecretUnavailable { name: name.clone() })
+        }
+    }
+}
+
+/// The name under which a token is kept. It holds everything that the token depends on, so that no token can be used for
+/// another workspace, role, scope or secret, nor for another caller if the caller's own JWT was needed to obtain it.
+fn cache_key(permit: &Permit, token_endpoint: &str, secret: Option<&Secret<String>>) -> Fingerprint {
+    let credential = permit.credential();
+    let key = Fingerprint::builder("databricks-token")
+        .field(token_endpoint.as_bytes())
+        .field(credential.kind().as_bytes())
+        .field(permit.role().as_bytes());
+    let caller = permit.caller();
+    let identity = [caller.issuer(), caller.raw_subject().unwrap_or_default(), caller.subject()];
+    let identity = identity.into_iter().chain([caller.client().unwrap_or_default()]).map(str::as_bytes);
+    let identity: Vec<_> = identity.collect();
+    match credential {
+        Credential::UserFederation { scope, assume_group } => key
+            .fields(identity.into_iter())
+            .field(scope.as_str().as_bytes())
+            .fields(assume_group.iter().map(String::as_bytes).collect::<Vec<_>>().into_iter()),
+        Credential::ServicePrincipalFederation { client_id, scope } => {
+            key.fields(identity.into_iter()).field(client_id.as_bytes()).field(scope.as_str().as_bytes())
+        }
+        Credential::ServicePrincipalSecret { client_id, scope, .. } => key
+            .field(client_id.as_bytes())
+            .field(scope.as_str().as_bytes())
+            .field(secret.map_or(&[][..], |secret| secret.expose().as_bytes())),
+        Credential::Passthrough | Credential::None => key,
+    }
+    .finish()
+}
+
+fn bearer(token: &str) -> Secret<String> {
+    Secret::new(format!("Bearer {token}"))
+}
+
+/// A permit that waits for its Databricks token.
+#[derive(Debug)]
+pub struct Pending {
+    permit: Permit,
+    key: Fingerprint,
+    secret: Option<Secret<String>>,
+}
+
+/// A request to the token endpoint: a form body and, for a client's own credential, HTTP Basic authentication.
+#[derive(Debug)]
+pub struct TokenForm {
+    /// The `application/x-www-form-urlencoded` body.
+    pub body: Secret<String>,
+    /// The value of the `Authorization` header.
+    pub authorization: Option<Secret<String>>,
+}
+
+impl Pending {
+    /// Under which name the token is kept.
+    #[must_use]
+    pub const fn key(&self) -> Fingerprint {
+        self.key
+    }
+
+    /// Who waits.
+    #[must_use]
+    pub const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// Until when a token can live at most: one that was obtained with the caller's JWT dies with it.
+    #[must_use]
+    pub fn not_after(&self) -> UnixTime {
+        match self.permit.credential() {
+            Credential::UserFederation { .. } | Credential::ServicePrincipalFederation { .. } => {
+                self.permit.caller().expires_at()
+            }
+            _ => UnixTime::MAX,
+        }
+    }
+
+    /// Whether a new token could live longer than `token`: one that was obtained with the same JWT cannot.
+    #[must_use]
+    pub fn would_outlive(&self, token: &WorkspaceToken) -> bool {
+        token.keep_until().is_none_or(|until| until < self.not_after())
+    }
+
+    /// The request that asks for the token: RFC 8693 section 2.1, or RFC 6749 section 4.4.2.
+    #[must_use]
+    pub fn form(&self) -> TokenForm {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        let mut authorization = None;
+        match self.permit.credential() {
+            Credential::UserFederation { scope, assume_group } => {
+                self.subject_token(&mut form).append_pair("scope", scope.as_str());
+                if let Some(group) = assume_group {
+                    form.append_pair("assume_group", group);
+                }
+            }
+            Credential::ServicePrincipalFederation { client_id, scope } => {
+                self.subject_token(&mut form).append_pair("client_id", client_id).append_pair("scope", scope.as_str());
+            }
+            Credential::ServicePrincipalSecret { client_id, scope, .. } => {
+                form.append_pair("grant_type", "client_credentials").append_pair("scope", scope.as_str());
+                authorization = self.secret.as_ref().map(|secret| basic(client_id, secret));
+            }
+            // `Exchange::start` makes no pending exchange of these
+            Credential::Passthrough | Credential::None => {}
+        }
+        TokenForm { body: Secret::new(form.finish()), authorization }
+    }
+
+    fn subject_token<'f>(
+        &self,
+        form: &'f mut form_urlencoded::Serializer<'static, String>,
+    ) -> &'f mut form_urlencoded::Serializer<'static, String> {
+        form.append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
+            .append_pair("subject_token_type", "urn:ietf:params:oauth:token-type:jwt")
+            .append_pair("subject_token", self.permit.caller().token().expose())
+    }
+
+    /// Reads the token endpoint's answer. `asked_at` is when it was asked, from which the token's life counts.
+    ///
+    /// # Errors
+    /// The token endpoint refused, is throttling, or answered what cannot be used.
+    pub fn read_reply(
+        &self,
+        status: u16,
+        retry_after: Option<&str>,
+        body: &[u8],
+        asked_at: UnixTime,
+    ) -> Result<WorkspaceToken, ExchangeFault> {
+        let token = response::read(status, retry_after, body, self.key, asked_at, self.not_after())?;
+        // a token endpoint that hands the caller's token back would make the gateway send it to Databricks
+        if token.is(self.permit.caller().token()) { Err(ExchangeFault::Unusable) } else { Ok(token) }
+    }
+
+    /// Pairs the permit with a token that was obtained for it. A token that was obtained for anything else is given back.
+    ///
+    /// # Errors
+    /// The token is another's; the request must be refused.
+    pub fn accept(self, token: WorkspaceToken) -> Result<Authorized, WorkspaceToken> {
+        if token.key() != self.key {
+            return Err(token);
+        }
+        let authorization = Some(bearer(token.secret().expose()));
+        Ok(Authorized { permit: self.permit, authorization, kept_as: Some(token) })
+    }
+}
+
+/// `client_secret_basic`: both parts are form-encoded before they are joined (RFC 6749 section 2.3.1).
+fn basic(client_id: &str, secret: &Secret<String>) -> Secret<String> {
+    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encoded(client_id), encoded(secret.expose()));
+    Secret::new(format!("Basic {}", STANDARD.encode(pair)))
+}
+
+/// Proof that a request may be forwarded, with the credential that belongs to its permit.
+#[derive(Debug)]
+pub struct Authorized {
+    permit: Permit,
+    authorization: Option<Secret<String>>,
+    kept_as: Option<WorkspaceToken>,
+}
+
+impl Authorized {
+    /// Who goes on, and why.
+    #[must_use]
+    pub const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// The value of the `Authorization` header; `None` if there is to be none.
+    #[must_use]
+    pub const fn authorization(&self) -> Option<&Secret<String>> {
+        self.authorization.as_ref()
+    }
+
+    /// The Databricks token, so that it can be forgotten if the workspace refuses it.
+    #[must_use]
+    pub const fn token(&self) -> Option<&WorkspaceToken> {
+        self.kept_as.as_ref()
+    }
+}

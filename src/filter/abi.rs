@@ -1,0 +1,324 @@
+//! The proxy-wasm ABI, version 0.2.1: the calls of the host that this filter needs, and the events that the host delivers.
+//!
+//! Instead of the `proxy-wasm` crate, because that panics where a host does what it may: on a status that it does not list, on a header
+//! that is not UTF-8, on a callout's answer that it no longer waits for. On Kong a panic in the answer of a callout lets the request
+//! through. Here every call returns a [`HostError`] at worst, and events for contexts that are gone are handled, not asserted.
+
+#![expect(unsafe_code, reason = "the only place where memory is shared with the host")]
+
+use super::events;
+use std::ptr;
+
+/// The host said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HostError(pub(super) u32);
+
+type HostResult<T> = Result<T, HostError>;
+
+const OK: u32 = 0;
+const NOT_FOUND: u32 = 1;
+
+/// Which headers are meant.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(super) enum Headers {
+    Request = 0,
+    Response = 2,
+    CalloutReply = 6,
+}
+
+/// Which bytes are meant.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(super) enum Buffer {
+    RequestBody = 0,
+    CalloutReply = 4,
+    Configuration = 7,
+}
+
+/// How loud a line in the host's log is.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(super) enum Level {
+    Warn = 3,
+    Error = 4,
+}
+
+/// What the host does with a request after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Action {
+    Continue = 0,
+    Pause = 1,
+}
+
+mod imports {
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        pub(super) fn proxy_log(level: u32, text: *const u8, length: usize) -> u32;
+        pub(super) fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+        pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+        pub(super) fn proxy_get_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            length: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+        pub(super) fn proxy_get_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_length: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_replace_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_length: usize,
+            value: *const u8,
+            value_length: usize,
+        ) -> u32;
+        pub(super) fn proxy_remove_header_map_value(map: u32, key: *const u8, key_length: usize) -> u32;
+        pub(super) fn proxy_get_property(path: *const u8, length: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+        pub(super) fn proxy_set_property(path: *const u8, length: usize, value: *const u8, value_length: usize) -> u32;
+        pub(super) fn proxy_continue_stream(stream: u32) -> u32;
+        pub(super) fn proxy_send_local_response(
+            status: u32,
+            details: *const u8,
+            details_length: usize,
+            body: *const u8,
+            body_length: usize,
+            headers: *const u8,
+            headers_length: usize,
+            grpc_status: i32,
+        ) -> u32;
+        pub(super) fn proxy_http_call(
+            upstream: *const u8,
+            upstream_length: usize,
+            headers: *const u8,
+            headers_length: usize,
+            body: *const u8,
+            body_length: usize,
+            trailers: *const u8,
+            trailers_length: usize,
+            timeout: u32,
+            token: *mut u32,
+        ) -> u32;
+    }
+}
+
+fn check(status: u32) -> HostResult<()> {
+    if status == OK { Ok(()) } else { Err(HostError(status)) }
+}
+
+/// Calls the host for bytes, which it writes into memory that it asked `proxy_on_memory_allocate` for.
+fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> HostResult<Option<Vec<u8>>> {
+    let mut data = ptr::null_mut();
+    let mut size = 0;
+    match call(&raw mut data, &raw mut size) {
+        OK if data.is_null() || size == 0 => Ok(Some(Vec::new())),
+        // SAFETY: the host allocated `size` bytes by `proxy_on_memory_allocate`, which makes a vector of that capacity, wrote all of
+        // them, and gives the memory up.
+        OK => Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) })),
+        NOT_FOUND => Ok(None),
+        status => Err(HostError(status)),
+    }
+}
+
+/// Writes a line to the host's log.
+pub(super) fn log(level: Level, text: &str) {
+    // there is nowhere to report that a line was not written
+    // SAFETY: the pointer is valid for the length, and the host only reads.
+    let _ = unsafe { imports::proxy_log(level as u32, text.as_ptr(), text.len()) };
+}
+
+/// Nanoseconds since 1970.
+pub(super) fn time() -> HostResult<u64> {
+    let mut time = 0;
+    // SAFETY: the host writes one u64 to a valid place.
+    check(unsafe { imports::proxy_get_current_time_nanoseconds(&raw mut time) })?;
+    Ok(time)
+}
+
+pub(super) fn set_tick_period(millis: u32) -> HostResult<()> {
+    // SAFETY: no memory is shared.
+    check(unsafe { imports::proxy_set_tick_period_milliseconds(millis) })
+}
+
+/// Up to `length` bytes from the beginning: Kong does not know other places to begin.
+pub(super) fn buffer(buffer: Buffer, length: usize) -> HostResult<Option<Vec<u8>>> {
+    // SAFETY: `bytes` gives places to write to.
+    bytes(|data, size| unsafe { imports::proxy_get_buffer_bytes(buffer as u32, 0, length, data, size) })
+}
+
+/// All headers, serialized; see [`super::headers`].
+pub(super) fn header_pairs(headers: Headers) -> HostResult<Option<Vec<u8>>> {
+    // SAFETY: `bytes` gives places to write to.
+    bytes(|data, size| unsafe { imports::proxy_get_header_map_pairs(headers as u32, data, size) })
+}
+
+/// The first header of that name.
+pub(super) fn header(headers: Headers, name: &str) -> HostResult<Option<Vec<u8>>> {
+    // SAFETY: the name is valid for its length; `bytes` gives places to write to.
+    bytes(|data, size| unsafe {
+        imports::proxy_get_header_map_value(headers as u32, name.as_ptr(), name.len(), data, size)
+    })
+}
+
+/// Sets a header to one value, whatever it had.
+pub(super) fn replace_header(headers: Headers, name: &str, value: &[u8]) -> HostResult<()> {
+    let (name, name_length, value, value_length) = (name.as_ptr(), name.len(), value.as_ptr(), value.len());
+    // SAFETY: both pointers are valid for their lengths, and the host only reads.
+    check(unsafe { imports::proxy_replace_header_map_value(headers as u32, name, name_length, value, value_length) })
+}
+
+/// Removes all headers of that name.
+pub(super) fn remove_header(headers: Headers, name: &[u8]) -> HostResult<()> {
+    // SAFETY: the pointer is valid for the length, and the host only reads.
+    check(unsafe { imports::proxy_remove_header_map_value(headers as u32, name.as_ptr(), name.len()) })
+}
+
+/// A property of the host; `None` if it has none of that name.
+pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
+    let path = path.join("\0");
+    // SAFETY: the path is valid for its length; `bytes` gives places to write to.
+    bytes(|data, size| unsafe { imports::proxy_get_property(path.as_ptr(), path.len(), data, size) }).ok().flatten()
+}
+
+pub(super) fn set_property(path: &[&str], value: &[u8]) -> HostResult<()> {
+    let path = path.join("\0");
+    // SAFETY: both pointers are valid for their lengths, and the host only reads.
+    check(unsafe { imports::proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+}
+
+/// Lets the current request go on.
+pub(super) fn continue_request() -> HostResult<()> {
+    // SAFETY: no memory is shared.
+    check(unsafe { imports::proxy_continue_stream(0) })
+}
+
+/// Answers the current request. `headers` are serialized.
+pub(super) fn send_local_response(status: u16, headers: &[u8], body: &[u8]) -> HostResult<()> {
+    const NO_GRPC_STATUS: i32 = -1;
+    let (headers, headers_length, body, body_length) = (headers.as_ptr(), headers.len(), body.as_ptr(), body.len());
+    let status = u32::from(status);
+    // SAFETY: all pointers are valid for their lengths, and the host only reads.
+    check(unsafe {
+        imports::proxy_send_local_response(
+            status,
+            ptr::null(),
+            0,
+            body,
+            body_length,
+            headers,
+            headers_length,
+            NO_GRPC_STATUS,
+        )
+    })
+}
+
+/// Sends a request of our own and returns the name that its answer will bear. `headers` are serialized.
+pub(super) fn http_call(upstream: &str, headers: &[u8], body: &[u8], timeout: u32) -> HostResult<u32> {
+    let no_trailers = 0_u32.to_le_bytes();
+    let mut token = 0;
+    // SAFETY: all pointers are valid for their lengths, the host only reads them, and writes one u32 to a valid place.
+    check(unsafe {
+        imports::proxy_http_call(
+            upstream.as_ptr(),
+            upstream.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            no_trailers.as_ptr(),
+            no_trailers.len(),
+            timeout,
+            &raw mut token,
+        )
+    })?;
+    Ok(token)
+}
+
+/// What the host calls.
+mod exports {
+    use super::{Action, events};
+
+    unsafe extern "C" {
+        fn __wasm_call_ctors();
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn _initialize() {
+        // SAFETY: the linker defines it, and the host calls this function once, before any other.
+        unsafe { __wasm_call_ctors() }
+    }
+
+    #[unsafe(no_mangle)]
+    const extern "C" fn proxy_abi_version_0_2_1() {}
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+        std::mem::ManuallyDrop::new(Vec::<u8>::with_capacity(size)).as_mut_ptr()
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_context_create(context: u32, root: u32) {
+        events::on_context_create(context, root);
+    }
+
+    #[unsafe(no_mangle)]
+    const extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> bool {
+        true
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_configure(root: u32, size: usize) -> bool {
+        events::on_configure(root, size);
+        // `false` would stop every route of Kong's worker, and open them at a start
+        true
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_tick(root: u32) {
+        events::on_tick(root);
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_request_headers(context: u32, _count: usize, end_of_stream: bool) -> Action {
+        events::on_request_headers(context, end_of_stream)
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_request_body(context: u32, size: usize, end_of_stream: bool) -> Action {
+        events::on_request_body(context, size, end_of_stream)
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_http_call_response(
+        context: u32,
+        token: u32,
+        _headers: usize,
+        size: usize,
+        _trailers: usize,
+    ) {
+        events::on_callout_reply(context, token, size);
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_response_headers(context: u32, _count: usize, _end_of_stream: bool) -> Action {
+        events::on_response_headers(context);
+        Action::Continue
+    }
+
+    #[unsafe(no_mangle)]
+    const extern "C" fn proxy_on_done(_context: u32) -> bool {
+        true
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_delete(context: u32) {
+        events::on_delete(context);
+    }
+}

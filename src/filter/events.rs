@@ -1,0 +1,125 @@
+//! Finds the context that an event is for. The host may throw contexts away and make them anew between any two events.
+
+use super::abi::{self, Action, Level};
+use super::host;
+use super::request::RequestContext;
+use super::root::RootContext;
+use crate::flow::{Memory, RequestId, internal_error};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+#[derive(Default)]
+struct Contexts {
+    roots: BTreeMap<u32, Rc<RefCell<RootContext>>>,
+    requests: BTreeMap<u32, RequestContext>,
+    /// Which context waits for which callout.
+    callouts: BTreeMap<u32, u32>,
+}
+
+thread_local! {
+    static CONTEXTS: RefCell<Contexts> = RefCell::default();
+    /// Shared by all configurations of the instance; see [`Memory`].
+    static MEMORY: RefCell<Memory> = RefCell::default();
+}
+
+/// Runs `action` on the contexts. A hostcall must not be made within: the host could deliver another event.
+fn contexts<T>(action: impl FnOnce(&mut Contexts) -> T) -> Option<T> {
+    CONTEXTS
+        .try_with(|contexts| contexts.try_borrow_mut().ok().map(|mut contexts| action(&mut contexts)))
+        .ok()
+        .flatten()
+}
+
+/// Runs `action` on what is remembered between requests. No hostcall within.
+pub(super) fn with_memory<T>(action: impl FnOnce(&mut Memory) -> T) -> Option<T> {
+    MEMORY.try_with(|memory| memory.try_borrow_mut().ok().map(|mut memory| action(&mut memory))).ok().flatten()
+}
+
+/// The answer to the callout `token` is for `context`.
+pub(super) fn expect_callout(token: u32, context: u32) {
+    contexts(|contexts| contexts.callouts.insert(token, context));
+}
+
+pub(super) fn on_context_create(context: u32, root: u32) {
+    contexts(|contexts| {
+        if root == 0 {
+            contexts.roots.entry(context).or_default();
+        } else {
+            let root = Rc::clone(contexts.roots.entry(root).or_default());
+            contexts.requests.insert(context, RequestContext::new(context, root));
+        }
+    });
+}
+
+fn root(context: u32) -> Option<Rc<RefCell<RootContext>>> {
+    contexts(|contexts| Rc::clone(contexts.roots.entry(context).or_default()))
+}
+
+pub(super) fn on_configure(context: u32, size: usize) {
+    if let Some(Ok(mut root)) = root(context).as_ref().map(|root| root.try_borrow_mut()) {
+        root.on_configure(size);
+    }
+}
+
+pub(super) fn on_tick(context: u32) {
+    if let Some(Ok(mut root)) = root(context).as_ref().map(|root| root.try_borrow_mut()) {
+        root.on_tick(context);
+    }
+}
+
+/// Takes a request's context out while it handles an event, so that no event can meet it half-way.
+fn with_request<T>(context: u32, action: impl FnOnce(&mut RequestContext) -> T) -> Option<T> {
+    let mut request = contexts(|contexts| contexts.requests.remove(&context))??;
+    let result = action(&mut request);
+    contexts(|contexts| contexts.requests.insert(context, request));
+    Some(result)
+}
+
+fn refuse_lost(what: &'static str) -> Action {
+    abi::log(Level::Error, what);
+    host::reply(&internal_error(what, &RequestId::unknown()));
+    Action::Pause
+}
+
+pub(super) fn on_request_headers(context: u32, end_of_stream: bool) -> Action {
+    with_request(context, |request| request.on_headers(end_of_stream))
+        .unwrap_or_else(|| refuse_lost("a request has no context"))
+}
+
+pub(super) fn on_request_body(context: u32, size: usize, end_of_stream: bool) -> Action {
+    with_request(context, |request| request.on_body(size, end_of_stream))
+        .unwrap_or_else(|| refuse_lost("a request body has no context"))
+}
+
+pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
+    let waiting = contexts(|contexts| (contexts.callouts.remove(&token), contexts.roots.contains_key(&context)));
+    let context = match waiting {
+        Some((Some(context), _)) => context,
+        // a tick's answer, of an instance that is gone
+        Some((None, true)) => return,
+        // The instance that sent the callout is gone, and the host will let the request go on by itself: it must be answered.
+        Some((None, false)) | None => {
+            refuse_lost("an answer arrived that nothing waits for");
+            return;
+        }
+    };
+    if with_request(context, |request| request.on_callout_reply(token, size)).is_some() {
+        return;
+    }
+    if let Some(Ok(mut root)) = root(context).as_ref().map(|root| root.try_borrow_mut()) {
+        root.on_callout_reply(context, size);
+    }
+}
+
+pub(super) fn on_response_headers(context: u32) {
+    with_request(context, RequestContext::on_response_headers);
+}
+
+pub(super) fn on_delete(context: u32) {
+    contexts(|contexts| {
+        contexts.requests.remove(&context);
+        contexts.roots.remove(&context);
+        contexts.callouts.retain(|_, waiting| *waiting != context);
+    });
+}

@@ -1,0 +1,159 @@
+//! What the two hosts, Kong and Envoy, do differently, and how the core's words become hostcalls.
+
+use super::abi::{self, Buffer, Headers, HostError, Level};
+use super::headers;
+use crate::base::{Secret, UnixTime};
+use crate::exchange::SharedSecrets;
+use crate::flow::{Callout, CalloutFault, CalloutReply, CalloutResult, Reply};
+use std::cell::Cell;
+
+/// Longer answers are not read at all.
+const LONGEST_REPLY: usize = 512 * 1024;
+/// By which an entry tells a guard entry behind it that the request may go on.
+const MARK: &str = "databricks_kong_allowed";
+
+/// The two hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    /// Kong: callouts go to `host:port`, and a request goes on by itself after them.
+    Kong,
+    /// Envoy, and whatever else does as the ABI's authors meant it.
+    Envoy,
+}
+
+thread_local! {
+    static HOST: Cell<Option<Host>> = const { Cell::new(None) };
+}
+
+impl Host {
+    /// Which host this is. To be called in request and response phases only: Kong's properties cannot be read from a tick.
+    pub(super) fn current() -> Self {
+        if let Some(host) = Self::known() {
+            return host;
+        }
+        let host = if abi::property(&["ngx", "kong_request_id"]).is_some() { Self::Kong } else { Self::Envoy };
+        let _ = HOST.try_with(|known| known.set(Some(host)));
+        host
+    }
+
+    /// Which host this is, if a request has told already.
+    pub(super) fn known() -> Option<Self> {
+        HOST.try_with(Cell::get).ok().flatten()
+    }
+}
+
+/// The time. A host without a clock accepts no token: nothing is valid in 1970.
+pub(super) fn now() -> UnixTime {
+    UnixTime::from_millis(abi::time().unwrap_or(0) / 1_000_000)
+}
+
+/// Sends the core's callout; the name of its answer.
+pub(super) fn dispatch(callout: &Callout) -> Result<u32, CalloutFault> {
+    let authority = callout.url.authority();
+    let mut pairs = vec![
+        (":method", callout.method),
+        (":path", callout.url.path()),
+        (":authority", authority.as_str()),
+        (":scheme", callout.url.scheme()),
+    ];
+    pairs.extend(callout.headers.iter().map(|(name, value)| (*name, value.expose().as_str())));
+    let dial = callout.url.dial();
+    let upstream = match (Host::known(), &callout.upstream) {
+        (Some(Host::Kong), _) | (_, None) => dial.as_str(),
+        (_, Some(cluster)) => cluster.as_str(),
+    };
+    let timeout = u32::try_from(callout.timeout.as_millis()).unwrap_or(u32::MAX);
+    abi::http_call(upstream, &headers::serialize(&pairs), callout.body.expose().as_bytes(), timeout)
+        .map_err(|HostError(status)| CalloutFault::Failed(format!("the host refused to send it: {status}")))
+}
+
+/// Reads the answer to a callout. A missing `:status` is the only sign of failure that every host gives.
+pub(super) fn callout_reply(size: usize) -> CalloutResult {
+    let text = |name: &str| {
+        let value = abi::header(Headers::CalloutReply, name).ok().flatten()?;
+        String::from_utf8(value).ok()
+    };
+    let Some(status) = text(":status").and_then(|status| status.parse().ok()) else {
+        let cause = text(":dispatch_status").unwrap_or_default();
+        return Err(CalloutFault::Failed(if cause.is_empty() { "no status".to_owned() } else { cause }));
+    };
+    match text(":dispatch_status") {
+        Some(cause) if cause != "ok" => return Err(CalloutFault::Failed(cause)),
+        _ => {}
+    }
+    if size > LONGEST_REPLY {
+        return Err(CalloutFault::Failed("the answer is too long".to_owned()));
+    }
+    let body = if size == 0 { Vec::new() } else { body(Buffer::CalloutReply, size).ok_or(CalloutFault::Truncated)? };
+    Ok(CalloutReply { status, retry_after: text("retry-after"), cache_control: text("cache-control"), body })
+}
+
+/// The whole of a body, or nothing: what is shorter than announced was cut off or is not in memory.
+pub(super) fn body(buffer: Buffer, size: usize) -> Option<Vec<u8>> {
+    abi::buffer(buffer, size).ok().flatten().filter(|bytes| bytes.len() == size)
+}
+
+/// Answers the current request; whether the host took it.
+pub(super) fn reply(reply: &Reply) -> bool {
+    let pairs: Vec<_> = reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let sent = abi::send_local_response(reply.status, &headers::serialize(&pairs), &reply.body);
+    if let Err(HostError(status)) = sent {
+        abi::log(Level::Error, &format!("the host did not take an answer: {status}"));
+    }
+    sent.is_ok()
+}
+
+/// The target that will be sent, byte for byte: on Kong not `:path`, which is decoded and does not lead anywhere.
+pub(super) fn target(path: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    match Host::current() {
+        Host::Kong => abi::property(&["ngx", "upstream_uri"]),
+        Host::Envoy => path,
+    }
+    .filter(|target| !target.is_empty())
+}
+
+/// The host's own name of the request.
+pub(super) fn request_id() -> Option<String> {
+    let bytes = match Host::current() {
+        Host::Kong => abi::property(&["ngx", "kong_request_id"]),
+        Host::Envoy => abi::header(Headers::Request, "x-request-id").ok().flatten(),
+    };
+    String::from_utf8(bytes?).ok()
+}
+
+/// The secrets of these names that a plugin put into `kong.ctx.shared`.
+pub(super) fn shared_secrets(names: &[String]) -> SharedSecrets {
+    if names.is_empty() || Host::current() != Host::Kong {
+        return SharedSecrets::new();
+    }
+    let read = names.iter().filter_map(|name| {
+        let value = String::from_utf8(abi::property(&["kong", "ctx", "shared", name])?).ok()?;
+        Some((name.clone(), Secret::new(value)))
+    });
+    read.collect()
+}
+
+fn mark_path() -> Vec<&'static str> {
+    match Host::current() {
+        Host::Kong => vec!["kong", "ctx", "shared", MARK],
+        Host::Envoy => vec![MARK],
+    }
+}
+
+/// Tells a guard entry that the request may go on. Without the mark the guard refuses, so a failure needs no handling.
+pub(super) fn mark_allowed() {
+    let _ = abi::set_property(&mark_path(), b"yes");
+}
+
+/// Whether an entry before this one said that the request may go on.
+pub(super) fn is_marked_allowed() -> bool {
+    abi::property(&mark_path()).is_some_and(|mark| mark == b"yes")
+}
+
+/// Aims an undecided request at nothing, on the host that could let it go on without a decision.
+pub(super) fn aim_at_nothing() {
+    if Host::current() == Host::Kong {
+        let nowhere = b"/.well-known/databricks-kong/undecided";
+        let _ = abi::set_property(&["ngx", "upstream_uri"], nowhere);
+    }
+}

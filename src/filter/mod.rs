@@ -1,0 +1,24 @@
+//! The shell around the core: proxy-wasm events in, hostcalls out. It holds no logic of its own.
+//!
+//! `abi` talks to the host, `events` finds the context that an event is for, `request` and `root` are the two kinds of context.
+
+#[cfg(target_arch = "wasm32")]
+mod abi;
+#[cfg(target_arch = "wasm32")]
+mod events;
+#[cfg(target_arch = "wasm32")]
+mod host;
+#[cfg(target_arch = "wasm32")]
+mod request;
+#[cfg(target_arch = "wasm32")]
+mod root;
+
+#[cfg(any(target_arch = "wasm32", test))]
+mod headers;
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod abi {
+    /// Stands in for the host's error where there is no host.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) struct HostError(pub(super) u32);
+}

@@ -1,0 +1,184 @@
+//! One request: events in, the core's steps out.
+
+use super::abi::{self, Action, Buffer, Headers, Level};
+use super::host::{self, Host};
+use super::root::{RootContext, with_env};
+use super::{events, headers};
+use crate::config::{Config, Settings};
+use crate::flow::{
+    CalloutResult, Event, Flow, Inspected, Reply, Request, RequestId, Step, guard_refused, inspect_headers,
+    internal_error, invalid_configuration,
+};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Where a request stands between two events.
+pub(super) struct RequestContext {
+    id: u32,
+    root: Rc<RefCell<RootContext>>,
+    request_id: RequestId,
+    phase: Phase,
+}
+
+enum Phase {
+    /// No event came yet; a response now means that the request went round the filter.
+    New,
+    /// The core decides.
+    Deciding { flow: Flow, config: Rc<Config>, callout: Option<u32> },
+    /// The request went on.
+    Forwarded { flow: Flow, bodiless: bool },
+    /// The request was answered.
+    Answered,
+}
+
+impl RequestContext {
+    pub(super) fn new(id: u32, root: Rc<RefCell<RootContext>>) -> Self {
+        Self { id, root, request_id: RequestId::unknown(), phase: Phase::New }
+    }
+
+    pub(super) fn on_headers(&mut self, end_of_stream: bool) -> Action {
+        self.request_id = host::request_id().and_then(|id| RequestId::new(&id)).unwrap_or_else(RequestId::unknown);
+        let settings = self.root.try_borrow_mut().ok().and_then(|mut root| root.settings(host::now()));
+        match settings {
+            Some(Settings::Enforce(config)) => self.decide(config, end_of_stream),
+            Some(Settings::Guard) if host::is_marked_allowed() => {
+                self.phase = Phase::Forwarded { flow: Flow::default(), bodiless: false };
+                Action::Continue
+            }
+            Some(Settings::Guard) => self.answer(&guard_refused(&self.request_id)),
+            None => self.answer(&invalid_configuration(&self.request_id)),
+        }
+    }
+
+    /// Takes the credentials off before anything else happens, so that whatever gets lost later is lost without them.
+    fn decide(&mut self, config: Rc<Config>, end_of_stream: bool) -> Action {
+        let Ok(pairs) = abi::header_pairs(Headers::Request) else { return self.fail("the headers cannot be read") };
+        let pairs = pairs.unwrap_or_default();
+        let Ok(pairs) = headers::parse(&pairs) else { return self.fail("the headers cannot be read") };
+        let seen = inspect_headers(pairs.into_iter());
+        if seen.removals.iter().any(|name| abi::remove_header(Headers::Request, name).is_err()) {
+            return self.fail("the caller's credentials cannot be removed");
+        }
+        let Some(request) = self.request(seen, &config, end_of_stream) else {
+            return self.fail("the request line cannot be read");
+        };
+        self.phase = Phase::Deciding { flow: Flow::default(), config, callout: None };
+        self.drive(Event::Request(request))
+    }
+
+    fn request(&self, seen: Inspected, config: &Config, end_of_stream: bool) -> Option<Request> {
+        let has_body = match Host::current() {
+            // Kong never says that the headers end the stream
+            Host::Kong => seen.announces_body,
+            Host::Envoy => !end_of_stream,
+        };
+        let target = host::target(seen.path.clone())?;
+        Request::new(self.request_id.clone(), seen, target, has_body, host::shared_secrets(&config.shared_secrets))
+    }
+
+    pub(super) fn on_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        match &self.phase {
+            Phase::Deciding { flow, config, .. } if flow.awaits_body() => {
+                let limit = config.limits.body_bytes;
+                if size <= limit && !end_of_stream {
+                    return Action::Pause;
+                }
+                let body = if size > limit { Some(Err(size)) } else { host::body(Buffer::RequestBody, size).map(Ok) };
+                self.drive(Event::Body(body))
+            }
+            Phase::Forwarded { bodiless: true, .. } if size > 0 && Host::current() == Host::Kong => {
+                self.fail("a request that must not have a body has one")
+            }
+            Phase::Forwarded { .. } => Action::Continue,
+            Phase::Deciding { .. } | Phase::Answered => Action::Pause,
+            // the context was made anew in the middle of the request: nobody decided on it
+            Phase::New => self.fail("the decision on a request got lost"),
+        }
+    }
+
+    pub(super) fn on_callout_reply(&mut self, token: u32, size: usize) {
+        let result = host::callout_reply(size);
+        let Phase::Deciding { callout, .. } = &mut self.phase else {
+            if matches!(self.phase, Phase::New) {
+                self.fail("the decision on a request got lost");
+            }
+            return;
+        };
+        if callout.take() != Some(token) {
+            self.fail("an answer arrived that nothing waited for");
+            return;
+        }
+        if self.drive(Event::Callout(result)) == Action::Continue && Host::current() != Host::Kong {
+            // Kong goes on by itself
+            if abi::continue_request().is_err() {
+                abi::log(Level::Error, "the host does not let a request go on");
+            }
+        }
+    }
+
+    pub(super) fn on_response_headers(&mut self) {
+        match &mut self.phase {
+            Phase::Forwarded { flow, .. } if flow.awaits_response() => {
+                let status = abi::header(Headers::Response, ":status").ok().flatten();
+                let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+                events::with_memory(|memory| flow.on_response(status.unwrap_or(0), memory));
+            }
+            // Kong's buffered proxying sends requests on without showing them to filters
+            Phase::New if Host::current() == Host::Kong => {
+                let _ = abi::remove_header(Headers::Response, b"content-length");
+                self.fail("a response arrived to a request that was not decided on");
+            }
+            _ => {}
+        }
+    }
+
+    /// Feeds the core until it wants to wait or has ended.
+    fn drive(&mut self, mut event: Event) -> Action {
+        loop {
+            let Phase::Deciding { flow, config, callout } = &mut self.phase else {
+                return self.fail("a decision ended twice");
+            };
+            let Some(step) = with_env(config, |env| flow.on(event, env)) else {
+                return self.fail("an event arrived within another");
+            };
+            match step {
+                Step::Call(call) => match host::dispatch(&call) {
+                    Ok(token) => {
+                        *callout = Some(token);
+                        events::expect_callout(token, self.id);
+                        return Action::Pause;
+                    }
+                    Err(fault) => event = Event::Callout(CalloutResult::Err(fault)),
+                },
+                Step::AwaitBody => {
+                    host::aim_at_nothing();
+                    // on Kong a pause that waits for no callout never ends, and the body comes before the request goes on
+                    return if Host::current() == Host::Kong { Action::Continue } else { Action::Pause };
+                }
+                Step::Forward(edits) => {
+                    let set = |(name, value)| abi::replace_header(Headers::Request, name, value).is_ok();
+                    if !edits.headers().all(set) {
+                        return self.fail("the request's headers cannot be set");
+                    }
+                    let flow = std::mem::take(flow);
+                    self.phase = Phase::Forwarded { flow, bodiless: edits.is_bodiless() };
+                    // last of all: whatever failed before leaves no mark
+                    host::mark_allowed();
+                    return Action::Continue;
+                }
+                Step::Reply(reply) => return self.answer(&reply),
+            }
+        }
+    }
+
+    fn fail(&mut self, what: &'static str) -> Action {
+        abi::log(Level::Error, what);
+        self.answer(&internal_error(what, &self.request_id))
+    }
+
+    fn answer(&mut self, reply: &Reply) -> Action {
+        self.phase = Phase::Answered;
+        host::reply(reply);
+        Action::Pause
+    }
+}

@@ -1,0 +1,82 @@
+//! One entry's configuration in one instance, and the keys that its ticks fetch ahead of need.
+
+use super::abi::{self, Buffer, Level};
+use super::{events, host};
+use crate::base::UnixTime;
+use crate::config::{Config, Settings};
+use crate::flow::{Callout, Env, Prefetch};
+use std::rc::Rc;
+
+const TICK_MILLIS: u32 = 1000;
+
+/// The state of a configuration; without one, every request is refused.
+#[derive(Debug, Default)]
+pub(super) struct RootContext {
+    settings: Option<Settings>,
+    prefetch: Prefetch,
+    /// When the configuration was made or a request last needed it.
+    used_at: UnixTime,
+    ticks: bool,
+}
+
+impl RootContext {
+    pub(super) fn on_configure(&mut self, size: usize) {
+        let text = host::body(Buffer::Configuration, size).unwrap_or_default();
+        self.used_at = host::now();
+        match Settings::parse(&text, &|name| std::env::var(name).ok()) {
+            Ok(settings) => self.settings = Some(settings),
+            Err(errors) => {
+                self.settings = None;
+                abi::log(Level::Error, "the configuration is invalid; every request is refused until it is mended:");
+                for error in errors {
+                    abi::log(Level::Error, &error.to_string());
+                }
+            }
+        }
+        // Kong traps if a root asks for ticks twice
+        if matches!(self.settings, Some(Settings::Enforce(_))) && !self.ticks {
+            self.ticks = abi::set_tick_period(TICK_MILLIS).is_ok();
+        }
+    }
+
+    /// What the configuration says, for a request.
+    pub(super) fn settings(&mut self, now: UnixTime) -> Option<Settings> {
+        self.used_at = now;
+        self.settings.clone()
+    }
+
+    pub(super) fn on_tick(&mut self, context: u32) {
+        let used_at = self.used_at;
+        self.step(context, |prefetch, env| prefetch.on_tick(used_at, env));
+    }
+
+    pub(super) fn on_callout_reply(&mut self, context: u32, size: usize) {
+        let result = host::callout_reply(size);
+        self.step(context, |prefetch, env| prefetch.on_reply(result, env));
+    }
+
+    fn step(&mut self, context: u32, action: impl FnOnce(&mut Prefetch, &mut Env<'_>) -> Option<Callout>) {
+        let Some(Settings::Enforce(config)) = self.settings.clone() else { return };
+        let prefetch = &mut self.prefetch;
+        let Some(callout) = with_env(&config, |env| action(prefetch, env)).flatten() else { return };
+        match host::dispatch(&callout) {
+            Ok(token) => events::expect_callout(token, context),
+            Err(fault) => {
+                // the lease that the fetch holds ends by itself; the next tick tries again
+                self.prefetch.on_not_sent();
+                abi::log(Level::Warn, &fault.to_string());
+            }
+        }
+    }
+}
+
+/// Runs one step of the core and writes what it has to say to the log.
+pub(super) fn with_env<T>(config: &Rc<Config>, action: impl FnOnce(&mut Env<'_>) -> T) -> Option<T> {
+    let now = host::now();
+    let mut log = Vec::new();
+    let result = events::with_memory(|memory| action(&mut Env { config, memory, now, log: &mut log }));
+    for line in log {
+        abi::log(Level::Warn, &line);
+    }
+    result
+}

@@ -1,0 +1,49 @@
+//! What is changed in a request before it goes on.
+
+use super::Request;
+use crate::base::Secret;
+use crate::config::Config;
+use crate::exchange::Authorized;
+
+/// Headers to set before a request goes on. The caller's own credentials are already gone.
+///
+/// Made from an [`Authorized`] and nothing less, so a request that was not checked has no edits to go on with.
+#[derive(Debug)]
+pub struct Edits {
+    headers: Vec<(&'static str, Secret<Vec<u8>>)>,
+    bodiless: bool,
+}
+
+impl Edits {
+    pub(super) fn new(authorized: Authorized, request: &Request, config: &Config) -> Self {
+        let mut headers = Vec::with_capacity(3);
+        if let Some(id) = &config.workspace.id {
+            headers.push(("x-databricks-org-id", Secret::new(id.clone().into_bytes())));
+        }
+        headers.push(("user-agent", Secret::new(stamped(request))));
+        if let Some(value) = authorized.authorization() {
+            headers.push(("authorization", Secret::new(value.expose().clone().into_bytes())));
+        }
+        Self { headers, bodiless: request.must_be_bodiless() }
+    }
+
+    /// Whether the request must not turn out to have a body.
+    #[must_use]
+    pub const fn is_bodiless(&self) -> bool {
+        self.bodiless
+    }
+
+    /// Each header's name, and the value that replaces whatever the request has.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (*name, value.expose().as_slice()))
+    }
+}
+
+/// The client's `User-Agent` and a mark by which Databricks' own audit can be joined.
+fn stamped(request: &Request) -> Vec<u8> {
+    let mark = format!("databricks-kong/{} req/{}", env!("CARGO_PKG_VERSION"), request.id);
+    match &request.seen.user_agent {
+        Some(agent) if !agent.is_empty() => [agent.as_slice(), b" ", mark.as_bytes()].concat(),
+        _ => mark.into_bytes(),
+    }
+}

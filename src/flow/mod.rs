@@ -1,0 +1,301 @@
+//! What happens to one request, as a state machine without host, clock and I/O: an [`Event`] goes in, a [`Step`] comes out.
+//!
+//! ```text
+//!  Idle ──Request──► cannot be read, no token ──────────────────────────────► Reply ─► Done
+//!   │   native endpoint ──────────────────────────────────────────────────► Reply ─► Done
+//!   │   keys missing, stale or without the token's ─► Keys ──Callout──► verify ┐
+//!   │   verified ◄─────────────────────────────────────────────────────────────┘
+//!   │      │ roles
+//!   │      ├─ none ────────────────────────────────────────────────────────► Reply ─► Done
+//!   │      └─ Permit ─ nothing to ask for, or kept ────────────────────────► Forward ─► Done
+//!   │               └─ to ask for ─► Token ──Callout──► token ─────────────► Forward ─► Done
+//!   │                                               └─ none ───────────────► Reply ─► Done
+//!   └─ any event that the state does not wait for ─────────────────────────► Reply 500 ─► Done
+//! ```
+//!
+//! A state is taken out before an event is handled and `Done` is left in its place, so that whatever goes wrong meets `Done`.
+
+mod callout;
+mod edits;
+mod keys;
+mod native;
+mod prefetch;
+mod refusal;
+mod request;
+mod request_id;
+mod token;
+
+pub use callout::{Callout, CalloutFault, CalloutReply, CalloutResult};
+pub use edits::Edits;
+pub use keys::KeyStore;
+pub use prefetch::Prefetch;
+pub use refusal::{Reply, guard_refused, internal_error, invalid_configuration};
+pub use request::{HeaderProblem, Inspected, Request, inspect_headers};
+pub use request_id::RequestId;
+
+use crate::base::UnixTime;
+use crate::config::Config;
+use crate::exchange::{Authorized, Exchange, TokenCache, WorkspaceToken};
+use crate::jwt::{self, Caller, TokenError, UnverifiedToken};
+use crate::policy::authorize;
+use keys::{Access, Begin, FetchStep, KeyFetch, Need};
+use native::Native;
+use refusal::Refusal;
+use std::rc::Rc;
+use token::AwaitToken;
+
+/// What is remembered between requests, per worker. It may vanish at any time; nothing depends on its being there.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Keys of the identity providers.
+    pub keys: KeyStore,
+    /// Databricks tokens.
+    pub tokens: TokenCache,
+}
+
+/// What a step may look at besides its event.
+#[derive(Debug)]
+pub struct Env<'a> {
+    /// The configuration of the entry.
+    pub config: &'a Config,
+    /// What is remembered between requests.
+    pub memory: &'a mut Memory,
+    /// The time.
+    pub now: UnixTime,
+    /// What an operator should read.
+    pub log: &'a mut Vec<String>,
+}
+
+/// Something that happened to a request.
+#[derive(Debug)]
+pub enum Event {
+    /// Its headers arrived.
+    Request(Request),
+    /// Its whole body arrived; `None` if it cannot be read, its size if it is too long to be.
+    Body(Option<Result<Vec<u8>, usize>>),
+    /// The answer to the callout that the last step asked for.
+    Callout(CalloutResult),
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this, and hold the request until the answer is there.
+    Call(Callout),
+    /// Hold the request until its whole body is there.
+    AwaitBody,
+    /// Make these edits and let the request go on.
+    Forward(Edits),
+    /// Answer the request; it goes no further.
+    Reply(Reply),
+}
+
+/// The way of one request.
+#[derive(Debug, Default)]
+pub struct Flow {
+    state: State,
+    /// The token that was sent on, so that it can be forgotten if the workspace refuses it.
+    sent: Option<WorkspaceToken>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Idle,
+    Body(Request),
+    Keys(Box<AwaitKeys>),
+    Token(Box<AwaitToken>),
+    Done,
+}
+
+/// Why a token is verified.
+#[derive(Debug)]
+enum Purpose {
+    /// The request that it came with wants to go on.
+    Proxy(Request),
+    /// `POST /oidc/v1/token` wants to see it again.
+    Echo(Request),
+}
+
+impl Purpose {
+    const fn request(&self) -> &Request {
+        match self {
+            Self::Proxy(request) | Self::Echo(request) => request,
+        }
+    }
+}
+
+/// A token that waits for the keys of its provider.
+#[derive(Debug)]
+struct AwaitKeys {
+    purpose: Purpose,
+    token: UnverifiedToken,
+    need: Need,
+    fetch: KeyFetch,
+}
+
+impl Flow {
+    /// Handles one event.
+    pub fn on(&mut self, event: Event, env: &mut Env<'_>) -> Step {
+        let outcome = match (std::mem::replace(&mut self.state, State::Done), event) {
+            (State::Idle, Event::Request(request)) => self.on_request(request, env),
+            (State::Body(request), Event::Body(body)) => self.on_body(request, body, env),
+            (State::Keys(waiting), Event::Callout(result)) => self.on_keys(*waiting, result, env),
+            (State::Token(waiting), Event::Callout(result)) => self.on_token(*waiting, result, env),
+            (_, _) => Err((Refusal::Internal("an event arrived that nothing waited for"), RequestId::unknown())),
+        };
+        outcome.unwrap_or_else(|(refusal, id)| Step::Reply(refusal.reply(&id, env)))
+    }
+
+    /// Whether the next event must be the body.
+    #[must_use]
+    pub const fn awaits_body(&self) -> bool {
+        matches!(self.state, State::Body(_))
+    }
+
+    /// Whether the status of the workspace's answer matters.
+    #[must_use]
+    pub const fn awaits_response(&self) -> bool {
+        self.sent.is_some()
+    }
+
+    /// Hears the status of the workspace's answer. After a 401 the Databricks token that it answered is not used again.
+    pub fn on_response(&mut self, status: u16, memory: &mut Memory) {
+        if let (401, Some(token)) = (status, self.sent.take()) {
+            memory.tokens.forget(&token);
+        }
+    }
+
+    fn on_request(&mut self, request: Request, env: &mut Env<'_>) -> Outcome {
+        let id = request.id.clone();
+        self.try_request(request, env).map_err(|refusal| (refusal, id))
+    }
+
+    fn try_request(&mut self, request: Request, env: &mut Env<'_>) -> Result<Step, Refusal> {
+        request.check(env.config.workspace.id.as_deref())?;
+        match native::find(&request)? {
+            Some(Native::Document(document)) => return Ok(Step::Reply(document.reply(&request, env.config))),
+            Some(Native::TokenExchange) if request.has_body => {
+                self.state = State::Body(request);
+                return Ok(Step::AwaitBody);
+            }
+            Some(Native::TokenExchange) => return Ok(Step::Reply(native::unsupported_grant())),
+            None => {}
+        }
+        let token = request.bearer()?;
+        self.begin_verification(Purpose::Proxy(request), token.expose().as_bytes(), env)
+    }
+
+    fn on_body(&mut self, request: Request, body: Option<Result<Vec<u8>, usize>>, env: &mut Env<'_>) -> Outcome {
+        let id = request.id.clone();
+        let token = match native::subject_token(&request, body) {
+            Ok(Ok(token)) => token,
+            Ok(Err(reply)) => return Ok(Step::Reply(reply)),
+            Err(refusal) => return Err((refusal, id)),
+        };
+        self.begin_verification(Purpose::Echo(request), token.expose().as_bytes(), env)
+            .or_else(|refusal| Ok(Step::Reply(native::refused_subject_token(refusal.reply(&id, env)))))
+    }
+
+    fn begin_verification(&mut self, purpose: Purpose, token: &[u8], env: &mut Env<'_>) -> Result<Step, Refusal> {
+        let token = UnverifiedToken::parse(token, env.config.limits.token_bytes)?;
+        let issuer = token.issuer().ok_or(TokenError::IssuerMismatch)?;
+        let mut providers = env.config.providers.iter();
+        let provider = providers.find(|provider| provider.expectations.issuer == issuer);
+        let provider = Rc::clone(provider.ok_or(TokenError::IssuerMismatch)?);
+        let need = match env.memory.keys.access(&provider, env.now) {
+            Access::Fresh(keys) => match jwt::verify(&token, &keys, &provider.expectations, env.now) {
+                Err(error) if error.keys_may_be_stale() => Need::UnknownKey,
+                verified => return self.verified(purpose, verified?, &provider.name, env),
+            },
+            Access::Stale(keys) => match env.memory.keys.begin(&provider, Need::Stale, env.now, env.config) {
+                Begin::Fetch(fetch, callout) => {
+                    return Ok(self.await_keys(purpose, token, Need::Stale, fetch, callout));
+                }
+                Begin::NotNow { .. } => match jwt::verify(&token, &keys, &provider.expectations, env.now) {
+                    Err(error) if error.keys_may_be_stale() => Need::UnknownKey,
+                    verified => return self.verified(purpose, verified?, &provider.name, env),
+                },
+            },
+            Access::None => Need::Cold,
+        };
+        match env.memory.keys.begin(&provider, need, env.now, env.config) {
+            Begin::Fetch(fetch, callout) => Ok(self.await_keys(purpose, token, need, fetch, callout)),
+            Begin::NotNow { retry_after: Some(retry_after) } => Err(Refusal::KeysUnavailable { retry_after }),
+            // keys were fetched not long ago, and the token's was not among them
+            Begin::NotNow { retry_after: None } => Err(TokenError::UnknownKey.into()),
+        }
+    }
+
+    fn await_keys(
+        &mut self,
+        purpose: Purpose,
+        token: UnverifiedToken,
+        need: Need,
+        fetch: KeyFetch,
+        callout: Callout,
+    ) -> Step {
+        self.state = State::Keys(Box::new(AwaitKeys { purpose, token, need, fetch }));
+        Step::Call(callout)
+    }
+
+    fn on_keys(&mut self, waiting: AwaitKeys, result: CalloutResult, env: &mut Env<'_>) -> Outcome {
+        let AwaitKeys { purpose, token, need, fetch } = waiting;
+        let id = purpose.request().id.clone();
+        let provider = Rc::clone(fetch.provider());
+        let fetched = match fetch.on_reply(result, env) {
+            FetchStep::Call(fetch, callout) => return Ok(self.await_keys(purpose, token, need, fetch, callout)),
+            FetchStep::Done(fetched) => fetched,
+        };
+        let keys = match (env.memory.keys.access(&provider, env.now), fetched, need) {
+            (Access::Fresh(keys), _, _) | (Access::Stale(keys), _, Need::Cold | Need::Stale) => Some(keys),
+            _ => None,
+        };
+        // Without an answer of the provider it is not known whether the token's key is good. The keys that are known may
+        // still verify a token that only seemed to need new ones.
+        let unavailable = Refusal::KeysUnavailable { retry_after: env.memory.keys.retry_after(&provider, env.now) };
+        let is_echo = matches!(purpose, Purpose::Echo(_));
+        let outcome = match keys.map(|keys| jwt::verify(&token, &keys, &provider.expectations, env.now)) {
+            Some(Err(error)) if error.keys_may_be_stale() && !fetched => Err(unavailable),
+            Some(verified) => {
+                verified.map_err(Refusal::from).and_then(|caller| self.verified(purpose, caller, &provider.name, env))
+            }
+            None => Err(unavailable),
+        };
+        outcome.map_err(|refusal| (refusal, id.clone())).or_else(|(refusal, id)| {
+            if is_echo {
+                Ok(Step::Reply(native::refused_subject_token(refusal.reply(&id, env))))
+            } else {
+                Err((refusal, id))
+            }
+        })
+    }
+
+    fn verified(
+        &mut self,
+        purpose: Purpose,
+        caller: Caller,
+        provider: &Rc<str>,
+        env: &mut Env<'_>,
+    ) -> Result<Step, Refusal> {
+        let request = match purpose {
+            Purpose::Proxy(request) => request,
+            Purpose::Echo(_) => return Ok(Step::Reply(native::echo(&caller, env.now))),
+        };
+        let permit =
+            authorize(Rc::new(caller), provider, &env.config.roles, request.seen.requested_role.as_deref(), env.now)?;
+        request.check_operation()?;
+        let token_endpoint = env.config.workspace.token_endpoint.url.to_string();
+        match Exchange::start(permit, &token_endpoint, &request.shared)? {
+            Exchange::Direct(authorized) => Ok(self.forward(authorized, &request, env)),
+            Exchange::Needed(pending) => self.begin_exchange(request, pending, env),
+        }
+    }
+
+    fn forward(&mut self, authorized: Authorized, request: &Request, env: &Env<'_>) -> Step {
+        self.sent = authorized.token().cloned();
+        Step::Forward(Edits::new(authorized, request, env.config))
+    }
+}
+
+type Outcome = Result<Step, (Refusal, RequestId)>;

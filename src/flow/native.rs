@@ -1,0 +1,191 @@
+//! The endpoints that the gateway answers itself, so that the official Databricks clients work with it as their host.
+
+use super::refusal::{Refusal, Reply};
+use super::request::Request;
+use crate::base::{Secret, UnixTime};
+use crate::config::Config;
+use crate::databricks::read_form;
+use crate::jwt::Caller;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+const OWN: &str = "/.well-known/databricks-kong/";
+const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
+
+/// What the gateway answers itself.
+#[derive(Debug)]
+pub(super) enum Native {
+    Document(Document),
+    TokenExchange,
+}
+
+/// A public document.
+#[derive(Debug)]
+pub(super) enum Document {
+    /// `/.well-known/databricks-config`
+    DatabricksConfig,
+    /// RFC 8414
+    AuthorizationServer,
+    /// RFC 9728, of the resource at this path
+    ProtectedResource(String),
+}
+
+/// Which endpoint of the gateway the request is for, if any.
+pub(super) fn find(request: &Request) -> Result<Option<Native>, Refusal> {
+    let path = request.target()?.path();
+    let document = match (request.method.as_str(), path) {
+        ("POST", "/oidc/v1/token") => return Ok(Some(Native::TokenExchange)),
+        (_, path) if path.starts_with(OWN) => return Err(Refusal::NotFound),
+        ("GET" | "HEAD", "/.well-known/databricks-config") => Document::DatabricksConfig,
+        ("GET" | "HEAD", "/oidc/.well-known/oauth-authorization-server" | "/oidc/.well-known/openid-configuration") => {
+            Document::AuthorizationServer
+        }
+        ("GET" | "HEAD", path) => match path.strip_prefix(PROTECTED_RESOURCE) {
+            Some(resource) if resource.is_empty() || resource.starts_with('/') => {
+                Document::ProtectedResource(resource.to_owned())
+            }
+            _ => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    Ok(Some(Native::Document(document)))
+}
+
+impl Document {
+    pub(super) fn reply(&self, request: &Request, config: &Config) -> Reply {
+        let base = public_base(request, config);
+        Reply::json(
+            200,
+            &match self {
+                Self::DatabricksConfig => databricks_config(&base, config),
+                Self::AuthorizationServer => json!({
+                    "issuer": format!("{base}/oidc"),
+                    "authorization_endpoint": format!("{base}/oidc/v1/authorize"),
+                    "token_endpoint": format!("{base}/oidc/v1/token"),
+                    "grant_types_supported": [TOKEN_EXCHANGE],
+                    "response_types_supported": [],
+                    "token_endpoint_auth_methods_supported": ["none"],
+                    "scopes_supported": ["all-apis", "sql"],
+                }),
+                Self::ProtectedResource(path) => json!({
+                    "resource": format!("{base}{path}"),
+                    "authorization_servers": issuers(config),
+                    "bearer_methods_supported": ["header"],
+                    "scopes_supported": ["openid"],
+                }),
+            },
+        )
+    }
+}
+
+fn issuers(config: &Config) -> Vec<&str> {
+    config.providers.iter().map(|provider| provider.expectations.issuer.as_str()).collect()
+}
+
+fn databricks_config(base: &str, config: &Config) -> Value {
+    let audiences: BTreeSet<_> =
+        config.providers.iter().flat_map(|provider| provider.expectations.audiences.iter()).collect();
+    let mut document = json!({
+        "oidc_endpoint": format!("{base}/oidc"),
+        "host_type": "workspace",
+        "token_federation_default_oidc_audiences": audiences,
+    });
+    let workspace = &config.workspace;
+    let optional = [
+        ("workspace_id", workspace.id.as_deref()),
+        ("account_id", workspace.account_id.as_deref()),
+        ("cloud", workspace.cloud),
+    ];
+    if let Some(object) = document.as_object_mut() {
+        let present = optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Value::from(value?))));
+        object.extend(present);
+    }
+    document
+}
+
+/// How clients reach the gateway: as configured, else as this client did.
+fn public_base(request: &Request, config: &Config) -> String {
+    if let Some(url) = &config.workspace.public_url {
+        return url.base();
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    let scheme = if request.seen.scheme.as_deref() == Some(b"http") { "http" } else { "https" };
+    let host = request.seen.host.as_deref().filter(|host| host.bytes().all(plain)).unwrap_or("localhost");
+    format!("{scheme}://{host}")
+}
+
+/// The token that `POST /oidc/v1/token` wants exchanged, or the answer to a request for something else.
+pub(super) fn subject_token(
+    request: &Request,
+    body: Option<Result<Vec<u8>, usize>>,
+) -> Result<Result<Secret<String>, Reply>, Refusal> {
+    let body = body.ok_or(Refusal::BodyUnreadable)?.map_err(|_| Refusal::BodyTooLarge)?;
+    let is_form = request.seen.content_type.as_deref().is_some_and(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    });
+    let text = std::str::from_utf8(&body).ok().filter(|_| is_form).ok_or(Refusal::BodyUnreadable)?;
+    let form = read_form(text).map_err(|_| Refusal::BodyUnreadable)?;
+    let field = |name: &str| -> Result<Option<&str>, Reply> {
+        let mut values = form.iter().filter(|(key, _)| key == name).map(|(_, value)| Cow::as_ref(value));
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            // RFC 6749 section 3.2: parameters must not be included more than once
+            _ => Err(oauth_error(400, "invalid_request", "a parameter is repeated")),
+        }
+    };
+    Ok((|| {
+        if field("grant_type")? != Some(TOKEN_EXCHANGE) {
+            return Err(unsupported_grant());
+        }
+        if field("subject_token_type")? != Some(JWT) {
+            return Err(oauth_error(400, "invalid_request", "`subject_token_type` must be that of a jwt"));
+        }
+        match field("subject_token")? {
+            Some(token) if !token.is_empty() => Ok(Secret::new(token.to_owned())),
+            _ => Err(oauth_error(400, "invalid_request", "`subject_token` is missing")),
+        }
+    })())
+}
+
+/// The caller's own token, verified and handed back: clients that exchange it by themselves go on with it, and a Databricks token
+/// never leaves the gateway.
+pub(super) fn echo(caller: &Caller, now: UnixTime) -> Reply {
+    Reply::json(
+        200,
+        &json!({
+            "access_token": caller.token().expose(),
+            "issued_token_type": JWT,
+            "token_type": "Bearer",
+            "expires_in": caller.expires_at().since(now).as_secs(),
+        }),
+    )
+}
+
+pub(super) fn unsupported_grant() -> Reply {
+    oauth_error(400, "unsupported_grant_type", "only the token-exchange grant (rfc 8693) is answered here")
+}
+
+/// A refusal with OAuth's `error` beside the usual members, since the client is one that speaks OAuth (RFC 6749 section 5.2).
+pub(super) fn refused_subject_token(mut reply: Reply) -> Reply {
+    let error = match reply.status {
+        401 => "invalid_grant",
+        400 | 413 => "invalid_request",
+        503 => "temporarily_unavailable",
+        _ => "server_error",
+    };
+    if let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) {
+        body.insert("error".to_owned(), Value::from(error));
+        let description = body.get("message").cloned().unwrap_or_default();
+        body.insert("error_description".to_owned(), description);
+        reply.body = Value::Object(body).to_string().into_bytes();
+    }
+    reply
+}
+
+fn oauth_error(status: u16, error: &str, description: &str) -> Reply {
+    Reply::json(status, &json!({ "error": error, "error_description": description }))
+}

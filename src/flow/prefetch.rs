@@ -1,0 +1,56 @@
+//! Keys ahead of need: what a tick does, so that requests need not wait for an identity provider.
+
+use super::Env;
+use super::callout::{Callout, CalloutResult};
+use super::keys::{Begin, FetchStep, KeyFetch, Need};
+use crate::base::UnixTime;
+use std::time::Duration;
+
+/// Ticks of configurations that nobody uses any more go on for minutes (Kong); after this long without a request they fetch no more.
+const IDLE: Duration = Duration::from_secs(900);
+
+/// The fetches of one configuration's ticks. There is at most one under way.
+#[derive(Debug, Default)]
+pub struct Prefetch {
+    under_way: Option<KeyFetch>,
+    started_at: UnixTime,
+}
+
+impl Prefetch {
+    /// What to send at this tick, if anything. `used_at` is when the configuration was made or last used.
+    pub fn on_tick(&mut self, used_at: UnixTime, env: &mut Env<'_>) -> Option<Callout> {
+        let lost = env.now.since(self.started_at) > Duration::from_secs(60);
+        if (self.under_way.is_some() && !lost) || env.now.since(used_at) > IDLE {
+            return None;
+        }
+        self.under_way = None;
+        let config = env.config;
+        for provider in &config.providers {
+            if !env.memory.keys.is_due(provider, env.now) {
+                continue;
+            }
+            if let Begin::Fetch(fetch, callout) = env.memory.keys.begin(provider, Need::Stale, env.now, config) {
+                self.under_way = Some(fetch);
+                self.started_at = env.now;
+                return Some(callout);
+            }
+        }
+        None
+    }
+
+    /// What to send after an answer, if anything.
+    pub fn on_reply(&mut self, result: CalloutResult, env: &mut Env<'_>) -> Option<Callout> {
+        match self.under_way.take()?.on_reply(result, env) {
+            FetchStep::Call(fetch, callout) => {
+                self.under_way = Some(fetch);
+                Some(callout)
+            }
+            FetchStep::Done(_) => None,
+        }
+    }
+
+    /// The host could not send the callout that was asked for.
+    pub fn on_not_sent(&mut self) {
+        self.under_way = None;
+    }
+}

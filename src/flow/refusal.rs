@@ -1,0 +1,315 @@
+//! Every way in which the gateway refuses a request, and the one table of what the caller then sees.
+
+use super::request_id::RequestId;
+use super::{Env, HeaderProblem};
+use crate::base::Url;
+use crate::databricks::Ambiguity;
+use crate::exchange::SecretUnavailable;
+use crate::jwt::{TokenError, TokenFault};
+use crate::policy::Denial;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// An answer of the gateway itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The reason code of a refusal; empty for an answer that is none.
+    pub reason: &'static str,
+    /// Header names and values.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub(super) fn json(status: u16, body: &Value) -> Self {
+        let headers = vec![
+            ("content-type", "application/json; charset=utf-8".to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ];
+        Self { status, reason: "", headers, body: body.to_string().into_bytes() }
+    }
+}
+
+/// Why a request goes no further. Grouped by who can mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    // the caller
+    #[error(
+        "no bearer token was sent; sign in with your identity provider and send its token as `Authorization: Bearer`"
+    )]
+    TokenMissing,
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    #[error("{0}")]
+    Ambiguous(String),
+    #[error("the request's body cannot be read")]
+    BodyUnreadable,
+    #[error("the request's body is longer than the gateway reads")]
+    BodyTooLarge,
+    #[error("there is nothing at this address of the gateway")]
+    NotFound,
+    // whoever grants permissions
+    #[error("{0}")]
+    Denied(#[from] Denial),
+    #[error("this operation gives out credentials and must be granted by name")]
+    OperationSensitive,
+    #[error("databricks does not exchange this caller's token{}", code.as_ref().map_or_else(String::new, |code| format!(": `{code}`")))]
+    ExchangeRefused { code: Option<String> },
+    // another server
+    #[error("the identity provider's keys are not available; send the request again")]
+    KeysUnavailable { retry_after: Duration },
+    #[error("databricks gives out no token at the moment; send the request again")]
+    ExchangeUnavailable { retry_after: Duration },
+    #[error("{0}")]
+    Secret(#[from] SecretUnavailable),
+    // whoever runs the gateway
+    #[error("the gateway's configuration is invalid; its log says why")]
+    InvalidConfiguration,
+    #[error("no entry of the gateway before this guard allowed the request")]
+    Guard,
+    #[error("the gateway failed: {0}")]
+    Internal(&'static str),
+}
+
+impl From<Ambiguity> for Refusal {
+    fn from(ambiguity: Ambiguity) -> Self {
+        Self::Ambiguous(ambiguity.to_string())
+    }
+}
+
+impl From<HeaderProblem> for Refusal {
+    fn from(problem: HeaderProblem) -> Self {
+        Self::Ambiguous(problem.to_string())
+    }
+}
+
+/// Status, reason code, and the error code that makes the Databricks SDKs raise their own typed error.
+type Row = (u16, &'static str, &'static str);
+
+impl Refusal {
+    fn row(&self) -> Row {
+        const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+        const DENIED: &str = "PERMISSION_DENIED";
+        const BAD: &str = "BAD_REQUEST";
+        const UNAVAILABLE: &str = "TEMPORARILY_UNAVAILABLE";
+        const INTERNAL: &str = "INTERNAL_ERROR";
+        match self {
+            Self::TokenMissing => (401, "TOKEN_MISSING", UNAUTHENTICATED),
+            Self::Token(error) => match error.fault() {
+                TokenFault::Invalid => (401, "TOKEN_INVALID", UNAUTHENTICATED),
+                TokenFault::Expired => (401, "TOKEN_EXPIRED", UNAUTHENTICATED),
+                TokenFault::NotYetValid => (401, "TOKEN_NOT_YET_VALID", UNAUTHENTICATED),
+            },
+            Self::Ambiguous(_) => (400, "REQUEST_AMBIGUOUS", BAD),
+            Self::BodyUnreadable => (400, "BODY_UNREADABLE", BAD),
+            Self::BodyTooLarge => (413, "BODY_TOO_LARGE", "REQUEST_TOO_LARGE"),
+            Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
+            Self::Denied(Denial::GroupsOverage) => (403, "GROUPS_OVERAGE", DENIED),
+            Self::Denied(Denial::NoRole) => (403, "NO_ROLE", DENIED),
+            Self::Denied(Denial::GrantInactive { .. }) => (403, "GRANT_INACTIVE", DENIED),
+            Self::OperationSensitive => (403, "OPERATION_SENSITIVE", DENIED),
+            Self::ExchangeRefused { .. } => (403, "EXCHANGE_REFUSED", DENIED),
+            Self::KeysUnavailable { .. } => (503, "KEYS_UNAVAILABLE", UNAVAILABLE),
+            Self::ExchangeUnavailable { .. } => (503, "EXCHANGE_UNAVAILABLE", UNAVAILABLE),
+            Self::Secret(_) => (503, "SECRET_UNAVAILABLE", UNAVAILABLE),
+            Self::InvalidConfiguration => (500, "INVALID_CONFIGURATION", INTERNAL),
+            Self::Guard => (500, "GUARD_REFUSED", INTERNAL),
+            Self::Internal(_) => (500, "INTERNAL", INTERNAL),
+        }
+    }
+
+    fn metadata(&self) -> Map<String, Value> {
+        let mut metadata = Map::new();
+        let mut add = |key: &str, value: &str| metadata.insert(key.to_owned(), Value::from(value));
+        match self {
+            Self::Token(error) if error.fault() == TokenFault::Invalid => {
+                add("code", error.code());
+                if let Some(claim) = error.claim() {
+                    add(if error.code() == "claim_required" { "claim_required" } else { "claim" }, claim);
+                }
+            }
+            Self::Denied(Denial::GrantInactive { role }) => {
+                add("role", role);
+            }
+            Self::ExchangeRefused { code: Some(code) } => {
+                add("error", code);
+            }
+            _ => {}
+        }
+        metadata
+    }
+
+    const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::KeysUnavailable { retry_after } | Self::ExchangeUnavailable { retry_after } => Some(*retry_after),
+            Self::Secret(_) => Some(Duration::from_secs(5)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn reply(&self, id: &RequestId, env: &mut Env<'_>) -> Reply {
+        if let Self::Internal(what) = self {
+            env.log.push(format!("bug: {what}"));
+        }
+        self.rendered(id, env.config.workspace.public_url.as_ref())
+    }
+
+    fn rendered(&self, id: &RequestId, public_url: Option<&Url>) -> Reply {
+        let (status, reason, error_code) = self.row();
+        let message = self.to_string();
+        let body = json!({
+            "error_code": error_code,
+            "message": message,
+            "details": [
+                {
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "reason": reason,
+                    "domain": "databricks-kong",
+                    "metadata": self.metadata(),
+                },
+                { "@type": "type.googleapis.com/google.rpc.RequestInfo", "request_id": id.to_string() },
+            ],
+        });
+        let mut reply = Reply { reason, ..Reply::json(status, &body) };
+        let line = header_text(&message);
+        reply.headers.extend([
+            ("x-databricks-reason-phrase", line.clone()),
+            ("x-thriftserver-error-message", line),
+            ("x-request-id", id.to_string()),
+        ]);
+        if let Some(wait) = self.retry_after() {
+            // whole seconds, rounded up: an early try would be refused again
+            let seconds = wait.as_millis().div_ceil(1000).max(1);
+            reply.headers.push(("retry-after", seconds.to_string()));
+        }
+        if status == 401 {
+            reply.headers.push(("www-authenticate", self.challenge(public_url)));
+        }
+        reply
+    }
+
+    /// RFC 6750 section 3, with the metadata of RFC 9728 section 5.1.
+    fn challenge(&self, public_url: Option<&Url>) -> String {
+        let mut challenge = "Bearer realm=\"databricks-kong\"".to_owned();
+        if !matches!(self, Self::TokenMissing) {
+            challenge.push_str(", error=\"invalid_token\", error_description=\"");
+            challenge.push_str(&header_text(&self.to_string()).replace(['"', '\\'], "'"));
+            challenge.push('"');
+        }
+        if let Some(url) = public_url {
+            challenge.push_str(&format!(", resource_metadata=\"{}/.well-known/oauth-protected-resource\"", url.base()));
+        }
+        challenge
+    }
+}
+
+/// Text that can stand in a header.
+fn header_text(text: &str) -> String {
+    text.chars().map(|character| if matches!(character, ' '..='~') { character } else { '?' }).take(512).collect()
+}
+
+/// The answer to every request while the configuration cannot be used.
+#[must_use]
+pub fn invalid_configuration(id: &RequestId) -> Reply {
+    Refusal::InvalidConfiguration.rendered(id, None)
+}
+
+/// The answer of a guard entry to a request that no entry before it allowed.
+#[must_use]
+pub fn guard_refused(id: &RequestId) -> Reply {
+    Refusal::Guard.rendered(id, None)
+}
+
+/// The answer where the gateway itself failed.
+#[must_use]
+pub fn internal_error(what: &'static str, id: &RequestId) -> Reply {
+    Refusal::Internal(what).rendered(id, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(refusal: &Refusal) -> (Reply, Value) {
+        let url = Url::parse("https://gw.example.com/prod").unwrap();
+        let reply = refusal.rendered(&RequestId::new("r-1").unwrap(), Some(&url));
+        let body = serde_json::from_slice(&reply.body).unwrap();
+        (reply, body)
+    }
+
+    fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
+        reply.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn a_refusal_is_shaped_like_databricks_own_errors() {
+        let (reply, body) = rendered(&Refusal::Denied(Denial::NoRole));
+        assert_eq!((reply.status, reply.reason), (403, "NO_ROLE"));
+        assert_eq!(body["error_code"], "PERMISSION_DENIED");
+        assert_eq!(body["details"][0]["reason"], "NO_ROLE");
+        assert_eq!(body["details"][0]["domain"], "databricks-kong");
+        assert_eq!(body["details"][1]["request_id"], "r-1");
+        assert_eq!(header(&reply, "content-type"), Some("application/json; charset=utf-8"));
+        assert_eq!(header(&reply, "x-request-id"), Some("r-1"));
+        assert_eq!(header(&reply, "x-thriftserver-error-message"), body["message"].as_str());
+        assert_eq!(header(&reply, "www-authenticate"), None);
+    }
+
+    #[test]
+    fn every_401_has_one_challenge_and_only_a_bad_token_is_called_invalid() {
+        let (reply, _) = rendered(&Refusal::TokenMissing);
+        let metadata = "resource_metadata=\"https://gw.example.com/prod/.well-known/oauth-protected-resource\"";
+        assert_eq!(header(&reply, "www-authenticate"), Some(&*format!("Bearer realm=\"databricks-kong\", {metadata}")));
+        let (reply, body) = rendered(&Refusal::Token(TokenError::Expired));
+        assert_eq!(body["details"][0]["reason"], "TOKEN_EXPIRED");
+        let challenges: Vec<_> = reply.headers.iter().filter(|(name, _)| *name == "www-authenticate").collect();
+        assert_eq!(challenges.len(), 1);
+        assert!(challenges[0].1.contains("error=\"invalid_token\""), "{challenges:?}");
+    }
+
+    #[test]
+    fn an_invalid_token_carries_the_finer_code() {
+        let (_, body) = rendered(&Refusal::Token(TokenError::SignatureInvalid));
+        assert_eq!(body["details"][0]["metadata"], json!({"code": "signature_invalid"}));
+        let (_, body) = rendered(&Refusal::Token(TokenError::ClaimRequired("email_verified".into())));
+        let expected = json!({"code": "claim_required", "claim_required": "email_verified"});
+        assert_eq!(body["details"][0]["metadata"], expected);
+    }
+
+    #[test]
+    fn every_503_says_in_whole_seconds_when_to_come_back() {
+        for (wait, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (4200, "5")] {
+            let retry_after = Duration::from_millis(wait);
+            for refusal in [Refusal::KeysUnavailable { retry_after }, Refusal::ExchangeUnavailable { retry_after }] {
+                assert_eq!(header(&rendered(&refusal).0, "retry-after"), Some(seconds), "{wait}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_with_odd_characters_still_fits_into_headers() {
+        let (reply, _) = rendered(&Refusal::Token(TokenError::ClaimRequired("x\r\nSet-Cookie: a=\"b\" é".into())));
+        for (name, value) in &reply.headers {
+            assert!(value.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{name}: {value}");
+        }
+        assert_eq!(header(&reply, "www-authenticate").unwrap().matches('"').count(), 8);
+    }
+
+    #[test]
+    fn no_message_makes_the_sdks_retry() {
+        // databricks-sdk 0.156 retries whatever says one of these
+        let phrases = ["please try again later", "unexpected error", "rpc token bucket", "clusternotready"];
+        for refusal in [
+            Refusal::KeysUnavailable { retry_after: Duration::ZERO },
+            Refusal::ExchangeUnavailable { retry_after: Duration::ZERO },
+            Refusal::InvalidConfiguration,
+            Refusal::Internal("x"),
+        ] {
+            let text = refusal.to_string().to_lowercase();
+            assert!(phrases.iter().all(|phrase| !text.contains(phrase)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! A request's head: what is taken off it, and what is read from it.
+
+use super::refusal::Refusal;
+use super::request_id::RequestId;
+use crate::base::Secret;
+use crate::databricks::Target;
+use crate::exchange::SharedSecrets;
+
+/// Hosts hand over at most this many headers and do not say that there were more.
+const MOST_HEADERS: usize = 100;
+
+/// The head of a request, without its credentials.
+#[derive(Debug)]
+pub struct Request {
+    /// The name to find it by.
+    pub(super) id: RequestId,
+    pub(super) method: String,
+    /// Byte for byte as it is sent on.
+    target: Vec<u8>,
+    pub(super) has_body: bool,
+    pub(super) seen: Inspected,
+    pub(super) shared: SharedSecrets,
+}
+
+/// Why a request's headers are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderProblem {
+    /// More than one `Authorization`.
+    #[error("the request has more than one Authorization header")]
+    RepeatedAuthorization,
+    /// `X-HTTP-Method-Override` and the like.
+    #[error("the request overrides its method by a header")]
+    MethodOverride,
+    /// More than one `X-Databricks-Role`, or one that is not text.
+    #[error("the request has more than one X-Databricks-Role header, or one that is not text")]
+    Role,
+    /// So many that some may not have been seen.
+    #[error("the request has too many headers")]
+    TooMany,
+}
+
+/// What a look at the headers found.
+#[derive(Debug, Default)]
+pub struct Inspected {
+    /// Names of headers to take off, as the client wrote them.
+    pub removals: Vec<Vec<u8>>,
+    /// Every `Authorization` there is.
+    pub authorization: Vec<Secret<Vec<u8>>>,
+    /// Why the request is to be refused.
+    pub problem: Option<HeaderProblem>,
+    /// The method.
+    pub method: Option<Vec<u8>>,
+    /// The target, as far as headers tell.
+    pub path: Option<Vec<u8>>,
+    /// `https` or `http`, as the client came in.
+    pub scheme: Option<Vec<u8>>,
+    /// The client's `Host` (or `:authority`).
+    pub host: Option<String>,
+    /// The client's `User-Agent`.
+    pub user_agent: Option<Vec<u8>>,
+    /// The client's `Content-Type`.
+    pub content_type: Option<String>,
+    /// The role that the caller asks for.
+    pub requested_role: Option<String>,
+    /// Whether `Content-Length` or `Transfer-Encoding` announce a body.
+    pub announces_body: bool,
+}
+
+/// Looks at all headers at once: what must not reach the workspace, and what the gateway itself needs.
+///
+/// Names are compared without case, `_` taken for `-`: servers behind the gateway may do the same (CVE-2025-64484).
+#[must_use]
+pub fn inspect_headers<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Inspected {
+    let mut seen = Inspected::default();
+    let mut count = 0_usize;
+    for (name, value) in headers {
+        count = count.saturating_add(1);
+        let folded = fold(name);
+        seen.read(&folded, name, value);
+        if is_ours(&folded) || names_ours(&folded, value) {
+            seen.removals.push(name.to_vec());
+        }
+    }
+    if count >= MOST_HEADERS {
+        seen.problem = Some(HeaderProblem::TooMany);
+    }
+    seen
+}
+
+impl Inspected {
+    fn read(&mut self, folded: &str, name: &[u8], value: &[u8]) {
+        let text = || std::str::from_utf8(value).ok().map(str::to_owned);
+        // twins with `_` are taken off, not believed
+        match std::str::from_utf8(name).map_or("", |name| if name.contains('_') { "" } else { folded }) {
+            "authorization" => {
+                self.authorization.push(Secret::new(value.to_vec()));
+                if self.authorization.len() > 1 {
+                    self.problem = Some(HeaderProblem::RepeatedAuthorization);
+                }
+            }
+            "x-databricks-role" if self.requested_role.is_some() || text().is_none() => {
+                self.problem = Some(HeaderProblem::Role);
+            }
+            "x-databricks-role" => self.requested_role = text(),
+            ":method" => self.method = Some(value.to_vec()),
+            ":path" => self.path = Some(value.to_vec()),
+            ":scheme" => self.scheme = Some(value.to_vec()),
+            "host" => self.host = text(),
+            ":authority" if self.host.is_none() => self.host = text(),
+            "user-agent" => self.user_agent = Some(value.to_vec()),
+            "content-type" => self.content_type = text(),
+            "content-length" => self.announces_body |= value != b"0",
+            "transfer-encoding" => self.announces_body = true,
+            _ => {}
+        }
+        if is_method_override(folded) {
+            self.problem = Some(HeaderProblem::MethodOverride);
+        }
+    }
+}
+
+fn fold(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).to_ascii_lowercase().replace('_', "-")
+}
+
+fn is_method_override(folded: &str) -> bool {
+    matches!(folded, "x-http-method-override" | "x-http-method" | "x-method-override")
+}
+
+/// Headers that only the gateway may send to the workspace.
+fn is_ours(folded: &str) -> bool {
+    matches!(
+        folded,
+        "authorization"
+            | "cookie"
+            | "x-databricks-workspace-id"
+            | "x-databricks-org-id"
+            | "x-databricks-role"
+            | "x-databricks-traffic-id"
+            | "x-forwarded-access-token"
+    ) || ["x-databricks-azure-", "x-databricks-gcp-", "x-databricks-kong-"]
+        .iter()
+        .any(|prefix| folded.starts_with(prefix))
+}
+
+/// Whether this is a header that makes the next server drop one of ours (CVE-2025-48865).
+fn names_ours(folded: &str, value: &[u8]) -> bool {
+    let hop_by_hop = matches!(folded, "connection" | "proxy-connection" | "keep-alive" | "te" | "trailer" | "upgrade");
+    hop_by_hop
+        && value
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .map(fold)
+            .any(|name| is_ours(&name) || name == "user-agent")
+}
+
+impl Request {
+    /// The head of the request `id`, as far as it can be read.
+    ///
+    /// `target` is what will be sent, `has_body` whether a body follows, `shared` what the configuration's secrets need.
+    #[must_use]
+    pub fn new(id: RequestId, seen: Inspected, target: Vec<u8>, has_body: bool, shared: SharedSecrets) -> Option<Self> {
+        let method = String::from_utf8(seen.method.clone()?).ok()?;
+        Some(Self { id, method, target, has_body, seen, shared })
+    }
+
+    /// Refuses a request that could be understood in two ways.
+    pub(super) fn check(&self, workspace_id: Option<&str>) -> Result<(), Refusal> {
+        if let Some(problem) = self.seen.problem {
+            return Err(Refusal::Ambiguous(problem.to_string()));
+        }
+        let target = self.target()?;
+        target.check_routing(workspace_id)?;
+        if self.has_body && self.must_be_bodiless() {
+            return Err(Refusal::Ambiguous(format!("a {} request must not have a body", self.method)));
+        }
+        Ok(())
+    }
+
+    /// GET and HEAD: servers differ in whether they read a body there.
+    pub(super) fn must_be_bodiless(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD")
+    }
+
+    pub(super) fn target(&self) -> Result<Target<'_>, Refusal> {
+        Ok(Target::parse(&self.target)?)
+    }
+
+    /// The bearer token (RFC 6750 section 2.1), the only form in which a caller may bring one.
+    pub(super) fn bearer(&self) -> Result<Secret<String>, Refusal> {
+        let [value] = self.seen.authorization.as_slice() else { return Err(Refusal::TokenMissing) };
+        let text = std::str::from_utf8(value.expose()).map_err(|_| Refusal::TokenMissing)?;
+        let (scheme, token) = text.trim().split_once(' ').ok_or(Refusal::TokenMissing)?;
+        let token = token.trim_start();
+        if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+            return Err(Refusal::TokenMissing);
+        }
+        Ok(Secret::new(token.to_owned()))
+    }
+
+    /// Keeps everybody away from the workspace's own OAuth endpoints: what they give out would go round the gateway.
+    pub(super) fn check_operation(&self) -> Result<(), Refusal> {
+        let path = self.target()?.path().to_ascii_lowercase();
+        if path == "/oidc" || path.starts_with("/oidc/") { Err(Refusal::OperationSensitive) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inspect(headers: &[(&str, &str)]) -> Inspected {
+        inspect_headers(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+    }
+
+    fn removed(headers: &[(&str, &str)]) -> Vec<String> {
+        inspect(headers).removals.into_iter().map(|name| String::from_utf8(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_only_the_gateway_may_send_is_taken_off() {
+        for name in [
+            "Authorization",
+            "authorization",
+            "AUTHORIZATION",
+            "Cookie",
+            "X-Databricks-Workspace-Id",
+            "X-Databricks-Org-Id",
+            "X-Databricks-Azure-SP-Management-Token",
+            "X-Databricks-GCP-SA-Access-Token",
+            "X-Databricks-Role",
+            "X-Databricks-Kong-Identity",
+            "x-databricks-traffic-id",
+            "X-Forwarded-Access-Token",
+            "X_Databricks_Org_Id",
+            "x-databricks_org-id",
+            "X_DATABRICKS_AZURE_X",
+            "x_forwarded_access_token",
+        ] {
+            assert_eq!(removed(&[(name, "x")]), [name]);
+        }
+    }
+
+    #[test]
+    fn what_is_the_clients_stays() {
+        let headers =
+            ["Accept", "X-Databricks-Other", "X-Request-Id", "Content-Type", "X-Forwarded-For", "traceparent"];
+        for name in headers {
+            assert_eq!(removed(&[(name, "x")]), [""; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn hop_by_hop_headers_that_name_ours_are_taken_off() {
+        for value in ["authorization", "keep-alive, Authorization", "close,X-Databricks-Org-Id", "User-Agent"] {
+            assert_eq!(removed(&[("Connection", value)]), ["Connection"], "{value}");
+        }
+        for value in ["keep-alive", "close", "Upgrade", "x-other"] {
+            assert_eq!(removed(&[("Connection", value)]), [""; 0], "{value}");
+        }
+    }
+
+    #[test]
+    fn a_second_authorization_is_a_problem_and_a_twin_is_not_believed() {
+        let twice = inspect(&[("Authorization", "a"), ("authorization", "b")]);
+        assert_eq!(twice.problem, Some(HeaderProblem::RepeatedAuthorization));
+        let twin = inspect(&[("X_Databricks_Role", "admin")]);
+        assert_eq!((twin.requested_role, twin.removals.len()), (None, 1));
+    }
+
+    #[test]
+    fn method_overrides_are_a_problem_in_every_spelling() {
+        for name in ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X_HTTP_METHOD_OVERRIDE"] {
+            assert_eq!(inspect(&[(name, "DELETE")]).problem, Some(HeaderProblem::MethodOverride), "{name}");
+        }
+    }
+
+    #[test]
+    fn as_many_headers_as_a_host_shows_may_be_more() {
+        let most: Vec<_> = (0..MOST_HEADERS).map(|_| ("x-a", "b")).collect();
+        assert_eq!(inspect(&most).problem, Some(HeaderProblem::TooMany));
+        assert_eq!(inspect(most.split_first().unwrap().1).problem, None);
+    }
+
+    #[test]
+    fn names_that_are_not_text_are_no_trouble() {
+        let seen = inspect_headers([(&b"x-\xff"[..], &b"\xfe"[..]), (b"authorization", b"\xff")].into_iter());
+        assert_eq!((seen.removals.len(), seen.authorization.len()), (1, 1));
+    }
+}

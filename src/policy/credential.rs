@@ -1,0 +1,103 @@
+//! What a role gives in exchange for the caller's token.
+
+use crate::base::Secret;
+
+/// A Databricks credential that replaces the caller's token.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// The caller's JWT is exchanged (RFC 8693) for a token of that same Databricks user.
+    UserFederation {
+        /// The OAuth scope asked for.
+        scope: Scope,
+        /// The numeric id of the group whose permissions the token carries instead of the user's own.
+        assume_group: Option<String>,
+    },
+    /// The caller's JWT is exchanged (RFC 8693) under a service principal's federation policy.
+    ServicePrincipalFederation {
+        /// The service principal's application id.
+        client_id: String,
+        /// The OAuth scope asked for.
+        scope: Scope,
+    },
+    /// A token of a service principal by its own secret (RFC 6749 section 4.4), shared by the callers of the role.
+    ServicePrincipalSecret {
+        /// The service principal's application id.
+        client_id: String,
+        /// Its OAuth secret.
+        client_secret: SecretSource,
+        /// The OAuth scope asked for.
+        scope: Scope,
+    },
+    /// The verified token itself.
+    Passthrough,
+    /// No `Authorization` at all.
+    None,
+}
+
+impl Credential {
+    /// The type as the configuration names it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::UserFederation { .. } => "user_federation",
+            Self::ServicePrincipalFederation { .. } => "service_principal_federation",
+            Self::ServicePrincipalSecret { .. } => "service_principal_secret",
+            Self::Passthrough => "passthrough",
+            Self::None => "none",
+        }
+    }
+}
+
+/// OAuth scopes to ask for, in the form parameter's notation: separated by one blank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope(String);
+
+impl Scope {
+    /// The scopes of `names`, each a scope token (RFC 6749 section 3.3); `None` if there is none or one is not a token.
+    #[must_use]
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let names: Vec<_> = names.into_iter().collect();
+        let token =
+            |name: &&str| !name.is_empty() && name.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        (!names.is_empty() && names.iter().all(token)).then(|| Self(names.join(" ")))
+    }
+
+    /// The form parameter's value.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self("all-apis".to_owned())
+    }
+}
+
+/// Where a secret comes from.
+#[derive(Clone, Debug)]
+pub enum SecretSource {
+    /// Known since the configuration was read: written there, or in the environment.
+    Known(Secret<String>),
+    /// `kong.ctx.shared.<name>`, read for each request.
+    Shared(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_joined_by_one_blank() {
+        assert_eq!(Scope::new(["sql", "clusters:read"]).unwrap().as_str(), "sql clusters:read");
+        assert_eq!(Scope::default().as_str(), "all-apis");
+    }
+
+    #[test]
+    fn what_is_not_a_scope_token_is_refused() {
+        for names in [vec![], vec![""], vec!["a b"], vec!["a", "\""], vec!["é"], vec!["a\n"]] {
+            assert_eq!(Scope::new(names.clone()), None, "{names:?}");
+        }
+    }
+}

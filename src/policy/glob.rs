@@ -1,0 +1,87 @@
+//! Patterns in which `*` matches any run of characters.
+
+/// A pattern: literal text in which `*` stands for any run of characters, none included. Case matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(String);
+
+impl Glob {
+    /// The pattern `text`; every text is one.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the whole of `text` matches. Costs at most pattern length times text length.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        let mut parts = self.0.split('*');
+        // `split` gives at least one part
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = text.strip_prefix(first) else { return false };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        // the leftmost place is always the best one for a part between two stars
+        for part in parts {
+            let Some((_, after)) = rest.split_once(part) else { return false };
+            rest = after;
+        }
+        rest.ends_with(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        Glob::new(pattern.to_owned()).matches(text)
+    }
+
+    #[test]
+    fn without_a_star_only_the_same_text_matches() {
+        assert!(matches("team-a", "team-a"));
+        for other in ["team-", "team-ab", "xteam-a", "Team-a", ""] {
+            assert!(!matches("team-a", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_star_matches_any_run_and_none() {
+        for (pattern, text) in [
+            ("team-*", "team-"),
+            ("team-*", "team-x/y z"),
+            ("*", ""),
+            ("*", "anything"),
+            ("*-admins", "db-admins"),
+            ("a*b*c", "abc"),
+            ("a*b*c", "a-b-b-c"),
+            ("a**c", "abc"),
+            ("*a*", "bab"),
+            ("é*", "éa"),
+        ] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn nothing_else_matches() {
+        for (pattern, text) in [
+            ("team-*", "steam-x"),
+            ("*-admins", "db-admins2"),
+            ("a*b*c", "acb"),
+            ("a*a", "a"),
+            ("ab*ba", "aba"),
+            ("*a*a", "ba"),
+            ("a.c", "abc"),
+            ("[a]", "a"),
+            ("", "a"),
+        ] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The committed schema is current, is draft-04, and agrees with the parser on every example.
+
+use databricks_kong::config::{ConfigError, Settings, schema};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+const META: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/filters/databricks_kong.meta.json");
+const WRITE: &str = "DATABRICKS_KONG_WRITE_SCHEMA";
+
+fn committed_schema() -> Value {
+    let meta: Value = serde_json::from_str(&std::fs::read_to_string(META).unwrap()).unwrap();
+    meta["config_schema"].clone()
+}
+
+fn cases(folder: &str) -> Vec<(PathBuf, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(folder);
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut cases: Vec<_> = files
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            (path, value)
+        })
+        .collect();
+    cases.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert!(!cases.is_empty());
+    cases
+}
+
+fn parse(config: &Value) -> Result<Settings, Vec<ConfigError>> {
+    Settings::parse(config.to_string().as_bytes(), &|name| (name == "SECRET").then(|| "from the environment".to_owned()))
+}
+
+#[test]
+fn the_committed_schema_is_the_generated_one() {
+    let generated = schema::meta_json().unwrap();
+    if std::env::var_os(WRITE).is_some() {
+        std::fs::write(META, &generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(META).unwrap_or_default();
+    assert!(committed == generated, "filters/databricks_kong.meta.json is out of date: run `make schema`");
+}
+
+#[test]
+fn the_schema_is_draft_4() {
+    let schema = committed_schema();
+    assert_eq!(schema["$schema"], "http://json-schema.org/draft-04/schema#");
+    assert!(jsonschema::draft4::meta::is_valid(&schema));
+}
+
+#[test]
+fn every_key_is_described() {
+    fn walk(pointer: &str, schema: &Value, missing: &mut Vec<String>) {
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            let pointer = format!("{pointer}/{key}");
+            if property["description"].as_str().is_none_or(str::is_empty) && property.get("enum").is_none() {
+                missing.push(pointer.clone());
+            }
+            walk(&pointer, property, missing);
+        }
+        for choice in ["anyOf", "oneOf"].iter().filter_map(|key| schema[key].as_array()).flatten() {
+            walk(pointer, choice, missing);
+        }
+        for nested in ["items", "additionalProperties"].iter().map(|key| &schema[key]).filter(|nested| nested.is_object()) {
+            walk(pointer, nested, missing);
+        }
+    }
+    let mut missing = Vec::new();
+    walk("", &committed_schema(), &mut missing);
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn parser_and_schema_accept_every_good_configuration() {
+    let schema = jsonschema::draft4::new(&committed_schema()).unwrap();
+    for (path, config) in cases("good") {
+        if let Err(errors) = parse(&config) {
+            panic!("{}: {errors:#?}", path.display());
+        }
+        let errors: Vec<_> = schema.iter_errors(&config).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
+        // the same JSON in a string
+        let text = Value::String(config.to_string());
+        assert!(parse(&text).is_ok() && schema.is_valid(&text), "{}", path.display());
+    }
+}
+
+/// A bad case is `{"why": [pointers], "schema": whether the schema refuses it too, "config": …}`.
+#[test]
+fn every_error_of_a_bad_configuration_is_found_where_it_is() {
+    let schema = jsonschema::draft4::new(&committed_schema()).unwrap();
+    for (path, case) in cases("bad") {
+        let errors = parse(&case["config"]).err().unwrap_or_else(|| panic!("{} is accepted", path.display()));
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        let expected: Vec<_> = case["why"].as_array().unwrap().iter().map(|why| why.as_str().unwrap()).collect();
+        assert_eq!(pointers, expected, "{}: {errors:#?}", path.display());
+        let refused = !schema.is_valid(&case["config"]);
+        assert_eq!(Some(refused), case["schema"].as_bool(), "{}: does the schema refuse it?", path.display());
+    }
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    let config = serde_json::json!({
+        "workspace": { "url": "https://example.cloud.databricks.com" },
+        "roles": [{
+            "name": "r", "match": {},
+            "credential": { "type": "service_principal_secret", "client_secret": "canary-7f3a", "scope": 7 },
+        }],
+    });
+    let errors = parse(&config).unwrap_err();
+    assert!(errors.len() > 1 && !format!("{errors:?}").contains("canary-7f3a"), "{errors:?}");
+}
