@@ -17,6 +17,7 @@ mod refusal;
 mod rest;
 mod scopes;
 mod state;
+mod thrift;
 mod token_endpoint;
 mod world;
 

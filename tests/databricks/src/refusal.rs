@@ -27,6 +27,10 @@ impl Refusal {
         Self { status, error_code, message: message.into(), reason: None, challenge: None }
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// No credential, an unsupported one, or (in this mock) one that was revoked.
     pub(crate) fn no_credential(request_id: &str) -> Self {
         const WHY: &str = "Credential was not sent or was of an unsupported type for this API.";

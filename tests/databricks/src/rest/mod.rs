@@ -22,7 +22,7 @@ use crate::minting::Kind;
 use crate::refusal::{Refusal, json_answer};
 use crate::state::{Permissions, Workspace};
 use crate::world::World;
-use crate::{discovery, token_endpoint};
+use crate::{discovery, thrift, token_endpoint};
 
 /// What a handler answers: a JSON object, or a native refusal.
 pub(crate) type Answer = Result<Response, Refusal>;
@@ -40,6 +40,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .merge(jobs::routes())
         .merge(clusters::routes())
         .merge(sql::routes())
+        .merge(thrift::routes())
         .merge(unity::routes())
         .merge(workspace::routes())
         .route("/api/{*rest}", axum::routing::any(no_endpoint))
@@ -76,7 +77,7 @@ fn allowed_ids<'a>(workspace: &'a Workspace, caller: &Caller, kind: &str) -> Opt
 }
 
 /// Refuses an id that does not exist, or that the caller may not use.
-fn check_id(workspace: &Workspace, caller: &Caller, kind: &str, id: &str) -> Result<(), Refusal> {
+pub(crate) fn check_id(workspace: &Workspace, caller: &Caller, kind: &str, id: &str) -> Result<(), Refusal> {
     if workspace.resources.get(kind).is_some_and(|all| all.iter().all(|one| one != id)) {
         return Err(Refusal::absent(format!("{kind}: {id} does not exist.")));
     }

@@ -1,4 +1,4 @@
-//! SQL: warehouses, statements and sessions by REST, and (by Thrift) in `thrift/`.
+//! SQL: warehouses, statements and sessions by REST, and what `thrift/` shares with them.
 
 mod query;
 mod sessions;
@@ -11,6 +11,7 @@ use axum::Router;
 
 use crate::world::World;
 
+pub(crate) use query::{Cell, Rows};
 pub(crate) use sessions::SqlStore;
 
 pub(crate) fn routes() -> Router<Arc<World>> {
