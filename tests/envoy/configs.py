@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any
+from collections.abc import Callable
 
 from stack import ACCOUNT_ID, ASSUMABLE_GROUP, SP_ETL, SP_FEDERATED, SP_SECOND, SP_SECRETS, WORKSPACE_ID, Idp, Workspace
 
@@ -96,7 +97,9 @@ def roles(parts: Parts, name: str) -> Config:
         role("first", {"groups": ["multi"]}, secret_of(SP_ETL)),
         role("second", {"groups": ["multi"]}, secret_of(SP_SECOND)),
         role("not-for-multi", {"groups": ["somebody-else"]}, secret_of(SP_SECOND)),
-        role("federated", {"groups": ["federated"]}, {"type": "service_principal_federation", "client_id": SP_FEDERATED}),
+        role(
+            "federated", {"groups": ["federated"]}, {"type": "service_principal_federation", "client_id": SP_FEDERATED}
+        ),
         role("assumer", {"groups": ["assumers"]}, {"type": "user_federation", "assume_group": ASSUMABLE_GROUP}),
         role("scoped", {"groups": ["scoped"]}, {"type": "user_federation", "scope": ["jobs", "clusters"]}),
         role("minimal", {"groups": ["minimal"]}, {"type": "user_federation", "scope": "minimal"}),
@@ -104,7 +107,9 @@ def roles(parts: Parts, name: str) -> Config:
         role("nobody", {"groups": ["egress"]}, {"type": "none"}),
         role("former", {"groups": ["former"]}, valid={"from": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}),
         role("future", {"groups": ["future"]}, valid={"from": "2100-01-01T00:00:00Z"}),
-        role("current", {"groups": ["current"]}, valid={"from": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}),
+        role(
+            "current", {"groups": ["current"]}, valid={"from": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
+        ),
         role("copilots", {"clients": ["copilot-app"], "groups": ["agents"]}),
         role("es-only", {"identity_providers": ["es"], "groups": ["es-only"]}),
         role("analytics", {"claims": {"department": ["analytics", "finance"]}}),
@@ -118,7 +123,11 @@ def strict(parts: Parts, name: str) -> Config:
     config = base(parts, name)
     config["identity_providers"] = [
         provider(
-            parts, "rs", audiences=["databricks", "databricks-too"], clock_skew=5, max_lifetime=7200,
+            parts,
+            "rs",
+            audiences=["databricks", "databricks-too"],
+            clock_skew=5,
+            max_lifetime=7200,
             claims={"groups": "/realm_access/roles", "subject": "email"},
             require={"email_verified": True, "tier": ["gold", "silver"]},
         )
@@ -233,7 +242,9 @@ def all_configs() -> list[Named]:
         Named("burst", with_issuers("burst")),
         Named(
             "cold",
-            with_issuers("cold_refuse", "cold_status", "cold_slow", "cold_garbage", "cold_empty", timeout=400, attempts=2),
+            with_issuers(
+                "cold_refuse", "cold_status", "cold_slow", "cold_garbage", "cold_empty", timeout=400, attempts=2
+            ),
         ),
     ]
     for name, (change, _) in BROKEN.items():

@@ -16,7 +16,9 @@ from world import World
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--without-filter", action="store_true", help="start the host without the filter (test_stack.py only)")
+    parser.addoption(
+        "--without-filter", action="store_true", help="start the host without the filter (test_stack.py only)"
+    )
     parser.addoption("--keep", action="store_true", help="keep the run's directory with logs and configuration")
 
 

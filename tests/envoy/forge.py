@@ -47,9 +47,7 @@ def new_ec() -> ec.EllipticCurvePrivateKey:
 
 
 def public_pem(key: PrivateKey) -> bytes:
-    return key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def signature(key: PrivateKey | bytes | None, signed: bytes, alg: str) -> bytes:
@@ -90,14 +88,23 @@ class Forger:
         now = int(time.time())
         return _changed(
             {
-                "iss": self.issuer_url, "aud": "databricks", "sub": sub, "client_id": "tests",
-                "groups": ["data-engineering"], "iat": now, "exp": now + 3600, "jti": uuid.uuid4().hex,
+                "iss": self.issuer_url,
+                "aud": "databricks",
+                "sub": sub,
+                "client_id": "tests",
+                "groups": ["data-engineering"],
+                "iat": now,
+                "exp": now + 3600,
+                "jti": uuid.uuid4().hex,
             },
             changes,
         )
 
     def token(
-        self, sub: str, header: dict[str, Any] | None = None, key: PrivateKey | bytes | None | str = "own",
+        self,
+        sub: str,
+        header: dict[str, Any] | None = None,
+        key: PrivateKey | bytes | None | str = "own",
         **claims: Any,
     ) -> str:
         """`REMOVE` as a value takes a member out."""
@@ -105,7 +112,12 @@ class Forger:
         return compact(self.header(**(header or {})), self.payload(sub, **claims), used)
 
 
-REMOVE = object()
+class _Remove:
+    def __repr__(self) -> str:
+        return "REMOVE"
+
+
+REMOVE = _Remove()
 
 
 def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

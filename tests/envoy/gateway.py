@@ -44,16 +44,20 @@ def tls_files(run_dir: Path) -> tuple[Path, Path, Path]:
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
 
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
 
     def name(common: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
     def builder(subject: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         return (
-            x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name("databricks-kong test CA"))
-            .public_key(key.public_key()).serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(days=1))
+            x509.CertificateBuilder()
+            .subject_name(name(subject))
+            .issuer_name(name("databricks-kong test CA"))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
         )
 
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -76,9 +80,7 @@ def tls_files(run_dir: Path) -> tuple[Path, Path, Path]:
     paths[0].write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     paths[1].write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
     paths[2].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return paths
 
@@ -99,11 +101,18 @@ class EnvoyGateway(Gateway):
     All configurations share one VM for each thread, as all routes share one instance for each worker in Kong.
     """
 
-    def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, with_filter: bool = True):
-        self.named = {one.name: one for one in configs.all_configs()}
+    def __init__(
+        self,
+        idp: Idp,
+        workspace: Workspace,
+        run_dir: Path,
+        with_filter: bool = True,
+        named: list[configs.Named] | None = None,
+    ):
+        self.named = {one.name: one for one in named or configs.all_configs()}
         self.no_tls = _why_not_443()
         if self.no_tls:
-            del self.named["tls"]
+            self.named.pop("tls", None)
         plain = [one.name for one in self.named.values() if not one.tls]
         *ports, self.bare_port, self.admin_port, closed = free_ports(len(plain) + 3)
         self.ports = dict(zip(plain, ports, strict=True))
@@ -117,8 +126,18 @@ class EnvoyGateway(Gateway):
         self.process = Process(
             "envoy",
             [
-                envoy_path(), "-c", str(config), "--concurrency", "1", "--disable-hot-restart",
-                "-l", "warning", "--component-log-level", "wasm:info", "--log-path", str(self.log_file),
+                envoy_path(),
+                "-c",
+                str(config),
+                "--concurrency",
+                "1",
+                "--disable-hot-restart",
+                "-l",
+                "warning",
+                "--component-log-level",
+                "wasm:info",
+                "--log-path",
+                str(self.log_file),
             ],
             run_dir,
         )
@@ -170,9 +189,6 @@ class EnvoyGateway(Gateway):
                 "listeners": [self.listener(one) for one in self.named.values()]
                 + [listener("bare", "127.0.0.1", self.bare_port, [])],
                 "clusters": clusters,
-            },
-            "layered_runtime": {
-                "layers": [{"name": "static", "static_layer": {"overload.global_downstream_max_connections": 10000}}]
             },
         }
 
@@ -230,7 +246,9 @@ def cluster(name: str, url: str) -> dict[str, Any]:
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
         # 200 cold callers at once are a story; the limits of Envoy's defaults are not
-        "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096}]},
+        "circuit_breakers": {
+            "thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096}]
+        },
     }
 
 

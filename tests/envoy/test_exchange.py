@@ -24,7 +24,14 @@ def unavailable(world: World, config: str = "impatient") -> int:
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(400, "invalid_grant"), (401, "invalid_client"), (403, "access_denied"), (400, "invalid_scope"), (401, "invalid_grant")]
+    ("status", "code"),
+    [
+        (400, "invalid_grant"),
+        (401, "invalid_client"),
+        (403, "access_denied"),
+        (400, "invalid_scope"),
+        (401, "invalid_grant"),
+    ],
 )
 def test_refused(world: World, status: int, code: str):
     body = json.dumps({"error": code, "error_description": "CANARY of the endpoint"})
@@ -125,7 +132,9 @@ def test_broken(world: World, kind: str):
 @pytest.mark.parametrize("status", [302, 404, 500, 502, 504, 204])
 def test_answers_that_are_none(world: World, status: int):
     headers = {"location": f"{world.workspace.url}/oidc/v1/token"} if status == 302 else {}
-    world.workspace.fault("token", "status", status=status, headers=headers, body="" if status == 204 else "<html>CANARY</html>")
+    world.workspace.fault(
+        "token", "status", status=status, headers=headers, body="" if status == 204 else "<html>CANARY</html>"
+    )
     reply = world.send("impatient", caller=world.engineer())
     if status == 404 and reply.status == 403:
         assert_refused(reply, 403, "EXCHANGE_REFUSED")
@@ -200,8 +209,15 @@ def test_no_harm_to_tokens_that_are_kept(world: World):
 # --- lifetimes that mean nothing --------------------------------------------------------------------------------------
 
 ODD_LIFETIMES = {
-    "zero": 0, "missing": None, "negative": -1, "huge": 10**18, "beyond-u64": 10**30, "text": "soon", "list": [3600],
-    "true": True, "century": 3_200_000_000,
+    "zero": 0,
+    "missing": None,
+    "negative": -1,
+    "huge": 10**18,
+    "beyond-u64": 10**30,
+    "text": "soon",
+    "list": [3600],
+    "true": True,
+    "century": 3_200_000_000,
 }
 
 
@@ -214,7 +230,9 @@ def test_odd_lifetime_is_used_once(world: World, expires_in: object):
     answer = {"access_token": real, "token_type": "Bearer", "scope": "all-apis", "expires_in": expires_in}
     if expires_in is None:
         del answer["expires_in"]
-    world.workspace.fault("token", "status", status=200, headers={"content-type": "application/json"}, body=json.dumps(answer))
+    world.workspace.fault(
+        "token", "status", status=200, headers={"content-type": "application/json"}, body=json.dumps(answer)
+    )
     for n in (1, 2, 3):
         assert_allowed(world.send("main", "GET", JOBS_LIST, token=token, caller=engineer))
         assert len(world.exchanges()) == n, "used once, not kept"

@@ -110,7 +110,9 @@ def test_provider_down_with_cold_keys(world: World, issuer: str):
 
     world.idp.fault(issuer, "none")
     started = time.monotonic()
-    wait_until("the provider's keys are found again", lambda: world.send("cold", token=token).status == 200, 15, step=0.5)
+    wait_until(
+        "the provider's keys are found again", lambda: world.send("cold", token=token).status == 200, 15, step=0.5
+    )
     assert time.monotonic() - started < 12
 
 

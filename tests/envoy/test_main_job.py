@@ -9,6 +9,7 @@ import urllib.parse
 
 import pytest
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.core import Config
 from databricks.sdk.errors import PermissionDenied, Unauthenticated
 
 from forge import REMOVE, expiry
@@ -20,7 +21,8 @@ JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
 
 
 def sdk(world: World, config: str, token: str) -> WorkspaceClient:
-    return WorkspaceClient(host=world.gateway.url(config), token=token, auth_type="pat", retry_timeout_seconds=10)
+    url = world.gateway.url(config)
+    return WorkspaceClient(config=Config(host=url, token=token, auth_type="pat", retry_timeout_seconds=10))
 
 
 # --- an engineer runs a job -------------------------------------------------------------------------------------------
@@ -35,7 +37,10 @@ def test_engineer_runs_a_job(world: World, issuer: str):
 
     [exchange] = world.exchanges()
     assert exchange.form == {
-        "grant_type": EXCHANGE, "subject_token_type": JWT_TYPE, "subject_token": token, "scope": "all-apis",
+        "grant_type": EXCHANGE,
+        "subject_token_type": JWT_TYPE,
+        "subject_token": token,
+        "scope": "all-apis",
     }
     assert exchange.header("content-type").split(";")[0] == "application/x-www-form-urlencoded"
     assert exchange.header("authorization") is None, "the exchange takes no client authentication"
@@ -96,8 +101,12 @@ def test_user_agent_is_stamped_and_kept(world: World):
 def test_native_errors_pass_unchanged(world: World):
     engineer = world.engineer()
     world.workspace.fault(
-        "api", "status", status=404, headers={"x-canary": "kept"},
-        body='{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Job 9 does not exist."}', times=1,
+        "api",
+        "status",
+        status=404,
+        headers={"x-canary": "kept"},
+        body='{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Job 9 does not exist."}',
+        times=1,
     )
     reply = world.send("main", "GET", "/api/2.2/jobs/get?job_id=9", caller=engineer)
     assert reply.status == 404 and reply.header("x-canary") == "kept"
@@ -138,7 +147,9 @@ def test_expired_token_gets_the_sdks_typed_error(world: World):
     world.nothing_reached()
 
 
-@pytest.mark.parametrize("groups", [REMOVE, [], "", None, "analysts, data-engineers", ["DATA-ENGINEERING"], ["xteam-a"]])
+@pytest.mark.parametrize(
+    "groups", [REMOVE, [], "", None, "analysts, data-engineers", ["DATA-ENGINEERING"], ["xteam-a"]]
+)
 def test_groups_that_are_not_the_roles(world: World, groups: object):
     reply = world.send("main", token=world.engineer().forge(groups=groups))
     assert reply.status in (401, 403), str(reply)
@@ -150,7 +161,9 @@ def test_groups_that_are_not_the_roles(world: World, groups: object):
     world.nothing_reached()
 
 
-@pytest.mark.parametrize("groups", ["data-engineering", "analysts data-engineering", "analysts,data-engineering", "a, data-engineering"])
+@pytest.mark.parametrize(
+    "groups", ["data-engineering", "analysts data-engineering", "analysts,data-engineering", "a, data-engineering"]
+)
 def test_groups_as_one_string(world: World, groups: str):
     assert_allowed(world.send("main", token=world.engineer().forge(groups=groups)))
 
@@ -158,7 +171,11 @@ def test_groups_as_one_string(world: World, groups: str):
 @pytest.mark.parametrize(
     "overage",
     [
-        {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph.example.com/"}}, "groups": REMOVE},
+        {
+            "_claim_names": {"groups": "src1"},
+            "_claim_sources": {"src1": {"endpoint": "https://graph.example.com/"}},
+            "groups": REMOVE,
+        },
         {"hasgroups": True, "groups": REMOVE},
     ],
     ids=["claim-names", "hasgroups"],
@@ -239,7 +256,9 @@ def test_403_from_the_workspace_keeps_the_token(world: World):
     engineer = world.engineer()
     token = engineer.token()
     assert_allowed(world.send("main", token=token))
-    world.workspace.fault("api", "status", status=403, body='{"error_code":"PERMISSION_DENIED","message":"acl"}', times=1)
+    world.workspace.fault(
+        "api", "status", status=403, body='{"error_code":"PERMISSION_DENIED","message":"acl"}', times=1
+    )
     assert world.send("main", token=token).status == 403
     assert_allowed(world.send("main", token=token))
     assert len(world.exchanges()) == 1
@@ -290,7 +309,13 @@ def test_service_principal_federation(world: World):
     for token in tokens + tokens:
         assert_allowed(world.send("roles", token=token))
     assert [one.form for one in world.exchanges()] == [
-        {"grant_type": EXCHANGE, "subject_token_type": JWT_TYPE, "subject_token": token, "scope": "all-apis", "client_id": SP_FEDERATED}
+        {
+            "grant_type": EXCHANGE,
+            "subject_token_type": JWT_TYPE,
+            "subject_token": token,
+            "scope": "all-apis",
+            "client_id": SP_FEDERATED,
+        }
         for token in tokens
     ], "obtained with a caller's own JWT, so never for another caller"
     assert all(one.header("authorization") is None for one in world.exchanges())
@@ -444,7 +469,13 @@ def test_audience_as_string_or_array(world: World, audience: object):
 
 @pytest.mark.parametrize(
     "claims",
-    [{"email_verified": False}, {"email_verified": "true"}, {"email_verified": REMOVE}, {"tier": "bronze"}, {"tier": REMOVE}],
+    [
+        {"email_verified": False},
+        {"email_verified": "true"},
+        {"email_verified": REMOVE},
+        {"tier": "bronze"},
+        {"tier": REMOVE},
+    ],
     ids=str,
 )
 def test_required_claims(world: World, claims: dict):
@@ -464,7 +495,11 @@ def test_lifetime_is_bounded(world: World):
     engineer, now = world.engineer(), int(time.time())
     claims = strict_claims(email=engineer.sub)
     assert_allowed(world.send("strict", token=engineer.forge(**claims, iat=now, exp=now + 7200)))
-    for odd in ({"iat": now, "exp": now + 7201}, {"iat": REMOVE, "exp": now + 60}, {"iat": now - 7000, "exp": now + 3600}):
+    for odd in (
+        {"iat": now, "exp": now + 7201},
+        {"iat": REMOVE, "exp": now + 60},
+        {"iat": now - 7000, "exp": now + 3600},
+    ):
         assert_refused(world.send("strict", token=engineer.forge(**{**claims, **odd})), 401, "TOKEN_INVALID")
 
 
@@ -486,7 +521,12 @@ def quote(**query: str) -> str:
 def test_workspace_in_the_query_must_be_this_one(world: World, name: str):
     engineer = world.engineer()
     assert_allowed(world.send("main", "GET", quote(**{name: WORKSPACE_ID}), caller=engineer))
-    for odd in (quote(**{name: "1"}), quote(**{name: ""}), f"{quote(**{name: WORKSPACE_ID})}&{name}={WORKSPACE_ID}", f"{JOBS_LIST}?{name}"):
+    for odd in (
+        quote(**{name: "1"}),
+        quote(**{name: ""}),
+        f"{quote(**{name: WORKSPACE_ID})}&{name}={WORKSPACE_ID}",
+        f"{JOBS_LIST}?{name}",
+    ):
         assert_refused(world.send("main", "GET", odd, caller=engineer), 400, "REQUEST_AMBIGUOUS")
     assert len(world.api()) == 1
 

@@ -7,6 +7,7 @@ import urllib.parse
 
 import pytest
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.core import Config
 
 from forge import REMOVE, new_rsa
 from stack import ACCOUNT_ID, WORKSPACE_ID, Response
@@ -20,7 +21,10 @@ CONFIGS = pytest.mark.parametrize("config", ["main", "prefix"])
 def exchange(world: World, config: str, token: str, **changes: str) -> Response:
     form = {"grant_type": EXCHANGE, "subject_token_type": JWT_TYPE, "subject_token": token, "scope": "sql", **changes}
     return world.send(
-        config, "POST", "/oidc/v1/token", headers={"Content-Type": "application/x-www-form-urlencoded"},
+        config,
+        "POST",
+        "/oidc/v1/token",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
         body=urllib.parse.urlencode(form),
     )
 
@@ -41,7 +45,9 @@ def test_databricks_config(world: World, config: str):
 
 
 @CONFIGS
-@pytest.mark.parametrize("path", ["/oidc/.well-known/oauth-authorization-server", "/oidc/.well-known/openid-configuration"])
+@pytest.mark.parametrize(
+    "path", ["/oidc/.well-known/oauth-authorization-server", "/oidc/.well-known/openid-configuration"]
+)
 def test_authorization_server_metadata(world: World, config: str, path: str):
     reply = world.send(config, "GET", path)
     assert reply.status == 200, str(reply)
@@ -110,22 +116,37 @@ def test_exchange_verifies(world: World, bad: str):
 
 
 @pytest.mark.parametrize(
-    "grant", ["client_credentials", "authorization_code", "refresh_token", "password", "urn:ietf:params:oauth:grant-type:jwt-bearer", ""]
+    "grant",
+    [
+        "client_credentials",
+        "authorization_code",
+        "refresh_token",
+        "password",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "",
+    ],
 )
 def test_other_grants_are_not_for_the_gateway(world: World, grant: str):
     """Above all not passed on: the workspace's own token endpoint would answer with a Databricks token."""
     form = {"grant_type": grant, "scope": "all-apis", "client_id": "x", "client_secret": "y"}
     reply = world.send(
-        "main", "POST", "/oidc/v1/token", headers={"Content-Type": "application/x-www-form-urlencoded"},
+        "main",
+        "POST",
+        "/oidc/v1/token",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
         body=urllib.parse.urlencode(form),
     )
     assert reply.status == 400, str(reply)
-    assert reply.json()["error"] in ({"unsupported_grant_type"} if grant else {"unsupported_grant_type", "invalid_request"})
+    assert reply.json()["error"] in (
+        {"unsupported_grant_type"} if grant else {"unsupported_grant_type", "invalid_request"}
+    )
     world.nothing_reached()
 
 
 @pytest.mark.parametrize(
-    "body", ["", "grant_type", "{}", "grant_type=a&grant_type=b", "subject_token=x", "grant_type=%ff", "a=" + "x" * 200_000], ids=range(7)
+    "body",
+    ["", "grant_type", "{}", "grant_type=a&grant_type=b", "subject_token=x", "grant_type=%ff", "a=" + "x" * 200_000],
+    ids=range(7),
 )
 def test_odd_forms(world: World, body: str):
     reply = world.send(
@@ -137,9 +158,18 @@ def test_odd_forms(world: World, body: str):
 
 def test_subject_token_twice(world: World):
     engineer = world.engineer()
-    form = [("grant_type", EXCHANGE), ("subject_token_type", JWT_TYPE), ("subject_token", engineer.token()), ("subject_token", engineer.token())]
+    form = [
+        ("grant_type", EXCHANGE),
+        ("subject_token_type", JWT_TYPE),
+        ("subject_token", engineer.token()),
+        ("subject_token", engineer.token()),
+    ]
     reply = world.send(
-        "main", "POST", "/oidc/v1/token", headers={"Content-Type": "application/x-www-form-urlencoded"}, body=urllib.parse.urlencode(form)
+        "main",
+        "POST",
+        "/oidc/v1/token",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        body=urllib.parse.urlencode(form),
     )
     assert reply.status == 400, str(reply)
     world.nothing_reached()
@@ -155,7 +185,8 @@ def test_exchange_does_not_reach_the_workspace_with_another_method(world: World)
 @CONFIGS
 def test_sdk_through_the_gateway(world: World, config: str):
     engineer = world.engineer()
-    client = WorkspaceClient(host=world.gateway.url(config), token=engineer.token(), auth_type="pat", retry_timeout_seconds=10)
+    url = world.gateway.url(config)
+    client = WorkspaceClient(config=Config(host=url, token=engineer.token(), auth_type="pat", retry_timeout_seconds=10))
     assert client.jobs.run_now(job_id=101).run_id
     assert [one.target for one in world.api()] == [RUN_NOW], "the route strips its prefix"
 

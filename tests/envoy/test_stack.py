@@ -56,8 +56,11 @@ def test_workspace_verifies_subject_tokens_itself(idp: Idp, workspace: Workspace
 def test_gateway_without_the_filter_delivers_what_a_caller_smuggles(gateway: Gateway, workspace: Workspace, sub: str):
     """The control of the smuggling stories: it is the filter that removes these, nothing before it."""
     smuggled = [
-        ("X-Databricks-Workspace-Id", "1"), ("x_databricks_workspace_id", "2"), ("Cookie", "a=b"),
-        ("X-Databricks-Azure-SP-Management-Token", "t"), ("X-Forwarded-Access-Token", "f"),
+        ("X-Databricks-Workspace-Id", "1"),
+        ("x_databricks_workspace_id", "2"),
+        ("Cookie", "a=b"),
+        ("X-Databricks-Azure-SP-Management-Token", "t"),
+        ("X-Forwarded-Access-Token", "f"),
     ]
     send(gateway.url("bare"), "GET", "/api/2.2/jobs//list?o=5", smuggled)
     seen = workspace.seen()[-1]
@@ -72,9 +75,15 @@ def test_provider_rotates_and_fails_on_demand(idp: Idp):
     jwks = send(idp.url("es"), "GET", "/jwks").json()
     assert [key["kid"] for key in jwks["keys"]] == before["kids"]
     assert idp.state("es")["jwks"] == before["jwks"] + 1
-    with pytest.raises(OSError):
-        send(idp.url("cold_refuse"), "GET", "/jwks")
-    assert send(idp.url("cold_status"), "GET", "/.well-known/openid-configuration").status == 500
+    try:
+        idp.fault("warm", "refuse")
+        with pytest.raises(OSError):
+            send(idp.url("warm"), "GET", "/jwks")
+        idp.fault("warm", "status", status=503)
+        assert send(idp.url("warm"), "GET", "/.well-known/openid-configuration").status == 503
+    finally:
+        idp.fault("warm", "none")
+    assert send(idp.url("warm"), "GET", "/jwks").status == 200
 
 
 def test_provider_introspects_opaque_tokens(idp: Idp):

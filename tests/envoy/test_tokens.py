@@ -61,7 +61,9 @@ def test_times(world: World, claims: dict, reason: str):
 @pytest.mark.parametrize("exp", ["1e999", "NaN", "Infinity", "1e400"])
 def test_times_beyond_numbers(world: World, exp: str):
     forger = world.forger("rs")
-    text = json.dumps(forger.payload(world.engineer().sub)).replace(f'"exp": {forger.payload("x")["exp"]}', f'"exp": {exp}')
+    text = json.dumps(forger.payload(world.engineer().sub)).replace(
+        f'"exp": {forger.payload("x")["exp"]}', f'"exp": {exp}'
+    )
     assert exp in text
     attack(world, compact(forger.header(), text, forger.key))
 
@@ -132,7 +134,9 @@ SIGNATURES: dict[str, Callable[[Forger, str], str]] = {
     "alg-none-with-signature": lambda forger, sub: compact(forger.header(alg="none"), forger.payload(sub), forger.key),
     "alg-missing": lambda forger, sub: compact(forger.header(alg=REMOVE), forger.payload(sub), forger.key),
     "alg-number": lambda forger, sub: compact(forger.header(alg=256), forger.payload(sub), forger.key),
-    "alg-lower-case": lambda forger, sub: compact(forger.header(alg=forger.jwk["alg"].lower()), forger.payload(sub), forger.key),
+    "alg-lower-case": lambda forger, sub: compact(
+        forger.header(alg=forger.jwk["alg"].lower()), forger.payload(sub), forger.key
+    ),
     "hs256-public-pem": _hs256_with_public_key,
     "hs256-modulus": _hs256_with_modulus,
     "hs256-empty-key": _hs256_empty,
@@ -181,7 +185,11 @@ def test_ecdsa_signature_in_der(world: World):
     attack(world, f"{head}.{body}.{b64(der)}")
 
 
-@pytest.mark.parametrize("raw", [bytes(256), b"\0" * 255 + b"\1", b"\xff" * 256, bytes(255), bytes(512), b""], ids=["0", "1", "n+", "short", "long", "empty"])
+@pytest.mark.parametrize(
+    "raw",
+    [bytes(256), b"\0" * 255 + b"\1", b"\xff" * 256, bytes(255), bytes(512), b""],
+    ids=["0", "1", "n+", "short", "long", "empty"],
+)
 def test_rsa_signatures_that_are_none(world: World, raw: bytes):
     head, body, _ = world.forger("rs").token(world.engineer().sub).split(".")
     attack(world, f"{head}.{body}.{b64(raw)}")
@@ -221,7 +229,16 @@ def test_headers(world: World, header: dict):
 
 @pytest.mark.parametrize(
     "header",
-    [{"typ": REMOVE}, {"typ": "JWT"}, {"typ": "jwt"}, {"typ": "AT+JWT"}, {"typ": "application/at+jwt"}, {"kid": REMOVE}, {"x5t": "abc"}, {"jku": "http://127.0.0.1:9/"}],
+    [
+        {"typ": REMOVE},
+        {"typ": "JWT"},
+        {"typ": "jwt"},
+        {"typ": "AT+JWT"},
+        {"typ": "application/at+jwt"},
+        {"kid": REMOVE},
+        {"x5t": "abc"},
+        {"jku": "http://127.0.0.1:9/"},
+    ],
     ids=str,
 )
 def test_headers_that_real_providers_send(world: World, header: dict):
@@ -243,7 +260,9 @@ def test_keycloaks_access_token(world: World):
 
 
 @pytest.mark.parametrize(
-    "aud", ["somebody-else", "Databricks", "databricks ", "", [], ["a", "b"], REMOVE, None, 1, ["a", 1], {"databricks": True}], ids=str
+    "aud",
+    ["somebody-else", "Databricks", "databricks ", "", [], ["a", "b"], REMOVE, None, 1, ["a", 1], {"databricks": True}],
+    ids=str,
 )
 def test_audiences(world: World, aud: object):
     attack(world, world.engineer().forge(aud=aud))
@@ -253,7 +272,11 @@ def test_audiences(world: World, aud: object):
 def test_issuers(world: World, change: str):
     url = world.idp.url("rs")
     issuer = {
-        "UPPER": url.replace("http", "HTTP"), "other": "https://evil.example", "missing": REMOVE, "null": None, "array": [url],
+        "UPPER": url.replace("http", "HTTP"),
+        "other": "https://evil.example",
+        "missing": REMOVE,
+        "null": None,
+        "array": [url],
     }.get(change, url + change)
     attack(world, world.engineer().forge(iss=issuer))
 
@@ -277,7 +300,25 @@ def test_subjects(world: World, sub: object):
 # --- form -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", ["two-parts", "four-parts", "jwe", "padded", "standard-alphabet", "no-json", "json-array", "not-utf8", "space", "claim-twice", "deep", "opaque", "dots", "tiny-signature"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "two-parts",
+        "four-parts",
+        "jwe",
+        "padded",
+        "standard-alphabet",
+        "no-json",
+        "json-array",
+        "not-utf8",
+        "space",
+        "claim-twice",
+        "deep",
+        "opaque",
+        "dots",
+        "tiny-signature",
+    ],
+)
 def test_forms(world: World, form: str):
     forger = world.forger("rs")
     sub = world.engineer().sub
@@ -378,7 +419,12 @@ def _two(first: str, second: str) -> list[tuple[str, str]]:
 def test_two_authorization_headers(world: World, second: str, order: str):
     engineer = world.engineer()
     valid = f"Bearer {engineer.token()}"
-    other = {"same": valid, "other": f"Bearer {world.engineer().token()}", "basic": "Basic dXNlcjpwYXNz", "empty": "Bearer x"}[second]
+    other = {
+        "same": valid,
+        "other": f"Bearer {world.engineer().token()}",
+        "basic": "Basic dXNlcjpwYXNz",
+        "empty": "Bearer x",
+    }[second]
     pair = _two(valid, other) if order == "valid-first" else _two(other, valid)
     assert_refused(world.send("main", headers=pair), 400, "REQUEST_AMBIGUOUS")
     world.nothing_reached()
@@ -401,8 +447,15 @@ def test_a_token_does_not_make_another_valid(world: World):
 def test_expiry_counts_for_a_token_already_seen(world: World):
     engineer: Caller = world.engineer()
     now = int(time.time())
-    claims = {"email": engineer.sub, "realm_access": {"roles": ["data-engineering"]}, "tier": "gold", "email_verified": True}
+    claims = {
+        "email": engineer.sub,
+        "realm_access": {"roles": ["data-engineering"]},
+        "tier": "gold",
+        "email_verified": True,
+    }
     token = world.remember(world.forger("rs").token(engineer.sub, exp=now + 2, iat=now, groups=REMOVE, **claims))
     assert_allowed(world.send("strict", token=token))
-    time.sleep(max(0.0, now + 2 + 5 + 1.2 - time.time()))  # `strict` grants 5 s of skew: this waits for the clock itself
+    time.sleep(
+        max(0.0, now + 2 + 5 + 1.2 - time.time())
+    )  # `strict` grants 5 s of skew: this waits for the clock itself
     assert_refused(world.send("strict", token=token), 401, "TOKEN_EXPIRED")

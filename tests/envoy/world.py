@@ -20,16 +20,27 @@ RUN_NOW = "/api/2.2/jobs/run-now"
 
 # Section 7 of the contract, names folded to lower case with hyphens.
 NEVER_SENT = [
-    r"cookie", r"x-databricks-workspace-id", r"x-databricks-azure-.*", r"x-databricks-gcp-.*", r"x-databricks-role",
-    r"x-databricks-kong-.*", r"x-databricks-traffic-id", r"x-forwarded-access-token",
+    r"cookie",
+    r"x-databricks-workspace-id",
+    r"x-databricks-azure-.*",
+    r"x-databricks-gcp-.*",
+    r"x-databricks-role",
+    r"x-databricks-kong-.*",
+    r"x-databricks-traffic-id",
+    r"x-forwarded-access-token",
 ]
 STAMP = re.compile(r"(^| )databricks-kong/\S+ req/\S+$")
 
 # Phrases at which the Databricks SDKs send a request again (databricks.md 2.1).
 RETRY_PHRASES = [
-    "Please try again later or try a faster operation.", "Unexpected error", "RPC token bucket limit has been exceeded",
-    "ClusterNotReadyException", "REQUEST_LIMIT_EXCEEDED", "does not have any associated worker environments",
-    "There is no worker environment with id", "Unknown worker environment",
+    "Please try again later or try a faster operation.",
+    "Unexpected error",
+    "RPC token bucket limit has been exceeded",
+    "ClusterNotReadyException",
+    "REQUEST_LIMIT_EXCEEDED",
+    "does not have any associated worker environments",
+    "There is no worker environment with id",
+    "Unknown worker environment",
 ]
 
 
@@ -37,7 +48,7 @@ RETRY_PHRASES = [
 class Caller:
     """A person at the identity provider, who is also a user of the workspace."""
 
-    world: "World"
+    world: World
     sub: str
     groups: list[str]
     issuer: str = "rs"
@@ -69,7 +80,9 @@ class World:
 
     # --- callers and tokens ---
 
-    def user(self, *groups: str, name: str = "user", issuer: str = "rs", known: bool = True, assume: bool = False) -> Caller:
+    def user(
+        self, *groups: str, name: str = "user", issuer: str = "rs", known: bool = True, assume: bool = False
+    ) -> Caller:
         """A new person: a subject of its own keeps what the gateway has cached out of other tests."""
         sub = f"{name}-{uuid.uuid4().hex[:10]}@example.com"
         if known:
@@ -91,8 +104,15 @@ class World:
     # --- requests ---
 
     def send(
-        self, config: str, method: str = "GET", target: str = JOBS_LIST, token: str | None = None,
-        caller: Caller | None = None, headers: Headers = (), body: bytes | str | None = None, timeout: float = 30.0,
+        self,
+        config: str,
+        method: str = "GET",
+        target: str = JOBS_LIST,
+        token: str | None = None,
+        caller: Caller | None = None,
+        headers: Headers = (),
+        body: bytes | str | None = None,
+        timeout: float = 30.0,
     ) -> Response:
         pairs = list(headers.items()) if isinstance(headers, dict) else list(headers)
         if caller is not None:
@@ -154,7 +174,12 @@ class World:
         if one.is_exchange:
             rest = {name: value for name, value in one.form.items() if name != "subject_token"}
             body = urllib.parse.urlencode(rest).encode()
-        elif one.header("authorization", ) and self.passed_through:
+        elif (
+            one.header(
+                "authorization",
+            )
+            and self.passed_through
+        ):
             allowed = {f"Bearer {token}" for token in self.passed_through}
             values = [v for name, v in one.headers if not (name.lower() == "authorization" and v in allowed)]
         for value in list(values):
