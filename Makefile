@@ -8,6 +8,9 @@ help: ## list the targets
 wasm: ## build filters/databricks_kong.wasm
 	@scripts/build-wasm
 
+schema: ## write filters/databricks_kong.meta.json, the configuration's schema, from the types
+	@DATABRICKS_KONG_WRITE_SCHEMA=1 scripts/with-rust cargo test --quiet --locked --features schema --test meta_schema
+
 test: ## build, then run every test
 	@scripts/test
 
@@ -21,7 +24,7 @@ deny: ## check licences and sources of the dependencies only
 	@scripts/lint deny
 
 demo: ## walk through the main job in a real Envoy
-	@scripts/need python3 node cargo cc && scripts/build-wasm && scripts/with-rust tests/demo/run
+	@tests/demo/run
 
 clean: ## remove what was built
 	rm -rf target .cache filters/*.wasm
