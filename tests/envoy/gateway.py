@@ -7,6 +7,7 @@ import datetime
 import ipaddress
 import json
 import os
+import random
 import socket
 import subprocess
 from pathlib import Path
@@ -16,7 +17,6 @@ import configs
 from stack import REPO, Idp, Process, Response, Workspace, free_ports, send, wait_until
 
 FILTER = Path(os.environ.get("DATABRICKS_KONG_WASM", REPO / "filters/databricks_kong.wasm")).resolve()
-TLS_HOST = "127.0.0.77"  # a loopback address of its own, so that port 443 is free on it
 
 
 class Gateway(abc.ABC):
@@ -37,8 +37,8 @@ class Gateway(abc.ABC):
     def stop(self) -> None: ...
 
 
-def tls_files(run_dir: Path) -> tuple[Path, Path, Path]:
-    """A test CA, and a certificate of it for TLS_HOST: (ca, certificate, key)."""
+def tls_files(run_dir: Path, host: str) -> tuple[Path, Path, Path]:
+    """A test CA, and a certificate of it for this address: (ca, certificate, key)."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -70,8 +70,8 @@ def tls_files(run_dir: Path) -> tuple[Path, Path, Path]:
         .sign(ca_key, hashes.SHA256())
     )
     leaf = (
-        builder(TLS_HOST, key)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(TLS_HOST))]), critical=False)
+        builder(host, key)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_id), critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -85,14 +85,18 @@ def tls_files(run_dir: Path) -> tuple[Path, Path, Path]:
     return paths
 
 
-def _why_not_443() -> str:
-    try:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((TLS_HOST, 443))
-        return ""
-    except OSError as error:
-        return f"{TLS_HOST}:443 cannot be bound ({error.strerror}); the SQL connector exchanges on port 443 only"
+def _host_for_443() -> tuple[str, str]:
+    """A loopback address of its own, on which port 443 is free; or why there is none."""
+    error = ""
+    for _ in range(20):
+        host = f"127.77.{random.randrange(256)}.{random.randrange(1, 255)}"
+        try:
+            with socket.socket() as probe:
+                probe.bind((host, 443))
+            return host, ""
+        except OSError as refused:
+            error = f"{host}:443 cannot be bound ({refused.strerror}); the SQL connector exchanges on port 443 only"
+    return "", error
 
 
 class EnvoyGateway(Gateway):
@@ -110,13 +114,13 @@ class EnvoyGateway(Gateway):
         named: list[configs.Named] | None = None,
     ):
         self.named = {one.name: one for one in named or configs.all_configs()}
-        self.no_tls = _why_not_443()
+        self.tls_host, self.no_tls = _host_for_443()
         if self.no_tls:
             self.named.pop("tls", None)
         plain = [one.name for one in self.named.values() if not one.tls]
         *ports, self.bare_port, self.admin_port, closed = free_ports(len(plain) + 3)
         self.ports = dict(zip(plain, ports, strict=True))
-        self.ca, self.certificate, self.key = tls_files(run_dir)
+        self.ca, self.certificate, self.key = tls_files(run_dir, self.tls_host or "127.0.0.1")
         self.parts = configs.Parts(idp, workspace, self.url, closed)
         self.with_filter = with_filter
 
@@ -152,7 +156,7 @@ class EnvoyGateway(Gateway):
             return f"http://127.0.0.1:{self.bare_port}"
         one = self.named[config]
         if one.tls:
-            return f"https://{TLS_HOST}"
+            return f"https://{self.tls_host}"
         return f"http://127.0.0.1:{self.ports[config]}{one.prefix}"
 
     def logs(self) -> str:
@@ -199,7 +203,7 @@ class EnvoyGateway(Gateway):
         if self.with_filter:
             filters.append(self.wasm(one))
         if one.tls:
-            return listener(one.name, TLS_HOST, 443, filters, tls=(self.certificate, self.key))
+            return listener(one.name, self.tls_host, 443, filters, tls=(self.certificate, self.key))
         return listener(one.name, "127.0.0.1", self.ports[one.name], filters)
 
     def wasm(self, one: configs.Named) -> dict[str, Any]:

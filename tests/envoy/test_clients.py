@@ -7,7 +7,6 @@ import logging
 import pytest
 from databricks import sql
 
-from gateway import TLS_HOST
 from world import World
 
 HTTP_PATH = "/sql/1.0/warehouses/a7066a8ef796be84"
@@ -17,7 +16,7 @@ def connect(world: World, token: str, **more: object):
     if world.gateway.no_tls:
         pytest.skip(world.gateway.no_tls)
     return sql.connect(
-        server_hostname=TLS_HOST,
+        server_hostname=world.gateway.url("tls").removeprefix("https://"),
         http_path=HTTP_PATH,
         access_token=token,
         _tls_trusted_ca_file=str(world.gateway.ca),
