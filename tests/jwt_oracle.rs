@@ -2,6 +2,16 @@
 //!
 //! The properties at the end ask more: no damage whatsoever verifies, and nothing makes the parser panic.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail loudly"
+)]
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use databricks_kong::base::UnixTime;

@@ -1,7 +1,17 @@
-//! Google's Wycheproof vectors against the public keys of `jwt`: wrong signatures that implementations have accepted, and right ones
-//! that they have refused.
+//! Google's Wycheproof vectors against the public keys of `jwt`: wrong signatures that implementations have accepted,
+//! and right ones that they have refused.
 //!
 //! Each set states how many vectors were accepted, refused and left out, so that none can come to test nothing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail loudly"
+)]
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
