@@ -83,6 +83,7 @@ mod imports {
         pub(super) fn proxy_remove_header_map_value(map: u32, key: *const u8, key_length: usize) -> u32;
         pub(super) fn proxy_get_property(path: *const u8, length: usize, data: *mut *mut u8, size: *mut usize) -> u32;
         pub(super) fn proxy_set_property(path: *const u8, length: usize, value: *const u8, value_length: usize) -> u32;
+        pub(super) fn proxy_set_effective_context(context: u32) -> u32;
         pub(super) fn proxy_continue_stream(stream: u32) -> u32;
         pub(super) fn proxy_send_local_response(
             status: u32,
@@ -191,6 +192,12 @@ pub(super) fn set_property(path: &[&str], value: &[u8]) -> HostResult<()> {
     let path = path.join("\0");
     // SAFETY: both pointers are valid for their lengths, and the host only reads.
     check(unsafe { imports::proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+}
+
+/// Makes `context` the current one: Envoy delivers the answers to all callouts in the root's context.
+pub(super) fn set_effective_context(context: u32) -> HostResult<()> {
+    // SAFETY: no memory is shared.
+    check(unsafe { imports::proxy_set_effective_context(context) })
 }
 
 /// Lets the current request go on.

@@ -104,11 +104,15 @@ pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
             return;
         }
     };
-    if with_request(context, |request| request.on_callout_reply(token, size)).is_some() {
-        return;
+    // the reply's own headers and body are read before the switch: they belong to the context that the host chose
+    let result = host::callout_reply(size);
+    if abi::set_effective_context(context).is_err() {
+        abi::log(Level::Error, "the host does not know the context that waits for an answer");
     }
-    if let Some(Ok(mut root)) = root(context).as_ref().map(|root| root.try_borrow_mut()) {
-        root.on_callout_reply(context, size);
+    if contexts(|contexts| contexts.requests.contains_key(&context)) == Some(true) {
+        with_request(context, |request| request.on_callout_reply(token, result));
+    } else if let Some(Ok(mut root)) = root(context).as_ref().map(|root| root.try_borrow_mut()) {
+        root.on_callout_reply(context, result);
     }
 }
 

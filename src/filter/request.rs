@@ -96,8 +96,7 @@ impl RequestContext {
         }
     }
 
-    pub(super) fn on_callout_reply(&mut self, token: u32, size: usize) {
-        let result = host::callout_reply(size);
+    pub(super) fn on_callout_reply(&mut self, token: u32, result: CalloutResult) {
         let Phase::Deciding { callout, .. } = &mut self.phase else {
             if matches!(self.phase, Phase::New) {
                 self.fail("the decision on a request got lost");

@@ -4,7 +4,7 @@ use super::abi::{self, Buffer, Level};
 use super::{events, host};
 use crate::base::UnixTime;
 use crate::config::{Config, Settings};
-use crate::flow::{Callout, Env, Prefetch};
+use crate::flow::{Callout, CalloutResult, Env, Prefetch};
 use std::rc::Rc;
 
 const TICK_MILLIS: u32 = 1000;
@@ -50,8 +50,7 @@ impl RootContext {
         self.step(context, |prefetch, env| prefetch.on_tick(used_at, env));
     }
 
-    pub(super) fn on_callout_reply(&mut self, context: u32, size: usize) {
-        let result = host::callout_reply(size);
+    pub(super) fn on_callout_reply(&mut self, context: u32, result: CalloutResult) {
         self.step(context, |prefetch, env| prefetch.on_reply(result, env));
     }
 
