@@ -10,6 +10,7 @@
 
 mod bench;
 mod client_credentials;
+mod command;
 mod faults;
 mod idp;
 mod records;
