@@ -33,8 +33,9 @@ async fn main() -> Result<(), Failure> {
     let state =
         std::fs::read_to_string(&flags.state).map_err(|e| format!("cannot read {}: {e}", flags.state.display()))?;
     let running = mock_databricks::start(&state, flags.listen, flags.admin).await?;
-    announce(&running)?;
+    // whoever reads the line may send the signal at once
     let mut terminate = signal(SignalKind::terminate())?;
+    announce(&running)?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
