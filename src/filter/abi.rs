@@ -319,10 +319,30 @@ mod exports {
         Action::Continue
     }
 
+    // Kong calls the following whether they are there or not, and its worker dies of one that is not.
+
+    #[unsafe(no_mangle)]
+    const extern "C" fn proxy_on_response_body(_context: u32, _size: usize, _end_of_stream: bool) -> Action {
+        Action::Continue
+    }
+
+    #[unsafe(no_mangle)]
+    const extern "C" fn proxy_on_request_trailers(_context: u32, _count: usize) -> Action {
+        Action::Continue
+    }
+
+    #[unsafe(no_mangle)]
+    const extern "C" fn proxy_on_response_trailers(_context: u32, _count: usize) -> Action {
+        Action::Continue
+    }
+
     #[unsafe(no_mangle)]
     const extern "C" fn proxy_on_done(_context: u32) -> bool {
         true
     }
+
+    #[unsafe(no_mangle)]
+    const extern "C" fn proxy_on_log(_context: u32) {}
 
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_delete(context: u32) {

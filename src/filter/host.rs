@@ -58,13 +58,22 @@ pub(super) fn dispatch(callout: &Callout) -> Result<u32, CalloutFault> {
     ];
     pairs.extend(callout.headers.iter().map(|(name, value)| (*name, value.expose().as_str())));
     let dial = callout.url.dial();
-    let upstream = match (Host::known(), &callout.upstream) {
-        (Some(Host::Kong), _) | (_, None) => dial.as_str(),
-        (_, Some(cluster)) => cluster.as_str(),
+    let upstreams = match (Host::known(), callout.upstream.as_deref()) {
+        (Some(Host::Kong), _) | (_, None) => [Some(dial.as_str()), None],
+        (Some(Host::Envoy), cluster) => [cluster, None],
+        // before the first request: Envoy refuses what is no cluster of it at once, Kong tries to resolve it
+        (None, cluster) => [Some(dial.as_str()), cluster],
     };
     let timeout = u32::try_from(callout.timeout.as_millis()).unwrap_or(u32::MAX);
-    abi::http_call(upstream, &headers::serialize(&pairs), callout.body.expose().as_bytes(), timeout)
-        .map_err(|HostError(status)| CalloutFault::Failed(format!("the host refused to send it: {status}")))
+    let headers = headers::serialize(&pairs);
+    let mut status = 0;
+    for upstream in upstreams.into_iter().flatten() {
+        match abi::http_call(upstream, &headers, callout.body.expose().as_bytes(), timeout) {
+            Ok(token) => return Ok(token),
+            Err(HostError(refused)) => status = refused,
+        }
+    }
+    Err(CalloutFault::Failed(format!("the host refused to send it: {status}")))
 }
 
 /// Reads the answer to a callout. A missing `:status` is the only sign of failure that every host gives.
