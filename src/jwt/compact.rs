@@ -236,6 +236,11 @@ mod tests {
         ] {
             assert_eq!(parse(&text).unwrap_err().code(), "malformed", "{text}");
         }
+        for text in
+            [&token[..10], &parts[..2].join("."), &format!("{token}."), &format!("{token}.{}.{}", parts[0], parts[1])]
+        {
+            assert_eq!(parse(text).unwrap_err(), NOT_THREE_PARTS, "{text}");
+        }
     }
 
     #[test]

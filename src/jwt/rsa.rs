@@ -226,6 +226,17 @@ mod tests {
     }
 
     #[test]
+    fn a_bit_above_the_encoded_message_is_refused() {
+        let vectors = vectors();
+        let entry = &vectors["keys"][0];
+        let signature = bytes(&entry["PS256 with a bit set above the encoded message"]);
+        let key = key(entry);
+        let encoded = key.open(&signature).unwrap();
+        assert_eq!((key.modulus_bits, encoded.len(), encoded[0]), (2049, 257, 1));
+        assert!(!key.verify(Algorithm::PS256, MESSAGE, &signature));
+    }
+
+    #[test]
     fn a_signature_is_bound_to_padding_and_hash() {
         let vectors = vectors();
         let entry = &vectors["keys"][0];
