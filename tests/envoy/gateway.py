@@ -216,6 +216,8 @@ class EnvoyGateway(Gateway):
                     "name": one.name,
                     "root_id": one.name,
                     "failure_policy": "FAIL_CLOSED",
+                    # the filter reads bodies while it holds the headers back; without this Envoy shows it no body then
+                    "allow_on_headers_stop_iteration": True,
                     "vm_config": {
                         "vm_id": "databricks_kong",
                         "runtime": "envoy.wasm.runtime.v8",
