@@ -102,7 +102,6 @@ def roles(parts: Parts, name: str) -> Config:
         ),
         role("assumer", {"groups": ["assumers"]}, {"type": "user_federation", "assume_group": ASSUMABLE_GROUP}),
         role("scoped", {"groups": ["scoped"]}, {"type": "user_federation", "scope": ["jobs", "clusters"]}),
-        role("minimal", {"groups": ["minimal"]}, {"type": "user_federation", "scope": "minimal"}),
         role("as-is", {"groups": ["passthrough"]}, {"type": "passthrough"}),
         role("nobody", {"groups": ["egress"]}, {"type": "none"}),
         role("former", {"groups": ["former"]}, valid={"from": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"}),
@@ -115,6 +114,12 @@ def roles(parts: Parts, name: str) -> Config:
         role("analytics", {"claims": {"department": ["analytics", "finance"]}}),
         role("one-person", {"subjects": ["the-one@example.com"]}),
     ]
+    return config
+
+
+def minimal(parts: Parts, name: str) -> Config:
+    config = base(parts, name)
+    config["roles"] = [role("minimal", {"groups": ["minimal"]}, {"type": "user_federation", "scope": "minimal"})]
     return config
 
 
@@ -232,6 +237,7 @@ def all_configs() -> list[Named]:
     named = [
         Named("main", base),
         Named("roles", roles),
+        Named("minimal", minimal),
         Named("strict", strict),
         Named("impatient", impatient),
         Named("nowhere", token_endpoint_nowhere),

@@ -126,7 +126,6 @@ class EnvoyGateway(Gateway):
 
         config = run_dir / "envoy.json"
         config.write_text(json.dumps(self.bootstrap(), indent=1))
-        self.log_file = run_dir / "envoy.log"
         self.process = Process(
             "envoy",
             [
@@ -140,8 +139,6 @@ class EnvoyGateway(Gateway):
                 "warning",
                 "--component-log-level",
                 "wasm:info",
-                "--log-path",
-                str(self.log_file),
             ],
             run_dir,
         )
@@ -160,8 +157,8 @@ class EnvoyGateway(Gateway):
         return f"http://127.0.0.1:{self.ports[config]}{one.prefix}"
 
     def logs(self) -> str:
-        log = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
-        return log + self.process.tail(1000)
+        # on stderr: a log file of Envoy's own is written every ten seconds only
+        return self.process.err.read_text(errors="replace")
 
     def stop(self) -> None:
         self.process.stop()

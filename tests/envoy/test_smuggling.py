@@ -79,7 +79,8 @@ def test_connection_naming_a_header(world: World, name: str):
         else [("Connection", name)]
     )
     reply = world.send("main", caller=engineer, headers=headers)
-    if reply.status == 400:
+    if reply.status == 400 or (name == "Authorization" and reply.status == 401):
+        world.nothing_reached()  # a host may take the named header away first: then there is no credential
         return
     assert_allowed(reply)
     sent = world.the_request()
