@@ -136,6 +136,11 @@ class Demo:
 
 def came_back(reply: Response) -> list[str]:
     lines = [f"{reply.status} {clip(reply.text)}"]
+    if reply.status >= 400 and "details" in reply.text:
+        body = reply.json()
+        info = body["details"][0]
+        code = f" ({info['metadata']['code']})" if "code" in info.get("metadata", {}) else ""
+        lines = [f"{reply.status} {body['error_code']}, reason {info['reason']}{code}: {body['message']}"]
     for name in ("www-authenticate", "retry-after"):
         if value := reply.header(name):
             lines.append(f"{name}: {value}")
