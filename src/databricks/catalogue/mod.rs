@@ -1,0 +1,66 @@
+//! Which operation of Databricks a request asks for, what it is about, and what it takes.
+//!
+//! The table is operations.tsv, which tests/catalogue/generate makes from the published SDK and from what is written by hand
+//! in additions.toml; `table.rs` is the same as a tree of path segments. Nothing is parsed or allocated at run time.
+//!
+//! Names are those of the Python SDK: `w.jobs.run_now` is `jobs.run_now`; whatever belongs to the account's client has
+//! `account.` before it, so `a.workspaces.create` is `account.workspaces.create`.
+
+mod find;
+mod id;
+mod operation;
+#[rustfmt::skip]
+mod table;
+
+pub use id::{Id, Place};
+pub use operation::Operation;
+
+/// All operations that the gateway knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Catalogue;
+
+impl Catalogue {
+    /// The operation of a request, by its method and its canonical path without the query.
+    ///
+    /// Both are compared exactly: in case, in the number of segments, in the trailing slash. A literal segment beats a
+    /// placeholder, which beats a template's open end. HEAD is an operation of its own, known where the SDK sends it. Takes
+    /// no longer the more operations there are, only the more segments a template has.
+    #[must_use]
+    pub fn find(method: &str, path: &str) -> Option<Operation> {
+        find::find(method, path)
+    }
+
+    /// The operations that go by this name, in the SDK or here: several, where one name covers several paths.
+    pub fn named(name: &str) -> impl Iterator<Item = Operation> {
+        find::named(name)
+    }
+
+    /// All operations, sorted by name.
+    pub fn operations() -> impl Iterator<Item = Operation> {
+        table::BY_NAME.iter().filter_map(|index| Operation::at(*index))
+    }
+
+    /// How many operations there are: one more than the highest [`Operation::index`].
+    #[must_use]
+    pub const fn len() -> usize {
+        table::OPERATIONS.len()
+    }
+
+    /// The types of resources that operations have ids of.
+    #[must_use]
+    pub const fn resource_types() -> &'static [&'static str] {
+        &table::KINDS
+    }
+}
+
+/// A line of the table: spans of its name and template, where its ids and its other names stand in `LISTS`, and its scope,
+/// the reason for which it is sensitive, and its method, as places in their tables.
+#[derive(Debug)]
+struct Row(u32, u32, u16, u16, u8, u8, u8);
+
+/// The text of a span: offset in the upper 20 bits, length in the lower 12.
+fn text(span: u32) -> &'static str {
+    let offset = usize::try_from(span >> 12).unwrap_or(usize::MAX);
+    let length = usize::try_from(span & 0xfff).unwrap_or(usize::MAX);
+    table::TEXT.get(offset..offset.saturating_add(length)).unwrap_or_default()
+}

@@ -1,0 +1,92 @@
+//! One operation, as a view of its line in the table.
+
+use super::{Id, Row, id, table, text};
+
+/// One operation of Databricks: a method and a path template, and what is known of them.
+#[derive(Clone, Copy)]
+pub struct Operation {
+    row: &'static Row,
+    index: u16,
+}
+
+impl Operation {
+    pub(super) fn at(index: u16) -> Option<Self> {
+        table::OPERATIONS.get(usize::from(index)).map(|row| Self { row, index })
+    }
+
+    /// Its place in the table, below [`super::Catalogue::len`]; to be kept no longer than the program runs.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.index)
+    }
+
+    /// The name by which a user of the SDK calls it: `jobs.run_now`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        text(self.row.0)
+    }
+
+    /// All names by which the SDK sends this very request, [`Operation::name`] first: `w.permissions.get("jobs", id)` and
+    /// `w.jobs.get_permissions(id)` are one. A rule that names any of them means this operation.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name()).chain(list(self.row.3).split_ascii_whitespace())
+    }
+
+    /// The method, or `*` for any.
+    #[must_use]
+    pub fn method(self) -> &'static str {
+        entry(&table::METHODS, self.row.6)
+    }
+
+    /// The path with its placeholders: `{name}` is one segment, `{name...}` whatever follows. Jobs and clusters stand with
+    /// the version that the SDK uses, and answer to 2.0, 2.1 and 2.2 all the same.
+    #[must_use]
+    pub fn template(self) -> &'static str {
+        text(self.row.1)
+    }
+
+    /// The OAuth scope that it needs; `all-apis` where no narrower one is known.
+    #[must_use]
+    pub fn scope(self) -> &'static str {
+        entry(&table::SCOPES, self.row.4)
+    }
+
+    /// Whether a rule has to name it in full.
+    #[must_use]
+    pub const fn is_sensitive(self) -> bool {
+        self.row.5 != 0
+    }
+
+    /// Why it is sensitive: `mints_credentials`, `changes_acl`, ….
+    #[must_use]
+    pub fn sensitivity(self) -> Option<&'static str> {
+        self.is_sensitive().then(|| entry(&table::REASONS, self.row.5))
+    }
+
+    /// The ids that a request of this operation may carry, and where.
+    pub fn ids(self) -> impl Iterator<Item = Id> {
+        id::read(list(self.row.2))
+    }
+}
+
+impl PartialEq for Operation {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index
+    }
+}
+
+impl Eq for Operation {}
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} {})", self.name(), self.method(), self.template())
+    }
+}
+
+fn entry(entries: &'static [&'static str], index: u8) -> &'static str {
+    entries.get(usize::from(index)).copied().unwrap_or_default()
+}
+
+fn list(index: u16) -> &'static str {
+    table::LISTS.get(usize::from(index)).map(|span| text(*span)).unwrap_or_default()
+}

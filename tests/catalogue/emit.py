@@ -1,0 +1,195 @@
+"""Writes the catalogue twice: operations.tsv for people, and table.rs, the same as a tree that the filter searches.
+
+The tree's nodes are path segments. All text stands in one string, in which a text that is part of another takes no room.
+"""
+
+from itertools import combinations
+
+from classify import shape
+
+METHODS = ["*", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
+COLUMNS = ["name", "method", "template", "scope", "sensitive", "ids", "also"]
+PLACES = {"path": "p", "rest": "r", "absolute": "a", "query": "q", "header": "h", "body": "b"}
+NO_COLON = 0x8000
+
+
+def tsv(rows, sdk_version):
+    lines = [
+        "# The operations of Databricks that the gateway knows. Made by `python3 tests/catalogue/generate --install` from",
+        f"# databricks-sdk {sdk_version} and tests/catalogue/additions.toml: do not edit, add to additions.toml instead.",
+        "# Method `*` is any; `{name}` is one segment, `{name...}` whatever follows; jobs and clusters also answer to the",
+        "# versions 2.0, 2.1 and 2.2. Ids are `type=place`, their parts joined with dots where `+` stands between them.",
+        "# Places: path:PLACEHOLDER, rest:N (the path from segment N), absolute:N (the same with its slash), query:NAME,",
+        "# header:NAME, body:JSON.PATH. The last column has the other names by which the SDK sends the same request.",
+        "# " + "\t".join(COLUMNS),
+    ]
+    for row in rows:
+        cells = [row.name, row.method, row.template, row.scope, row.sensitive, " ".join(row.ids), " ".join(row.also)]
+        lines.append("\t".join(cell or "-" for cell in cells))
+    return "\n".join(lines) + "\n"
+
+
+class Text:
+    """One string that holds all others. A span is offset and length in 32 bits."""
+
+    def __init__(self, strings):
+        self.whole = ""
+        self.spans = {}
+        for string in sorted(set(strings), key=lambda s: (-len(s), s)):
+            at = self.whole.find(string)
+            if at < 0:
+                at = len(self.whole)
+                self.whole += string
+            assert len(string) < 1 << 12 and at < 1 << 20 and string.isascii(), string
+            self.spans[string] = at << 12 | len(string)
+
+
+class Node:
+    def __init__(self):
+        self.edges = {}  # literal, or `:verb`
+        self.one = None  # the child of a placeholder
+        self.rest = None  # the child of `{…...}`
+        self.rows = []
+
+    def child(self, segment):
+        if segment.startswith("{"):
+            verb = segment.partition("}")[2]
+            if verb:
+                return self.edges.setdefault(verb, Node())
+            if segment.endswith("...}"):
+                self.rest = self.rest or Node()
+                return self.rest
+            self.one = self.one or Node()
+            return self.one
+        assert not segment.startswith(":"), segment
+        return self.edges.setdefault(segment, Node())
+
+
+def tree(rows, additions):
+    root = Node()
+    for row in rows:
+        node = root
+        for segment in row.template.split("/")[1:]:
+            node = node.child(segment)
+        assert row.method in METHODS and all(r.method not in ("*", row.method) for r in node.rows), row
+        node.rows.append(row)
+    versions = root.edges["api"].edges
+    for family in additions.families:
+        [node] = [versions[v].edges[family] for v in additions.versions if family in versions[v].edges]
+        for version in additions.versions:
+            versions[version].edges[family] = node
+    return root
+
+
+def flatten(root):
+    """All nodes, each once, the root first."""
+    order, known = [root], {id(root)}
+    for node in order:
+        for child in [*(node.edges[label] for label in sorted(node.edges)), node.one, node.rest]:
+            if child and id(child) not in known:
+                known.add(id(child))
+                order.append(child)
+    return order
+
+
+def encoded_ids(row):
+    """`job=path:job_id` → `job=p5`: what the filter reads need not know the placeholders' names."""
+    segments = [segment.partition(":")[0] for segment in row.template.split("/")[1:]]
+
+    def part(text):
+        place, _, value = text.partition(":")
+        return PLACES[place] + (str(segments.index("{" + value + "}")) if place == "path" else value)
+
+    found = []
+    for entry in row.ids:
+        kind, _, places = entry.partition("=")
+        found.append(kind + "=" + "+".join(part(text) for text in places.split("+")))
+    return " ".join(found)
+
+
+def rust(rows, additions):
+    order = flatten(tree(rows, additions))
+    number = {id(node): index for index, node in enumerate(order)}
+    ordered = [row for node in order for row in node.rows]
+    scopes = sorted({row.scope for row in rows})
+    reasons = ["", *sorted({row.sensitive for row in rows} - {""})]
+    kinds = sorted({entry.partition("=")[0] for row in rows for entry in row.ids})
+    lists = sorted({encoded_ids(row) for row in rows} | {" ".join(row.also) for row in rows} | {""})
+    labels = [label for node in order for label in sorted(node.edges)]
+    text = Text([*lists, *labels, *(r.name for r in rows), *(r.template for r in rows)])
+    aliases = sorted((name, index) for index, row in enumerate(ordered) for name in row.also)
+    text.spans.update({name: text.whole.index(name) << 12 | len(name) for name, _ in aliases})
+
+    nodes, edge, operation = [], 0, 0
+    for node in order:
+        colon = NO_COLON if any(label.startswith(":") for label in node.edges) else 0
+        one, rest = (number[id(child)] if child else 0 for child in (node.one, node.rest))
+        nodes.append(f"[{edge}, {operation}, {one | colon}, {rest}]")
+        edge, operation = edge + len(node.edges), operation + len(node.rows)
+    nodes.append(f"[{edge}, {operation}, 0, 0]")
+    targets = [number[id(node.edges[label])] for node in order for label in sorted(node.edges)]
+    by_name = sorted(range(len(ordered)), key=lambda i: (ordered[i].name, ordered[i].template, ordered[i].method))
+    entries = [
+        f"Row({text.spans[r.name]}, {text.spans[r.template]}, {lists.index(encoded_ids(r))}, {lists.index(' '.join(r.also))}, "
+        f"{scopes.index(r.scope)}, {reasons.index(r.sensitive)}, {METHODS.index(r.method)})"
+        for r in ordered
+    ]
+    quoted = [f'"{text.whole[at : at + 110]}"' for at in range(0, len(text.whole), 110)]
+    parts = [
+        "//! operations.tsv as a tree. Made by `python3 tests/catalogue/generate --install`: do not edit.\n",
+        "use super::Row;\n",
+        strings("METHODS", METHODS, "What a row's method counts in; `*` is any."),
+        strings("SCOPES", scopes, "What a row's scope counts in."),
+        strings("REASONS", reasons, "Why an operation is sensitive; the first is that it is not."),
+        strings("KINDS", kinds, "The types of resources that any operation has an id of."),
+        block("NODES", "[u16; 4]", nodes, "First edge, first operation, child of a placeholder (high bit: not one with a colon), child of what follows."),
+        block("LABELS", "u32", [str(text.spans[label]) for label in labels], "The edges' segments, as spans of `TEXT`, sorted within a node."),
+        block("TARGETS", "u16", [str(target) for target in targets], "The edges' nodes."),
+        block("OPERATIONS", "Row", entries, "The operations, by node."),
+        block("LISTS", "u32", [str(text.spans[entry]) for entry in lists], "Ids and other names, as spans of `TEXT`."),
+        block("BY_NAME", "u16", [str(index) for index in by_name], "The operations, by name."),
+        block("ALIASES", "(u32, u16)", [f"({text.spans[name]}, {index})" for name, index in aliases], "The operations' other names, sorted."),
+        "/// All text, without what is part of other text.",
+        "pub(super) static TEXT: &str = concat!(\n" + "".join(f"    {line},\n" for line in quoted) + ");",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def strings(name, values, doc):
+    return block(name, "&str", [f'"{value}"' for value in values], doc)
+
+
+def block(name, kind, values, doc):
+    lines, line = [], "   "
+    for value in values:
+        if len(line) + len(value) > 117:
+            lines.append(line)
+            line = "   "
+        line += f" {value},"
+    body = "\n".join([*lines, line])
+    return f"/// {doc}\npub(super) static {name}: [{kind}; {len(values)}] = [\n{body}\n];\n"
+
+
+def ambiguous(rows):
+    """Pairs of templates that match one request with neither more exact than the other, segment by segment."""
+    split = [(row, shape(row.template).split("/")) for row in rows]
+    for (a, a_segments), (b, b_segments) in combinations(split, 2):
+        same_method = a.method == b.method or "*" in (a.method, b.method)
+        if same_method and clash(a_segments, b_segments):
+            yield a, b
+
+
+def clash(a, b):
+    """Whether a path exists that both match, and none of them is the more exact one wherever they differ."""
+    a_wins = b_wins = False
+    for x, y in zip(a, b):
+        if "..." in x or "..." in y:
+            # what follows loses to whatever is more exact
+            return (a_wins or "..." not in x) == (b_wins or "..." not in y)
+        if x == y:
+            continue
+        if x[:1] != "{" and y[:1] != "{" or x[:1] == y[:1] == "{":
+            # other literals, other verbs; and a placeholder takes no colon where verbs are
+            return False
+        a_wins, b_wins = a_wins or y[:1] == "{", b_wins or x[:1] == "{"
+    return len(a) == len(b) and a_wins == b_wins
