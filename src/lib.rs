@@ -3,7 +3,7 @@
 //! The core has no host, no clock and no I/O; a file imports only from the left:
 //!
 //! ```text
-//! base <- jwt, databricks <- policy <- exchange <- config <- flow <- filter
+//! base <- jwt, databricks <- policy <- exchange <- config <- flow <- sim, filter
 //! ```
 
 pub mod base;
@@ -14,3 +14,4 @@ mod filter;
 pub mod flow;
 pub mod jwt;
 pub mod policy;
+pub mod sim;

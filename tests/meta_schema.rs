@@ -28,7 +28,9 @@ fn cases(folder: &str) -> Vec<(PathBuf, Value)> {
 }
 
 fn parse(config: &Value) -> Result<Settings, Vec<ConfigError>> {
-    Settings::parse(config.to_string().as_bytes(), &|name| (name == "SECRET").then(|| "from the environment".to_owned()))
+    Settings::parse(config.to_string().as_bytes(), &|name| {
+        (name == "SECRET").then(|| "from the environment".to_owned())
+    })
 }
 
 #[test]
@@ -61,7 +63,9 @@ fn every_key_is_described() {
         for choice in ["anyOf", "oneOf"].iter().filter_map(|key| schema[key].as_array()).flatten() {
             walk(pointer, choice, missing);
         }
-        for nested in ["items", "additionalProperties"].iter().map(|key| &schema[key]).filter(|nested| nested.is_object()) {
+        for nested in
+            ["items", "additionalProperties"].iter().map(|key| &schema[key]).filter(|nested| nested.is_object())
+        {
             walk(pointer, nested, missing);
         }
     }

@@ -14,7 +14,7 @@ pub use read::ConfigError;
 
 use crate::base::Url;
 use crate::jwt::Expectations;
-use crate::policy::Role;
+use crate::policy::Policy;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ pub struct Config {
     pub workspace: Workspace,
     /// The identity providers whose tokens are accepted.
     pub providers: Vec<Rc<Provider>>,
-    /// The roles, in their order.
-    pub roles: Vec<Role>,
+    /// What decisions are made by.
+    pub policy: Policy,
     /// Bounds on requests of the gateway's own.
     pub callouts: CalloutLimits,
     /// Bounds on sizes and memory.

@@ -37,6 +37,12 @@ impl Errors {
         self.0.borrow().is_empty()
     }
 
+    /// Whether something at or below `pointer` is wrong.
+    pub(super) fn has_under(&self, pointer: &str) -> bool {
+        let is_under = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        self.0.borrow().iter().any(|error| error.pointer.strip_prefix(pointer).is_some_and(is_under))
+    }
+
     /// All errors, in the order of their pointers.
     pub(super) fn into_sorted(self) -> Vec<ConfigError> {
         let mut errors = self.0.into_inner();
@@ -211,8 +217,9 @@ impl FromConfig for Value {
 impl<T: FromConfig> FromConfig for Option<T> {
     const EXPECTED: &'static str = T::EXPECTED;
 
+    /// What cannot be read is taken for absent, so that the rest is checked all the same; its error is recorded.
     fn read(node: &Node<'_>) -> Option<Self> {
-        T::read(node).map(Some)
+        Some(T::read(node))
     }
 
     fn absent() -> Option<Self> {

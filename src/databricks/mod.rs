@@ -1,9 +1,13 @@
 //! What a request to Databricks is: its target and forms, read in the one way that all servers read them or refused.
 
 mod catalogue;
+mod features;
 mod form;
+mod resources;
 mod target;
 
 pub use catalogue::{Catalogue, Id, Operation, Place};
+pub use features::Features;
 pub use form::{Parameter, read_form};
+pub use resources::{IdFault, Resource, folds_case, resources, stands_in_body};
 pub use target::{Ambiguity, Target};

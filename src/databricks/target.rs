@@ -72,6 +72,11 @@ impl<'a> Target<'a> {
         self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 
+    /// The names of all query parameters, decoded.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.query.iter().map(|(name, _)| name.as_ref())
+    }
+
     /// Checks the parameters by which Databricks' shared hosts choose the workspace (`o`, `w`) or the identity (`a`, `aid`).
     ///
     /// # Errors

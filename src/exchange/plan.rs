@@ -64,21 +64,22 @@ fn cache_key(permit: &Permit, token_endpoint: &str, secret: Option<&Secret<Strin
         .field(token_endpoint.as_bytes())
         .field(credential.kind().as_bytes())
         .field(permit.role().as_bytes());
+    let scope = permit.scope().as_str().as_bytes();
     let caller = permit.caller();
     let identity = [caller.issuer(), caller.raw_subject().unwrap_or_default(), caller.subject()];
     let identity = identity.into_iter().chain([caller.client().unwrap_or_default()]).map(str::as_bytes);
     let identity: Vec<_> = identity.collect();
     match credential {
-        Credential::UserFederation { scope, assume_group } => key
+        Credential::UserFederation { assume_group, .. } => key
             .fields(identity.into_iter())
-            .field(scope.as_str().as_bytes())
+            .field(scope)
             .fields(assume_group.iter().map(String::as_bytes).collect::<Vec<_>>().into_iter()),
-        Credential::ServicePrincipalFederation { client_id, scope } => {
-            key.fields(identity.into_iter()).field(client_id.as_bytes()).field(scope.as_str().as_bytes())
+        Credential::ServicePrincipalFederation { client_id, .. } => {
+            key.fields(identity.into_iter()).field(client_id.as_bytes()).field(scope)
         }
-        Credential::ServicePrincipalSecret { client_id, scope, .. } => key
+        Credential::ServicePrincipalSecret { client_id, .. } => key
             .field(client_id.as_bytes())
-            .field(scope.as_str().as_bytes())
+            .field(scope)
             .field(secret.map_or(&[][..], |secret| secret.expose().as_bytes())),
         Credential::Passthrough | Credential::None => key,
     }
@@ -141,17 +142,18 @@ impl Pending {
     pub fn form(&self) -> TokenForm {
         let mut form = form_urlencoded::Serializer::new(String::new());
         let mut authorization = None;
+        let scope = self.permit.scope();
         match self.permit.credential() {
-            Credential::UserFederation { scope, assume_group } => {
+            Credential::UserFederation { assume_group, .. } => {
                 self.subject_token(&mut form).append_pair("scope", scope.as_str());
                 if let Some(group) = assume_group {
                     form.append_pair("assume_group", group);
                 }
             }
-            Credential::ServicePrincipalFederation { client_id, scope } => {
+            Credential::ServicePrincipalFederation { client_id, .. } => {
                 self.subject_token(&mut form).append_pair("client_id", client_id).append_pair("scope", scope.as_str());
             }
-            Credential::ServicePrincipalSecret { client_id, scope, .. } => {
+            Credential::ServicePrincipalSecret { client_id, .. } => {
                 form.append_pair("grant_type", "client_credentials").append_pair("scope", scope.as_str());
                 authorization = self.secret.as_ref().map(|secret| basic(client_id, secret));
             }

@@ -94,6 +94,8 @@ pub(super) fn read(
     match status {
         200 => read_token(body, key, asked_at, not_after).ok_or(ExchangeFault::Unusable),
         400 | 401 | 403 => Err(read_refusal(body, status)),
+        // without `Retry-After` a 503 is as good as no answer, and what Envoy makes of none
+        503 if retry_after.is_none() => Err(ExchangeFault::Failed { status }),
         429 | 503 => Err(ExchangeFault::Throttled { retry_after: read_retry_after(retry_after) }),
         status => Err(ExchangeFault::Failed { status }),
     }
@@ -217,7 +219,9 @@ mod tests {
 
     #[test]
     fn failures_are_told_from_refusals() {
-        for (status, body) in [(500, "{}"), (502, "x"), (404, "{}"), (302, ""), (201, "{}"), (400, "<html>")] {
+        for (status, body) in
+            [(500, "{}"), (502, "x"), (404, "{}"), (302, ""), (201, "{}"), (503, "x"), (400, "<html>")]
+        {
             assert_eq!(answer(status, body).err(), Some(ExchangeFault::Failed { status }), "{status} {body}");
         }
         let temporary = r#"{"error":"temporarily_unavailable"}"#;

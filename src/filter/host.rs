@@ -115,7 +115,7 @@ pub(super) fn reply(reply: &Reply) -> bool {
 /// The target that will be sent, byte for byte: on Kong not `:path`, which is decoded and does not lead anywhere.
 pub(super) fn target(path: Option<Vec<u8>>) -> Option<Vec<u8>> {
     match Host::current() {
-        Host::Kong => abi::property(&["ngx", "upstream_uri"]),
+        Host::Kong => abi::property(&UPSTREAM_URI),
         Host::Envoy => path,
     }
     .filter(|target| !target.is_empty())
@@ -159,10 +159,15 @@ pub(super) fn is_marked_allowed() -> bool {
     abi::property(&mark_path()).is_some_and(|mark| mark == b"yes")
 }
 
-/// Aims an undecided request at nothing, on the host that could let it go on without a decision.
-pub(super) fn aim_at_nothing() {
-    if Host::current() == Host::Kong {
-        let nowhere = b"/.well-known/databricks-kong/undecided";
-        let _ = abi::set_property(&["ngx", "upstream_uri"], nowhere);
-    }
+const UPSTREAM_URI: [&str; 2] = ["ngx", "upstream_uri"];
+
+/// Aims an undecided request at nothing, on the host that could let it go on without a decision; where it led before.
+pub(super) fn aim_at_nothing() -> Option<Vec<u8>> {
+    let target = abi::property(&UPSTREAM_URI)?;
+    aim_at(b"/.well-known/databricks-kong/undecided").then_some(target)
+}
+
+/// Aims a request at `target`.
+pub(super) fn aim_at(target: &[u8]) -> bool {
+    abi::set_property(&UPSTREAM_URI, target).is_ok()
 }

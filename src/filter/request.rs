@@ -6,25 +6,41 @@ use super::root::{RootContext, with_env};
 use super::{events, headers};
 use crate::config::{Config, Settings};
 use crate::flow::{
-    CalloutResult, Event, Flow, Inspected, Reply, Request, RequestId, Step, guard_refused, inspect_headers,
+    CalloutResult, Event, Flow, Inspected, ReadBody, Reply, Request, RequestId, Step, guard_refused, inspect_headers,
     internal_error, invalid_configuration,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
+
+fn read_body(size: usize, limit: usize) -> ReadBody {
+    if size > limit {
+        return ReadBody::TooLong;
+    }
+    host::body(Buffer::RequestBody, size).map_or_else(
+        || {
+            let hint = "a request body is not in memory: on Kong, `client_body_buffer_size` must be as large as `limits.body_bytes`";
+            abi::log(Level::Warn, hint);
+            ReadBody::Unreadable
+        },
+        ReadBody::Whole,
+    )
+}
 
 /// Where a request stands between two events.
 pub(super) struct RequestContext {
     id: u32,
     root: Rc<RefCell<RootContext>>,
     request_id: RequestId,
+    /// Where the request leads, while it is aimed at nothing.
+    target: Option<Vec<u8>>,
     phase: Phase,
 }
 
 enum Phase {
     /// No event came yet; a response now means that the request went round the filter.
     New,
-    /// The core decides.
-    Deciding { flow: Flow, config: Rc<Config>, callout: Option<u32> },
+    /// The core decides. The whole body may arrive before it is asked for.
+    Deciding { flow: Flow, config: Rc<Config>, callout: Option<u32>, body: Option<ReadBody> },
     /// The request went on.
     Forwarded { flow: Flow, bodiless: bool },
     /// The request was answered.
@@ -33,7 +49,7 @@ enum Phase {
 
 impl RequestContext {
     pub(super) fn new(id: u32, root: Rc<RefCell<RootContext>>) -> Self {
-        Self { id, root, request_id: RequestId::unknown(), phase: Phase::New }
+        Self { id, root, request_id: RequestId::unknown(), target: None, phase: Phase::New }
     }
 
     pub(super) fn on_headers(&mut self, end_of_stream: bool) -> Action {
@@ -62,7 +78,7 @@ impl RequestContext {
         let Some(request) = self.request(seen, &config, end_of_stream) else {
             return self.fail("the request line cannot be read");
         };
-        self.phase = Phase::Deciding { flow: Flow::default(), config, callout: None };
+        self.phase = Phase::Deciding { flow: Flow::default(), config, callout: None, body: None };
         self.drive(Event::Request(request))
     }
 
@@ -77,20 +93,24 @@ impl RequestContext {
     }
 
     pub(super) fn on_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        match &self.phase {
-            Phase::Deciding { flow, config, .. } if flow.awaits_body() => {
+        match &mut self.phase {
+            Phase::Deciding { flow, config, body, .. } => {
                 let limit = config.limits.body_bytes;
                 if size <= limit && !end_of_stream {
                     return Action::Pause;
                 }
-                let body = if size > limit { Some(Err(size)) } else { host::body(Buffer::RequestBody, size).map(Ok) };
-                self.drive(Event::Body(body))
+                let read = read_body(size, limit);
+                if flow.awaits_body() {
+                    return self.drive(Event::Body(read));
+                }
+                *body = Some(read);
+                Action::Pause
             }
             Phase::Forwarded { bodiless: true, .. } if size > 0 && Host::current() == Host::Kong => {
                 self.fail("a request that must not have a body has one")
             }
             Phase::Forwarded { .. } => Action::Continue,
-            Phase::Deciding { .. } | Phase::Answered => Action::Pause,
+            Phase::Answered => Action::Pause,
             // the context was made anew in the middle of the request: nobody decided on it
             Phase::New => self.fail("the decision on a request got lost"),
         }
@@ -134,7 +154,7 @@ impl RequestContext {
     /// Feeds the core until it wants to wait or has ended.
     fn drive(&mut self, mut event: Event) -> Action {
         loop {
-            let Phase::Deciding { flow, config, callout } = &mut self.phase else {
+            let Phase::Deciding { flow, config, callout, body } = &mut self.phase else {
                 return self.fail("a decision ended twice");
             };
             let Some(step) = with_env(config, |env| flow.on(event, env)) else {
@@ -149,14 +169,14 @@ impl RequestContext {
                     }
                     Err(fault) => event = Event::Callout(CalloutResult::Err(fault)),
                 },
-                Step::AwaitBody => {
-                    host::aim_at_nothing();
-                    // on Kong a pause that waits for no callout never ends, and the body comes before the request goes on
-                    return if Host::current() == Host::Kong { Action::Continue } else { Action::Pause };
-                }
+                Step::AwaitBody => match body.take() {
+                    Some(read) => event = Event::Body(read),
+                    None => return self.await_body(),
+                },
                 Step::Forward(edits) => {
                     let set = |(name, value)| abi::replace_header(Headers::Request, name, value).is_ok();
-                    if !edits.headers().all(set) {
+                    let aimed = self.target.take().is_none_or(|target| host::aim_at(&target));
+                    if !aimed || !edits.headers().all(set) {
                         return self.fail("the request's headers cannot be set");
                     }
                     let flow = std::mem::take(flow);
@@ -167,6 +187,21 @@ impl RequestContext {
                 }
                 Step::Reply(reply) => return self.answer(&reply),
             }
+        }
+    }
+
+    /// On Kong the body comes once the headers' phase has gone on, and before the request is sent. Should it never come, the request
+    /// must lead nowhere.
+    fn await_body(&mut self) -> Action {
+        if Host::current() != Host::Kong {
+            return Action::Pause;
+        }
+        match host::aim_at_nothing() {
+            Some(target) => {
+                self.target = Some(target);
+                Action::Continue
+            }
+            None => self.fail("the request cannot be held until its body is there"),
         }
     }
 

@@ -5,7 +5,7 @@
 //!   │   native endpoint ──────────────────────────────────────────────────► Reply ─► Done
 //!   │   keys missing, stale or without the token's ─► Keys ──Callout──► verify ┐
 //!   │   verified ◄─────────────────────────────────────────────────────────────┘
-//!   │      │ roles
+//!   │      │ policy ─ a rule needs the body ─► Body ──Body──► decide again
 //!   │      ├─ none ────────────────────────────────────────────────────────► Reply ─► Done
 //!   │      └─ Permit ─ nothing to ask for, or kept ────────────────────────► Forward ─► Done
 //!   │               └─ to ask for ─► Token ──Callout──► token ─────────────► Forward ─► Done
@@ -33,14 +33,15 @@ pub use refusal::{Reply, guard_refused, internal_error, invalid_configuration};
 pub use request::{HeaderProblem, Inspected, Request, inspect_headers};
 pub use request_id::RequestId;
 
-use crate::base::UnixTime;
+use crate::base::{UnixTime, parse_object_strict};
 use crate::config::Config;
 use crate::exchange::{Authorized, Exchange, TokenCache, WorkspaceToken};
 use crate::jwt::{self, Caller, TokenError, UnverifiedToken};
-use crate::policy::authorize;
+use crate::policy::{Action, Ask, Body, Stop, authorize};
 use keys::{Access, Begin, FetchStep, KeyFetch, Need};
 use native::Native;
 use refusal::Refusal;
+use serde_json::{Map, Value};
 use std::rc::Rc;
 use token::AwaitToken;
 
@@ -71,10 +72,32 @@ pub struct Env<'a> {
 pub enum Event {
     /// Its headers arrived.
     Request(Request),
-    /// Its whole body arrived; `None` if it cannot be read, its size if it is too long to be.
-    Body(Option<Result<Vec<u8>, usize>>),
+    /// Its whole body arrived.
+    Body(ReadBody),
     /// The answer to the callout that the last step asked for.
     Callout(CalloutResult),
+}
+
+/// A request's body, as the host gives it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ReadBody {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// It is longer than the limit.
+    TooLong,
+    /// The host does not have it at hand.
+    Unreadable,
+}
+
+impl std::fmt::Debug for ReadBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // bodies hold tokens and data
+        f.write_str(match self {
+            Self::Whole(_) => "Whole",
+            Self::TooLong => "TooLong",
+            Self::Unreadable => "Unreadable",
+        })
+    }
 }
 
 /// What is to be done next.
@@ -102,7 +125,7 @@ pub struct Flow {
 enum State {
     #[default]
     Idle,
-    Body(Request),
+    Body(Box<AwaitBody>),
     Keys(Box<AwaitKeys>),
     Token(Box<AwaitToken>),
     Done,
@@ -125,6 +148,32 @@ impl Purpose {
     }
 }
 
+/// A verified caller who wants to go on.
+#[derive(Debug)]
+struct Asker {
+    request: Request,
+    caller: Rc<Caller>,
+    provider: Rc<str>,
+}
+
+/// What waits for a body.
+#[derive(Debug)]
+enum AwaitBody {
+    /// A decision: a rule needs the body.
+    Decision(Asker),
+    /// `POST /oidc/v1/token`
+    Exchange(Request),
+}
+
+impl AwaitBody {
+    const fn request(&self) -> &Request {
+        match self {
+            Self::Decision(asker) => &asker.request,
+            Self::Exchange(request) => request,
+        }
+    }
+}
+
 /// A token that waits for the keys of its provider.
 #[derive(Debug)]
 struct AwaitKeys {
@@ -139,7 +188,7 @@ impl Flow {
     pub fn on(&mut self, event: Event, env: &mut Env<'_>) -> Step {
         let outcome = match (std::mem::replace(&mut self.state, State::Done), event) {
             (State::Idle, Event::Request(request)) => self.on_request(request, env),
-            (State::Body(request), Event::Body(body)) => self.on_body(request, body, env),
+            (State::Body(waiting), Event::Body(body)) => self.on_body(*waiting, body, env),
             (State::Keys(waiting), Event::Callout(result)) => self.on_keys(*waiting, result, env),
             (State::Token(waiting), Event::Callout(result)) => self.on_token(*waiting, result, env),
             (_, _) => Err((Refusal::Internal("an event arrived that nothing waited for"), RequestId::unknown())),
@@ -176,7 +225,7 @@ impl Flow {
         match native::find(&request)? {
             Some(Native::Document(document)) => return Ok(Step::Reply(document.reply(&request, env.config))),
             Some(Native::TokenExchange) if request.has_body => {
-                self.state = State::Body(request);
+                self.state = State::Body(Box::new(AwaitBody::Exchange(request)));
                 return Ok(Step::AwaitBody);
             }
             Some(Native::TokenExchange) => return Ok(Step::Reply(native::unsupported_grant())),
@@ -186,15 +235,21 @@ impl Flow {
         self.begin_verification(Purpose::Proxy(request), token.expose().as_bytes(), env)
     }
 
-    fn on_body(&mut self, request: Request, body: Option<Result<Vec<u8>, usize>>, env: &mut Env<'_>) -> Outcome {
-        let id = request.id.clone();
-        let token = match native::subject_token(&request, body) {
-            Ok(Ok(token)) => token,
-            Ok(Err(reply)) => return Ok(Step::Reply(reply)),
-            Err(refusal) => return Err((refusal, id)),
-        };
-        self.begin_verification(Purpose::Echo(request), token.expose().as_bytes(), env)
-            .or_else(|refusal| Ok(Step::Reply(native::refused_subject_token(refusal.reply(&id, env)))))
+    fn on_body(&mut self, waiting: AwaitBody, body: ReadBody, env: &mut Env<'_>) -> Outcome {
+        let id = waiting.request().id.clone();
+        match waiting {
+            AwaitBody::Decision(asker) => {
+                let body = read_json(body).map_err(|refusal| (refusal, id.clone()))?;
+                self.decide(asker, Some(&body), env).map_err(|refusal| (refusal, id))
+            }
+            AwaitBody::Exchange(request) => match native::subject_token(&request, body) {
+                Ok(Ok(token)) => self
+                    .begin_verification(Purpose::Echo(request), token.expose().as_bytes(), env)
+                    .or_else(|refusal| Ok(Step::Reply(native::refused_subject_token(refusal.reply(&id, env))))),
+                Ok(Err(reply)) => Ok(Step::Reply(reply)),
+                Err(refusal) => Err((refusal, id)),
+            },
+        }
     }
 
     fn begin_verification(&mut self, purpose: Purpose, token: &[u8], env: &mut Env<'_>) -> Result<Step, Refusal> {
@@ -278,23 +333,60 @@ impl Flow {
         provider: &Rc<str>,
         env: &mut Env<'_>,
     ) -> Result<Step, Refusal> {
-        let request = match purpose {
-            Purpose::Proxy(request) => request,
-            Purpose::Echo(_) => return Ok(Step::Reply(native::echo(&caller, env.now))),
+        match purpose {
+            Purpose::Proxy(request) => {
+                let asker = Asker { request, caller: Rc::new(caller), provider: Rc::clone(provider) };
+                self.decide(asker, None, env)
+            }
+            Purpose::Echo(_) => Ok(Step::Reply(native::echo(&caller, env.now))),
+        }
+    }
+
+    /// Decides; first without the body, and again with it if a rule needs it.
+    fn decide(&mut self, asker: Asker, body: Option<&Map<String, Value>>, env: &mut Env<'_>) -> Result<Step, Refusal> {
+        let body = match body {
+            Some(body) => Body::Json(body),
+            None if asker.request.has_body => Body::Unread,
+            None => Body::Absent,
         };
-        let permit =
-            authorize(Rc::new(caller), provider, &env.config.roles, request.seen.requested_role.as_deref(), env.now)?;
-        request.check_operation()?;
+        let Asker { request, caller, provider } = &asker;
+        let target = request.target()?;
+        let action = Action::new(&request.method, &target, &request.seen.resource_headers, body);
+        let requested_role = request.seen.requested_role.as_deref();
+        let ask = Ask { caller, provider, requested_role, action: &action, now: env.now };
+        let permit = match authorize(&env.config.policy, &ask) {
+            Ok(decision) => decision?,
+            Err(Stop::NeedsBody) if matches!(body, Body::Unread) => {
+                self.state = State::Body(Box::new(AwaitBody::Decision(asker)));
+                return Ok(Step::AwaitBody);
+            }
+            Err(Stop::NeedsBody) => return Err(Refusal::Internal("a body was needed twice")),
+            Err(Stop::Ambiguous(fault)) => return Err(Refusal::Ambiguous(fault.to_string())),
+        };
+        if let Some(denial) = permit.would_deny() {
+            env.log.push(format!("would deny {}: {denial}", request.id));
+        }
         let token_endpoint = env.config.workspace.token_endpoint.url.to_string();
         match Exchange::start(permit, &token_endpoint, &request.shared)? {
-            Exchange::Direct(authorized) => Ok(self.forward(authorized, &request, env)),
-            Exchange::Needed(pending) => self.begin_exchange(request, pending, env),
+            Exchange::Direct(authorized) => Ok(self.forward(authorized, &asker.request, env)),
+            Exchange::Needed(pending) => self.begin_exchange(asker.request, pending, env),
         }
     }
 
     fn forward(&mut self, authorized: Authorized, request: &Request, env: &Env<'_>) -> Step {
         self.sent = authorized.token().cloned();
         Step::Forward(Edits::new(authorized, request, env.config))
+    }
+}
+
+/// The body that a decision needs: one JSON object that all readers read alike. An empty one is an object without members.
+fn read_json(body: ReadBody) -> Result<Map<String, Value>, Refusal> {
+    const DEPTH: usize = 32;
+    match body {
+        ReadBody::Whole(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => Ok(Map::new()),
+        ReadBody::Whole(bytes) => parse_object_strict(&bytes, DEPTH).map_err(|_| Refusal::BodyUnreadable),
+        ReadBody::TooLong => Err(Refusal::BodyTooLarge),
+        ReadBody::Unreadable => Err(Refusal::BodyUnreadable),
     }
 }
 

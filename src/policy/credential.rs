@@ -7,8 +7,8 @@ use crate::base::Secret;
 pub enum Credential {
     /// The caller's JWT is exchanged (RFC 8693) for a token of that same Databricks user.
     UserFederation {
-        /// The OAuth scope asked for.
-        scope: Scope,
+        /// The OAuth scope asked for; `None` for the least that the operation needs.
+        scope: Option<Scope>,
         /// The numeric id of the group whose permissions the token carries instead of the user's own.
         assume_group: Option<String>,
     },
@@ -16,8 +16,8 @@ pub enum Credential {
     ServicePrincipalFederation {
         /// The service principal's application id.
         client_id: String,
-        /// The OAuth scope asked for.
-        scope: Scope,
+        /// The OAuth scope asked for; `None` for the least that the operation needs.
+        scope: Option<Scope>,
     },
     /// A token of a service principal by its own secret (RFC 6749 section 4.4), shared by the callers of the role.
     ServicePrincipalSecret {
@@ -25,8 +25,8 @@ pub enum Credential {
         client_id: String,
         /// Its OAuth secret.
         client_secret: SecretSource,
-        /// The OAuth scope asked for.
-        scope: Scope,
+        /// The OAuth scope asked for; `None` for the least that the operation needs.
+        scope: Option<Scope>,
     },
     /// The verified token itself.
     Passthrough,
@@ -35,6 +35,23 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// The scope asked for, whatever the operation; `None` if that is up to the operation.
+    #[must_use]
+    pub const fn scope(&self) -> Option<&Scope> {
+        match self {
+            Self::UserFederation { scope, .. }
+            | Self::ServicePrincipalFederation { scope, .. }
+            | Self::ServicePrincipalSecret { scope, .. } => scope.as_ref(),
+            Self::Passthrough | Self::None => None,
+        }
+    }
+
+    /// Whether the scope asked for is the least that the operation needs.
+    #[must_use]
+    pub const fn is_minimal(&self) -> bool {
+        !matches!(self, Self::Passthrough | Self::None) && self.scope().is_none()
+    }
+
     /// The type as the configuration names it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

@@ -1,13 +1,19 @@
-//! Decides whether a verified caller may go on, and with which Databricks credential.
+//! Decides whether a verified caller may do what it asks for, and with which Databricks credential.
 //!
 //! A [`Permit`] is the proof of an allow: only [`authorize`] makes one, and nothing is forwarded without it.
 
+mod action;
 mod authorize;
 mod credential;
 mod glob;
+mod permit;
 mod role;
+mod rule;
 
-pub use authorize::{Denial, Permit, authorize};
+pub use action::{Action, Body, Stop};
+pub use authorize::{Ask, Policy, authorize};
 pub use credential::{Credential, Scope, SecretSource};
 pub use glob::Glob;
-pub use role::{Match, Role, Validity};
+pub use permit::{Denial, Permit};
+pub use role::{Agent, Allow, Match, Role, Validity};
+pub use rule::{OperationSet, PathPattern, Rule};

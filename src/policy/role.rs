@@ -1,9 +1,10 @@
-//! Roles, and which callers they are for.
+//! Roles and agents, and which callers they are for.
 
-use super::{Credential, Glob};
+use super::{Credential, Glob, Rule};
 use crate::base::UnixTime;
 use crate::jwt::{Caller, ClaimPath, Groups};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// A named entry of the configuration: whom it is for, when, and the credential that it gives.
@@ -17,6 +18,49 @@ pub struct Role {
     pub validity: Validity,
     /// What it gives.
     pub credential: Rc<Credential>,
+    /// What it may do.
+    pub allow: Allow,
+    /// What it may not do, whatever any role allows.
+    pub deny: Vec<Rule>,
+    /// Whether denials are recorded only.
+    pub observe: bool,
+}
+
+/// What a role or an agent may do.
+#[derive(Clone, Debug)]
+pub enum Allow {
+    /// Every operation that is not sensitive, with none of the body features that need a permit.
+    Default,
+    /// What one of these rules means.
+    Rules(Vec<Rule>),
+}
+
+/// What an AI agent may do at most, whoever it acts for.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// Shown in audit records.
+    pub name: Rc<str>,
+    /// The token's client matches one of these.
+    pub clients: Option<Vec<Glob>>,
+    /// The token's actor matches one of these.
+    pub actors: Option<Vec<Glob>>,
+    /// What it may do.
+    pub allow: Allow,
+    /// What it may not do.
+    pub deny: Vec<Rule>,
+}
+
+impl Agent {
+    /// Whether `caller` is this agent.
+    #[must_use]
+    pub fn is(&self, caller: &Caller) -> bool {
+        any(self.clients.as_deref(), caller.client()) && any(self.actors.as_deref(), caller.actor())
+    }
+}
+
+/// Whether `text` matches one of `globs`; without globs, whether or not it is there.
+fn any(globs: Option<&[Glob]>, text: Option<&str>) -> bool {
+    globs.is_none_or(|globs| text.is_some_and(|text| globs.iter().any(|glob| glob.matches(text))))
 }
 
 /// Which callers a role is for: every part that is there must hold; within a part any value will do.
@@ -38,12 +82,9 @@ impl Match {
     /// Whether the role is for `caller`, whose token the provider named `provider` issued.
     #[must_use]
     pub fn holds(&self, caller: &Caller, provider: &str) -> bool {
-        let any = |globs: &Option<Vec<Glob>>, text: Option<&str>| {
-            globs.as_ref().is_none_or(|globs| text.is_some_and(|text| globs.iter().any(|glob| glob.matches(text))))
-        };
         self.identity_providers.as_ref().is_none_or(|names| names.iter().any(|name| name == provider))
-            && any(&self.subjects, Some(caller.subject()))
-            && any(&self.clients, caller.client())
+            && any(self.subjects.as_deref(), Some(caller.subject()))
+            && any(self.clients.as_deref(), caller.client())
             && self.groups.as_ref().is_none_or(|globs| has_group(caller, globs))
             && self.claims.iter().all(|(path, values)| caller.claim(path).is_some_and(|claim| is_one_of(claim, values)))
     }
@@ -61,6 +102,44 @@ fn is_one_of(claim: &Value, values: &[Value]) -> bool {
     match claim {
         Value::Array(items) => items.iter().any(|item| values.contains(item)),
         scalar => values.contains(scalar),
+    }
+}
+
+/// Finds the roles that may be a caller's without looking at all of them: most roles name a group.
+#[derive(Debug, Default)]
+pub(super) struct RoleIndex {
+    /// Roles that need one of these groups, by the group.
+    by_group: BTreeMap<String, Vec<usize>>,
+    /// All others.
+    others: Vec<usize>,
+}
+
+impl RoleIndex {
+    pub(super) fn new(roles: &[Role]) -> Self {
+        let mut index = Self::default();
+        for (place, role) in roles.iter().enumerate() {
+            let is_name = |glob: &Glob| !glob.as_str().contains('*');
+            match &role.matches.groups {
+                Some(groups) if groups.iter().all(is_name) => {
+                    for group in groups {
+                        index.by_group.entry(group.as_str().to_owned()).or_default().push(place);
+                    }
+                }
+                _ => index.others.push(place),
+            }
+        }
+        index
+    }
+
+    /// The places of all roles that may match `caller`, in order.
+    pub(super) fn candidates(&self, caller: &Caller) -> Vec<usize> {
+        let groups = match caller.groups() {
+            Groups::Listed(groups) => groups.as_slice(),
+            Groups::Overage => &[],
+        };
+        let of_groups = groups.iter().filter_map(|group| self.by_group.get(group)).flatten();
+        let places: BTreeSet<usize> = of_groups.chain(&self.others).copied().collect();
+        places.into_iter().collect()
     }
 }
 

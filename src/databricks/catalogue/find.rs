@@ -42,7 +42,7 @@ fn below(node: u16, method: &str, rest: &str) -> Option<Operation> {
 
 /// Also one that the server sees only after decoding.
 fn has_colon(segment: &str) -> bool {
-    segment.contains(':') || segment.contains("%3A") || segment.contains("%3a")
+    segment.contains(':') || segment.as_bytes().windows(3).any(|bytes| bytes.eq_ignore_ascii_case(b"%3a"))
 }
 
 fn pair(node: u16) -> Option<(&'static Node, &'static Node)> {

@@ -1,0 +1,184 @@
+//! Gives the raw configuration its meaning: defaults, ranges, urls, references; all errors together.
+
+mod providers;
+mod roles;
+mod rules;
+
+use super::raw::{self, RawConfig, RawMode};
+use super::read::{ConfigError, Errors, FromConfig, Node};
+use super::{CalloutLimits, Config, Endpoint, Limits, Settings, Workspace};
+use crate::base::Url;
+use crate::jwt::ClaimPath;
+use crate::policy::Policy;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The process's environment, for `{env: NAME}` secrets.
+pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Settings {
+    /// Reads a configuration: a JSON object, or a JSON string that holds one.
+    ///
+    /// # Errors
+    /// Everything that is wrong, sorted by JSON pointer. The configuration must not be used at all.
+    pub fn parse(text: &[u8], environment: Environment<'_>) -> Result<Self, Vec<ConfigError>> {
+        let errors = Errors::default();
+        let settings = read_raw(text, &errors).and_then(|raw| Check { errors: &errors, environment }.settings(raw));
+        match settings {
+            Some(settings) if errors.is_empty() => Ok(settings),
+            _ => Err(errors.into_sorted()),
+        }
+    }
+}
+
+fn read_raw(text: &[u8], errors: &Errors) -> Option<RawConfig> {
+    let parse = |text: &[u8]| {
+        let value = serde_json::from_slice::<Value>(text);
+        value.map_err(|error| errors.add("", format!("is not JSON: {error}"))).ok()
+    };
+    let value = match parse(text)? {
+        Value::String(inner) => parse(inner.as_bytes())?,
+        value => value,
+    };
+    RawConfig::read(&Node::root(&value, errors))
+}
+
+struct Check<'a> {
+    errors: &'a Errors,
+    environment: Environment<'a>,
+}
+
+impl Check<'_> {
+    fn wrong<T>(&self, pointer: impl Into<String>, message: impl Into<String>) -> Option<T> {
+        self.errors.add(pointer, message);
+        None
+    }
+
+    /// Says that something is missing, unless it is there and could not be read.
+    fn missing<T>(&self, pointer: &str, message: &str) -> Option<T> {
+        if self.errors.has_under(pointer) { None } else { self.wrong(pointer, message) }
+    }
+
+    /// Refuses what the contract has and this version does not: half a policy must not be taken for the whole.
+    fn not_yet(&self, present: bool, pointer: impl Into<String>) {
+        if present {
+            self.errors.add(pointer, "is not built yet in this version; take it out");
+        }
+    }
+
+    fn settings(&self, raw: RawConfig) -> Option<Settings> {
+        if raw.mode == Some(RawMode::Guard) {
+            let guard_only = raw.workspace.is_none() && raw.identity_providers.is_none() && raw.roles.is_none();
+            if !guard_only {
+                return self.wrong("/mode", "`guard` takes no other keys: the entry before it has them");
+            }
+            return Some(Settings::Guard);
+        }
+        self.not_yet(raw.identity_header.is_some(), "/identity_header");
+        let certificates = raw.client_certificate.unwrap_or(raw::RawClientCertificate::Off);
+        self.not_yet(certificates != raw::RawClientCertificate::Off, "/client_certificate");
+        self.not_yet(raw.audit.is_some(), "/audit");
+
+        let callouts = self.callouts(raw.callouts.as_ref());
+        let limits = self.limits(raw.limits.as_ref());
+        let workspace = match raw.workspace {
+            Some(workspace) => self.workspace(workspace, callouts.allow_http),
+            None => self.missing("/workspace", "is missing; it must be an object with the key `url`"),
+        };
+        let providers = self.providers(raw.identity_providers.unwrap_or_default(), callouts.allow_http);
+        let mut shared_secrets = BTreeSet::new();
+        let names = providers.iter().map(|provider| provider.name.to_string()).collect();
+        let roles = self.roles(raw.roles.unwrap_or_default(), &names, &mut shared_secrets);
+        let agents = self.agents(raw.agents.unwrap_or_default());
+        let policy = Policy::new(roles, agents, raw.mode == Some(RawMode::Observe));
+        let shared_secrets = shared_secrets.into_iter().collect();
+        let config = Config { workspace: workspace?, providers, policy, callouts, limits, shared_secrets };
+        Some(Settings::Enforce(Rc::new(config)))
+    }
+
+    fn in_range(&self, pointer: &str, value: Option<u64>, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+        match value {
+            Some(value) if !range.contains(&value) => {
+                self.errors.add(pointer, format!("must be between {} and {}", range.start(), range.end()));
+                default
+            }
+            value => value.unwrap_or(default),
+        }
+    }
+
+    fn callouts(&self, raw: Option<&raw::RawCallouts>) -> CalloutLimits {
+        let timeout = self.in_range("/callouts/timeout", raw.and_then(|raw| raw.timeout), 2000, 1..=60_000);
+        let attempts = self.in_range("/callouts/attempts", raw.and_then(|raw| raw.attempts), 2, 1..=5);
+        CalloutLimits {
+            timeout: Duration::from_millis(timeout),
+            attempts: u32::try_from(attempts).unwrap_or(1),
+            allow_http: raw.and_then(|raw| raw.allow_http).unwrap_or(false),
+        }
+    }
+
+    fn limits(&self, raw: Option<&raw::RawLimits>) -> Limits {
+        let limit = |name: &str, value, default, range| {
+            let value = self.in_range(&format!("/limits/{name}"), value, default, range);
+            usize::try_from(value).unwrap_or(usize::MAX)
+        };
+        Limits {
+            token_bytes: limit("token_bytes", raw.and_then(|raw| raw.token_bytes), 16_384, 256..=65_536),
+            body_bytes: limit("body_bytes", raw.and_then(|raw| raw.body_bytes), 65_536, 1024..=16_777_216),
+            cached_tokens: limit("cached_tokens", raw.and_then(|raw| raw.cached_tokens), 10_000, 0..=1_000_000),
+        }
+    }
+
+    fn url(&self, pointer: &str, text: &str) -> Option<Url> {
+        Url::parse(text).map_err(|fault| self.errors.add(pointer, format!("`{text}` {fault}"))).ok()
+    }
+
+    /// A url that the gateway itself calls.
+    fn callout_url(&self, pointer: &str, text: &str, allow_http: bool) -> Option<Url> {
+        let url = self.url(pointer, text)?;
+        if url.is_https() || url.is_loopback() || allow_http {
+            return Some(url);
+        }
+        self.wrong(pointer, format!("`{text}` must begin with https:// (or set `callouts.allow_http`, for tests)"))
+    }
+
+    fn workspace(&self, raw: raw::RawWorkspace, allow_http: bool) -> Option<Workspace> {
+        let url = self.callout_url("/workspace/url", &raw.url, allow_http).and_then(|url| {
+            if url.path() == "/" {
+                return Some(url);
+            }
+            self.wrong("/workspace/url", format!("`{}` must not have a path", raw.url))
+        });
+        let token_url = match &raw.token_url {
+            Some(text) => self.callout_url("/workspace/token_url", text, allow_http),
+            None => url.as_ref().map(|url| url.with_path("/oidc/v1/token")),
+        };
+        let public_url = match &raw.public_url {
+            Some(text) => Some(self.url("/workspace/public_url", text)?),
+            None => None,
+        };
+        if public_url.as_ref().is_some_and(|url| url.path().contains('?')) {
+            self.errors.add("/workspace/public_url", "must not have a query");
+        }
+        url?;
+        Some(Workspace {
+            id: raw.id.map(|id| id.0),
+            account_id: raw.account_id,
+            cloud: raw.cloud.map(|cloud| match cloud {
+                raw::RawCloud::Aws => "aws",
+                raw::RawCloud::Azure => "azure",
+                raw::RawCloud::Gcp => "gcp",
+            }),
+            public_url,
+            token_endpoint: Endpoint { url: token_url?, upstream: raw.upstream },
+        })
+    }
+
+    fn claim_path(&self, pointer: &str, text: &str) -> Option<ClaimPath> {
+        match ClaimPath::parse(text) {
+            Ok(path) => Some(path),
+            Err(error) => self.wrong(pointer, format!("`{text}` {error}")),
+        }
+    }
+}

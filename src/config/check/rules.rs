@@ -1,0 +1,152 @@
+//! The rules of roles and agents.
+
+use super::Check;
+use crate::config::raw;
+use crate::databricks::{Catalogue, Features, folds_case};
+use crate::policy::{Agent, Allow, Glob, OperationSet, PathPattern, Rule, Scope};
+use std::collections::BTreeSet;
+
+/// What a list of rules is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Allow,
+    /// For a role that asks for the least scope that an operation needs.
+    AllowMinimal,
+    Deny,
+}
+
+impl Check<'_> {
+    pub(super) fn agents(&self, raw: Vec<raw::RawAgent>) -> Vec<Agent> {
+        let mut names = BTreeSet::new();
+        let mut agents = Vec::new();
+        for (index, raw) in raw.into_iter().enumerate() {
+            let pointer = format!("/agents/{index}");
+            if !names.insert(raw.name.clone()) {
+                self.errors.add(format!("{pointer}/name"), format!("`{}` is already another agent's name", raw.name));
+            }
+            let raw::RawAgentMatch { clients, actors } = raw.r#match;
+            if clients.is_none() && actors.is_none() {
+                self.errors.add(format!("{pointer}/match"), "must have `clients` or `actors`");
+            }
+            let globs = |name: &str, list: Option<Vec<String>>| {
+                if list.as_ref().is_some_and(Vec::is_empty) {
+                    self.errors.add(format!("{pointer}/match/{name}"), "must list at least one value, or be left out");
+                }
+                list.map(|list| list.into_iter().map(Glob::new).collect())
+            };
+            let (clients, actors) = (globs("clients", clients), globs("actors", actors));
+            let allow = self.allow(&format!("{pointer}/allow"), raw.allow, Purpose::Allow);
+            let deny = self.rules(&format!("{pointer}/deny"), raw.deny.unwrap_or_default(), Purpose::Deny);
+            agents.push(Agent { name: raw.name.into(), clients, actors, allow, deny });
+        }
+        agents
+    }
+
+    pub(super) fn allow(&self, pointer: &str, raw: Option<Vec<raw::RawRule>>, purpose: Purpose) -> Allow {
+        raw.map_or(Allow::Default, |raw| Allow::Rules(self.rules(pointer, raw, purpose)))
+    }
+
+    pub(super) fn rules(&self, pointer: &str, raw: Vec<raw::RawRule>, purpose: Purpose) -> Vec<Rule> {
+        let rules = raw.into_iter().enumerate();
+        rules.map(|(index, raw)| self.rule(&format!("{pointer}/{index}"), raw, purpose)).collect()
+    }
+
+    fn rule(&self, pointer: &str, raw: raw::RawRule, purpose: Purpose) -> Rule {
+        self.not_yet(raw.lookup == Some(true), format!("{pointer}/lookup"));
+        self.not_yet(raw.sql.is_some(), format!("{pointer}/sql"));
+        if raw.operations.is_none() && raw.paths.is_none() {
+            self.errors.add(pointer, "must have `operations` or `paths`");
+        }
+        let has_paths = raw.paths.is_some();
+        let scope = raw.scope.and_then(|scope| self.rule_scope(&format!("{pointer}/scope"), scope, purpose));
+        if has_paths && scope.is_none() && purpose == Purpose::AllowMinimal {
+            self.errors.add(format!("{pointer}/scope"), "is missing: of these paths the least scope is not known");
+        }
+        let operations = self.operations(pointer, raw.operations.unwrap_or_default(), purpose);
+        let reads_sql = |name| Catalogue::named(name).any(|operation| operations.contains(operation));
+        let of_tables = raw.resources.as_ref().is_some_and(|resources| resources.contains_key("table"));
+        self.not_yet(
+            of_tables && reads_sql("statement_execution.execute_statement"),
+            format!("{pointer}/resources/table"),
+        );
+        Rule {
+            operations,
+            paths: self.paths(pointer, raw.paths.unwrap_or_default()),
+            resources: self.resources(pointer, raw.resources.unwrap_or_default()),
+            permit: self.permit(pointer, raw.permit, purpose),
+            scope,
+            pointer: pointer.into(),
+        }
+    }
+
+    fn rule_scope(&self, pointer: &str, raw: raw::RawScope, purpose: Purpose) -> Option<Scope> {
+        if purpose != Purpose::AllowMinimal {
+            return self.wrong(pointer, "has no use: the role's credential does not ask for the `minimal` scope");
+        }
+        self.scope(pointer, Some(raw))?.or_else(|| self.wrong(pointer, "must be a scope or a list of scopes"))
+    }
+
+    fn operations(&self, pointer: &str, patterns: Vec<String>, purpose: Purpose) -> OperationSet {
+        let mut set = OperationSet::default();
+        for (index, pattern) in patterns.into_iter().enumerate() {
+            if set.add(&pattern, purpose == Purpose::Deny) > 0 {
+                continue;
+            }
+            let sensitive = OperationSet::default().add(&pattern, true) > 0;
+            let message = if sensitive {
+                format!("`{pattern}` means sensitive operations only, which must be named in full")
+            } else {
+                format!("`{pattern}` is no operation that the gateway knows (`databricks-kong operations` lists them)")
+            };
+            self.errors.add(format!("{pointer}/operations/{index}"), message);
+        }
+        set
+    }
+
+    fn paths(&self, pointer: &str, patterns: Vec<String>) -> Vec<PathPattern> {
+        let read = patterns.into_iter().enumerate().filter_map(|(index, pattern)| {
+            PathPattern::parse(&pattern).or_else(|| {
+                let message = format!("`{pattern}` is not of the form `METHOD /a/*/b/**`; the method may be `*`");
+                self.wrong(format!("{pointer}/paths/{index}"), message)
+            })
+        });
+        read.collect()
+    }
+
+    fn resources(
+        &self,
+        pointer: &str,
+        raw: std::collections::BTreeMap<String, Vec<String>>,
+    ) -> Vec<(String, Vec<Glob>)> {
+        let read = raw.into_iter().map(|(kind, patterns)| {
+            let pointer = format!("{pointer}/resources/{}", kind.replace('~', "~0").replace('/', "~1"));
+            if !Catalogue::resource_types().contains(&kind.as_str()) {
+                let known = Catalogue::resource_types().join(", ");
+                self.errors.add(pointer.as_str(), format!("`{kind}` is no type of resource; known are {known}"));
+            }
+            if patterns.is_empty() {
+                self.errors.add(pointer, "must list at least one id");
+            }
+            let fold = folds_case(&kind);
+            let globs =
+                patterns.into_iter().map(|pattern| Glob::new(if fold { pattern.to_lowercase() } else { pattern }));
+            let globs = globs.collect();
+            (kind, globs)
+        });
+        read.collect()
+    }
+
+    fn permit(&self, pointer: &str, raw: Option<Vec<String>>, purpose: Purpose) -> Features {
+        let Some(names) = raw else { return Features::default() };
+        if purpose == Purpose::Deny {
+            self.errors.add(format!("{pointer}/permit"), "has no use in a deny rule");
+        }
+        for (index, name) in names.iter().enumerate() {
+            if Features::named([name.as_str()]).is_err() {
+                let known = Features::all_names().collect::<Vec<_>>().join(", ");
+                self.errors.add(format!("{pointer}/permit/{index}"), format!("`{name}` is none of {known}"));
+            }
+        }
+        Features::named(names.iter().map(String::as_str)).unwrap_or_default()
+    }
+}

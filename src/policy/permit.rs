@@ -1,0 +1,140 @@
+//! The two answers of a decision.
+
+use super::{Credential, Scope};
+use crate::databricks::Operation;
+use crate::jwt::Caller;
+use std::rc::Rc;
+
+/// Proof that a verified caller may go on under a role, and the only key to that role's credential.
+///
+/// Only [`super::authorize`] makes one.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    pub(super) caller: Rc<Caller>,
+    pub(super) provider: Rc<str>,
+    pub(super) role: Rc<str>,
+    pub(super) rule: Option<Rc<str>>,
+    pub(super) credential: Rc<Credential>,
+    pub(super) scope: Scope,
+    pub(super) operation: Option<Operation>,
+    pub(super) would_deny: Option<Denial>,
+}
+
+impl Permit {
+    /// Who may go on.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The name of the identity provider that issued the caller's token.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// The role that lets the caller go on.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
+    /// The rule that does, as a JSON pointer into the configuration; `None` if the role has none.
+    #[must_use]
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.as_deref()
+    }
+
+    /// What replaces the caller's token.
+    #[must_use]
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The OAuth scope to ask for, where the credential asks for one.
+    #[must_use]
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// What the caller may do; `None` if the catalogue does not know it.
+    #[must_use]
+    pub const fn operation(&self) -> Option<Operation> {
+        self.operation
+    }
+
+    /// Why the request would have been denied, were denials not recorded only.
+    #[must_use]
+    pub const fn would_deny(&self) -> Option<&Denial> {
+        self.would_deny.as_ref()
+    }
+}
+
+/// Why a caller may not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// The token says that the caller has more groups than fit into it; which, is not known.
+    #[error("the token does not list the caller's groups, because they are too many; ask for fewer groups in it")]
+    GroupsOverage,
+    /// No role matches the caller, or not the one asked for.
+    #[error("no role is for this caller")]
+    NoRole,
+    /// Roles match the caller, but none is granted at this time.
+    #[error("the grant of role `{role}` is not in force at this time")]
+    GrantInactive {
+        /// The first such role.
+        role: Rc<str>,
+    },
+    /// A deny rule matches.
+    #[error("role `{role}` is denied {}", named(*operation))]
+    RuleDenied {
+        /// The role.
+        role: Rc<str>,
+        /// JSON pointer to the rule.
+        rule: Rc<str>,
+        /// What was asked for.
+        operation: Option<Operation>,
+    },
+    /// The catalogue does not know the request, and no `paths` rule does.
+    #[error("the gateway does not know this operation, and no rule names its path")]
+    OperationUnknown,
+    /// The operation is sensitive, and no rule names it.
+    #[error("{} is sensitive: a rule must name it in full", named(Some(*operation)))]
+    OperationSensitive {
+        /// What was asked for.
+        operation: Operation,
+    },
+    /// No rule of the caller's roles allows this.
+    #[error("no rule of the caller's roles allows {}", named(*operation))]
+    NoRule {
+        /// What was asked for.
+        operation: Option<Operation>,
+    },
+    /// The agent that acts for the caller may not do this.
+    #[error("agent `{agent}` may not do {}, whoever it acts for", named(*operation))]
+    AgentLimit {
+        /// The agent.
+        agent: Rc<str>,
+        /// What was asked for.
+        operation: Option<Operation>,
+    },
+}
+
+fn named(operation: Option<Operation>) -> String {
+    operation
+        .map_or_else(|| "this request".to_owned(), |operation| format!("`{}` with these resources", operation.name()))
+}
+
+impl Denial {
+    /// The operation, the role and the rule that the denial is about, as far as it is about some.
+    #[must_use]
+    pub fn subject(&self) -> (Option<Operation>, Option<&str>, Option<&str>) {
+        match self {
+            Self::GroupsOverage | Self::NoRole | Self::OperationUnknown => (None, None, None),
+            Self::GrantInactive { role } => (None, Some(role), None),
+            Self::RuleDenied { role, rule, operation } => (*operation, Some(role), Some(rule)),
+            Self::OperationSensitive { operation } => (Some(*operation), None, None),
+            Self::NoRule { operation } | Self::AgentLimit { operation, .. } => (*operation, None, None),
+        }
+    }
+}
