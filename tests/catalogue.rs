@@ -1,6 +1,7 @@
 //! The catalogue against its own text, against requests chosen by hand, and against a survey that is not the generator's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use databricks_kong::databricks::{Catalogue, Id, Operation, Place};
 
@@ -238,5 +239,34 @@ fn a_name_finds_all_its_paths_and_its_twins() {
     }
     for operation in Catalogue::operations() {
         assert!(operation.names().all(|name| Catalogue::named(name).any(|found| found == operation)), "{operation:?}");
+    }
+}
+
+/// Runs a script of tests/catalogue; its exit code and all that it wrote. None without Python.
+fn python(arguments: &[&str]) -> Option<(Option<i32>, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/catalogue");
+    // no __pycache__ in the clone
+    let run = Command::new("python3").arg("-B").args(arguments).current_dir(folder).output();
+    let output = run.map_err(|error| println!("skipped: python3 does not start: {error}")).ok()?;
+    let text = [output.stdout, output.stderr].concat();
+    Some((output.status.code(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+#[test]
+fn the_generator_refuses_what_it_must() {
+    let Some((code, text)) = python(&["test_generate.py"]) else { return };
+    assert_eq!(code, Some(0), "{text}");
+}
+
+/// Prints how much of the SDK the table covers (`--nocapture`).
+#[test]
+fn the_pinned_sdk_gives_the_committed_table() {
+    match python(&["generate", "--install", "--check"]) {
+        Some((Some(2), why)) => println!("skipped, the SDK could not be fetched: {why}"),
+        Some((code, text)) => {
+            println!("{text}");
+            assert_eq!(code, Some(0), "{text}");
+        }
+        None => {}
     }
 }

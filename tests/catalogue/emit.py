@@ -71,7 +71,8 @@ def tree(rows, additions):
         node = root
         for segment in row.template.split("/")[1:]:
             node = node.child(segment)
-        assert row.method in METHODS and all(r.method not in ("*", row.method) for r in node.rows), row
+        taken = [other for other in node.rows if other.method == row.method or "*" in (other.method, row.method)]
+        assert row.method in METHODS and not taken, (row, taken)
         node.rows.append(row)
     versions = root.edges["api"].edges
     for family in additions.families:
@@ -111,48 +112,60 @@ def rust(rows, additions):
     order = flatten(tree(rows, additions))
     number = {id(node): index for index, node in enumerate(order)}
     ordered = [row for node in order for row in node.rows]
-    scopes = sorted({row.scope for row in rows})
-    reasons = ["", *sorted({row.sensitive for row in rows} - {""})]
-    kinds = sorted({entry.partition("=")[0] for row in rows for entry in row.ids})
     lists = sorted({encoded_ids(row) for row in rows} | {" ".join(row.also) for row in rows} | {""})
     labels = [label for node in order for label in sorted(node.edges)]
-    text = Text([*lists, *labels, *(r.name for r in rows), *(r.template for r in rows)])
     aliases = sorted((name, index) for index, row in enumerate(ordered) for name in row.also)
-    text.spans.update({name: text.whole.index(name) << 12 | len(name) for name, _ in aliases})
-
-    nodes, edge, operation = [], 0, 0
-    for node in order:
-        colon = NO_COLON if any(label.startswith(":") for label in node.edges) else 0
-        one, rest = (number[id(child)] if child else 0 for child in (node.one, node.rest))
-        nodes.append(f"[{edge}, {operation}, {one | colon}, {rest}]")
-        edge, operation = edge + len(node.edges), operation + len(node.rows)
-    nodes.append(f"[{edge}, {operation}, 0, 0]")
+    text = Text([*lists, *labels, *(r.name for r in rows), *(r.template for r in rows), *(name for name, _ in aliases)])
     targets = [number[id(node.edges[label])] for node in order for label in sorted(node.edges)]
     by_name = sorted(range(len(ordered)), key=lambda i: (ordered[i].name, ordered[i].template, ordered[i].method))
-    entries = [
-        f"Row({text.spans[r.name]}, {text.spans[r.template]}, {lists.index(encoded_ids(r))}, {lists.index(' '.join(r.also))}, "
-        f"{scopes.index(r.scope)}, {reasons.index(r.sensitive)}, {METHODS.index(r.method)})"
-        for r in ordered
-    ]
-    quoted = [f'"{text.whole[at : at + 110]}"' for at in range(0, len(text.whole), 110)]
     parts = [
         "//! operations.tsv as a tree. Made by `python3 tests/catalogue/generate --install`: do not edit.\n",
         "use super::Row;\n",
-        strings("METHODS", METHODS, "What a row's method counts in; `*` is any."),
-        strings("SCOPES", scopes, "What a row's scope counts in."),
-        strings("REASONS", reasons, "Why an operation is sensitive; the first is that it is not."),
-        strings("KINDS", kinds, "The types of resources that any operation has an id of."),
-        block("NODES", "[u16; 4]", nodes, "First edge, first operation, child of a placeholder (high bit: not one with a colon), child of what follows."),
-        block("LABELS", "u32", [str(text.spans[label]) for label in labels], "The edges' segments, as spans of `TEXT`, sorted within a node."),
-        block("TARGETS", "u16", [str(target) for target in targets], "The edges' nodes."),
-        block("OPERATIONS", "Row", entries, "The operations, by node."),
-        block("LISTS", "u32", [str(text.spans[entry]) for entry in lists], "Ids and other names, as spans of `TEXT`."),
-        block("BY_NAME", "u16", [str(index) for index in by_name], "The operations, by name."),
-        block("ALIASES", "(u32, u16)", [f"({text.spans[name]}, {index})" for name, index in aliases], "The operations' other names, sorted."),
+        *operations(ordered, rows, lists, text),
+        block(
+            "NODES", "[u16; 4]", nodes(order, number), "First edge, first operation, placeholder's child, open end's."
+        ),
+        block("LABELS", "u32", [text.spans[label] for label in labels], "The edges' segments, sorted within a node."),
+        block("TARGETS", "u16", targets, "The edges' nodes."),
+        block("LISTS", "u32", [text.spans[entry] for entry in lists], "Lists of ids and of other names."),
+        block("BY_NAME", "u16", by_name, "The operations, by name."),
+        block("ALIASES", "(u32, u16)", [f"({text.spans[n]}, {i})" for n, i in aliases], "Other names, sorted."),
         "/// All text, without what is part of other text.",
-        "pub(super) static TEXT: &str = concat!(\n" + "".join(f"    {line},\n" for line in quoted) + ");",
+        "pub(super) static TEXT: &str = concat!(",
+        *(f'    "{text.whole[at : at + 110]}",' for at in range(0, len(text.whole), 110)),
+        ");",
     ]
     return "\n".join(parts) + "\n"
+
+
+def operations(ordered, rows, lists, text):
+    """The rows, and the tables that they count in."""
+    scopes = sorted({row.scope for row in rows})
+    reasons = ["", *sorted({row.sensitive for row in rows} - {""})]
+    kinds = sorted({entry.partition("=")[0] for row in rows for entry in row.ids})
+    place = {entry: index for index, entry in enumerate(lists)}
+    entries = []
+    for row in ordered:
+        spans = f"{text.spans[row.name]}, {text.spans[row.template]}"
+        in_lists = f"{place[encoded_ids(row)]}, {place[' '.join(row.also)]}"
+        codes = f"{scopes.index(row.scope)}, {reasons.index(row.sensitive)}, {METHODS.index(row.method)}"
+        entries.append(f"Row({spans}, {in_lists}, {codes})")
+    yield strings("METHODS", METHODS, "What a row's method counts in; `*` is any.")
+    yield strings("SCOPES", scopes, "What a row's scope counts in.")
+    yield strings("REASONS", reasons, "Why an operation is sensitive; the first is that it is not.")
+    yield strings("KINDS", kinds, "The types of resources that any operation has an id of.")
+    yield block("OPERATIONS", "Row", entries, "The operations, by node.")
+
+
+def nodes(order, number):
+    """Where the edges and the operations of each node begin, and its two other children; one more to end the last."""
+    edge = operation = 0
+    for node in order:
+        colon = NO_COLON if any(label.startswith(":") for label in node.edges) else 0
+        one, rest = (number[id(child)] if child else 0 for child in (node.one, node.rest))
+        yield f"[{edge}, {operation}, {one | colon}, {rest}]"
+        edge, operation = edge + len(node.edges), operation + len(node.rows)
+    yield f"[{edge}, {operation}, 0, 0]"
 
 
 def strings(name, values, doc):
@@ -160,6 +173,7 @@ def strings(name, values, doc):
 
 
 def block(name, kind, values, doc):
+    values = [str(value) for value in values]
     lines, line = [], "   "
     for value in values:
         if len(line) + len(value) > 117:

@@ -49,11 +49,14 @@ class Sdk:
         }
         self.version = re.search(r'"([^"]+)"', (self.root / "version.py").read_text())[1]
 
+    @cache  # noqa: B019 (there is one Sdk, and it lives as long as the program)
     def calls(self):
         """Every call, in a stable order, and what could not be read, as text."""
         calls, unread = [], []
         services = self.services()
         for (module, name), cls in sorted(self.classes.items()):
+            if not name.endswith("API"):
+                continue
             sending = [f for f in cls.body if isinstance(f, ast.FunctionDef) and any(requests_of(f))]
             for function in sending:
                 service = services.get((module, name)) or unreachable(name)
@@ -65,7 +68,12 @@ class Sdk:
                         unread.append(f"{service}.{function.name}: {ast.unparse(request)[:100]}")
         return calls, unread
 
-    @cache  # noqa: B019 (there is one Sdk, and it lives as long as the program)
+    def mixin_paths(self):
+        """The literal beginnings of the paths that the hand-written parts of the SDK send."""
+        text = "".join(path.read_text() for path in sorted(self.root.glob("mixins/*.py")))
+        return sorted(set(re.findall(r"/api/\d\.\d/[a-z][\w/-]*|(?<=\")/serving-endpoints", text)))
+
+    @cache  # noqa: B019
     def services(self):
         """(module, class) → the attribute path by which a client's user reaches it."""
         found = {}
