@@ -23,24 +23,20 @@ const FEATURES: [(&str, &[&str]); 10] = [
 ];
 
 /// The operations whose bodies can have them.
-const INSPECTED: [&str; 17] = [
+const INSPECTED: [&str; 13] = [
     "jobs.create",
     "jobs.reset",
     "jobs.update",
     "jobs.submit",
-    "jobs.run_now",
-    "jobs.repair_run",
     "clusters.create",
     "clusters.edit",
     "clusters.update",
     "pipelines.create",
     "pipelines.update",
-    "pipelines.start_update",
     "serving_endpoints.create",
     "serving_endpoints.update_config",
     "serving_endpoints.create_provisioned_throughput_endpoint",
     "statement_execution.execute_statement",
-    "instance_pools.create",
 ];
 
 impl Features {

@@ -117,6 +117,51 @@ def roles(parts: Parts, name: str) -> Config:
     return config
 
 
+def policy(parts: Parts, name: str) -> Config:
+    """Roles that may do something only; each story's callers are in the groups of one."""
+    config = base(parts, name)
+    config["roles"] = [
+        role(
+            "runner",
+            {"groups": ["runners"]},
+            allow=[
+                {"operations": ["jobs.run_now", "jobs.get"], "resources": {"job": ["101", "30*"]}},
+                {"operations": ["jobs.list", "clusters.list"]},
+            ],
+        ),
+        role(
+            "almost-all",
+            {"groups": ["almost-all"]},
+            allow=[{"operations": ["*"]}],
+            deny=[
+                {"operations": ["jobs.run_now"], "resources": {"job": ["202"]}},
+                {"operations": ["clusters.*"]},
+            ],
+        ),
+        role("all-but-named", {"groups": ["defaults"]}),
+        role("minter", {"groups": ["minters"]}, allow=[{"operations": ["tokens.create"]}]),
+        role("paths", {"groups": ["paths"]}, allow=[{"paths": ["GET /api/2.0/new-thing/**"]}]),
+        role("submitter", {"groups": ["submitters"]}, allow=[{"operations": ["jobs.submit"], "permit": ["git_source"]}]),
+        role("watched", {"groups": ["watched"]}, allow=[{"operations": ["jobs.list"]}], observe=True),
+        role(
+            "sql",
+            {"groups": ["sql"]},
+            allow=[
+                {"operations": ["statement_execution.execute_statement"], "resources": {"warehouse": ["a7066a8ef796be84"]}}
+            ],
+        ),
+        role("people", {"groups": ["people"]}, allow=[{"operations": ["jobs.*", "clusters.*"]}]),
+    ]
+    config["agents"] = [
+        {
+            "name": "copilot",
+            "match": {"clients": ["copilot-*"]},
+            "allow": [{"operations": ["jobs.list", "jobs.get"]}],
+        }
+    ]
+    return config
+
+
 def minimal(parts: Parts, name: str) -> Config:
     config = base(parts, name)
     config["roles"] = [role("minimal", {"groups": ["minimal"]}, {"type": "user_federation", "scope": "minimal"})]
@@ -238,6 +283,7 @@ def all_configs() -> list[Named]:
         Named("main", base),
         Named("roles", roles),
         Named("minimal", minimal),
+        Named("policy", policy),
         Named("strict", strict),
         Named("impatient", impatient),
         Named("nowhere", token_endpoint_nowhere),

@@ -348,7 +348,6 @@ def test_scope_too_narrow_is_the_workspaces_own_refusal(world: World):
     assert "required scopes" in reply.text
 
 
-@pytest.mark.xfail(reason="`scope: minimal` needs the catalogue of operations, which is another issue's", strict=True)
 def test_minimal_scope_is_that_of_the_operation(world: World):
     caller = world.user("minimal")
     token = caller.token()
