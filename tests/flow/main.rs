@@ -1,0 +1,26 @@
+//! Stories of one request, told without a host: the state machine in a scripted world.
+//!
+//! Every test states what the gateway asked of others and how the request ended, with its reason.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail loudly"
+)]
+
+mod exchange_answers;
+mod exchange_requests;
+mod forward;
+mod hygiene;
+mod key_fetch;
+mod key_refresh;
+mod misuse;
+mod native;
+mod prefetch;
+mod secrets;
+mod stage;
+mod token_cache;
+mod verification;
