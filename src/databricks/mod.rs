@@ -4,6 +4,7 @@ mod catalogue;
 mod features;
 mod form;
 mod resources;
+pub mod sql;
 mod target;
 
 pub use catalogue::{Catalogue, Id, Operation, Place};

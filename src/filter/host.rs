@@ -112,6 +112,27 @@ pub(super) fn reply(reply: &Reply) -> bool {
     sent.is_ok()
 }
 
+/// As [`reply`], while an answer without a body to a callout with one is handled.
+///
+/// Kong takes the place of the callout's body for the reply's, and empties it once the callback has returned: the client would get
+/// nothing. A callout that is never sent takes the place instead: the reply cancels it at once.
+pub(super) fn reply_beside_a_body(answer: &Reply) -> bool {
+    if Host::current() == Host::Kong {
+        let pairs = headers::serialize(&[(":method", "POST"), (":path", "/"), (":authority", "localhost")]);
+        let _ = abi::http_call("127.0.0.1:9", &pairs, b"-", 1);
+    }
+    reply(answer)
+}
+
+/// Removes all request headers of that name; whether they are gone.
+///
+/// Kong finds a header only by its name in lower case, and says that it removed one which it did not find: so it is looked for again.
+pub(super) fn remove_request_header(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    let removed = abi::remove_header(Headers::Request, &name).is_ok();
+    removed && matches!(abi::header(Headers::Request, &name), Ok(None))
+}
+
 /// The target that will be sent, byte for byte: on Kong not `:path`, which is decoded and does not lead anywhere.
 pub(super) fn target(path: Option<Vec<u8>>) -> Option<Vec<u8>> {
     match Host::current() {

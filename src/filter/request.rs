@@ -6,11 +6,20 @@ use super::root::{RootContext, with_env};
 use super::{events, headers};
 use crate::config::{Config, Settings};
 use crate::flow::{
-    CalloutResult, Event, Flow, Inspected, ReadBody, Reply, Request, RequestId, Step, guard_refused, inspect_headers,
-    internal_error, invalid_configuration,
+    Callout, CalloutFault, CalloutResult, Event, Flow, Inspected, ReadBody, Reply, Request, RequestId, Step,
+    guard_refused, inspect_headers, internal_error, invalid_configuration,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
+
+/// Whether a callout may be sent while the answer to another is handled.
+///
+/// Kong keeps the bytes of a sent body for the next callout's, and empties them once the answer was handled: the next callout would
+/// go out without its body, and Kong's worker would try to send it for ever.
+fn may_follow(answered: Option<Sent>, next: &Callout) -> bool {
+    let shares_a_body = answered.is_some_and(|sent| sent.has_body) && next.has_body();
+    !shares_a_body || Host::current() != Host::Kong
+}
 
 fn read_body(size: usize, limit: usize) -> ReadBody {
     if size > limit {
@@ -33,6 +42,8 @@ pub(super) struct RequestContext {
     request_id: RequestId,
     /// Where the request leads, while it is aimed at nothing.
     target: Option<Vec<u8>>,
+    /// Whether Kong would put an answer where it then empties a callout's body; see [`host::reply_beside_a_body`].
+    spare_body: bool,
     phase: Phase,
 }
 
@@ -40,16 +51,23 @@ enum Phase {
     /// No event came yet; a response now means that the request went round the filter.
     New,
     /// The core decides. The whole body may arrive before it is asked for.
-    Deciding { flow: Flow, config: Rc<Config>, callout: Option<u32>, body: Option<ReadBody> },
+    Deciding { flow: Flow, config: Rc<Config>, callout: Option<Sent>, body: Option<ReadBody> },
     /// The request went on.
     Forwarded { flow: Flow, bodiless: bool },
     /// The request was answered.
     Answered,
 }
 
+/// A callout that was sent and not answered.
+#[derive(Clone, Copy)]
+struct Sent {
+    token: u32,
+    has_body: bool,
+}
+
 impl RequestContext {
     pub(super) fn new(id: u32, root: Rc<RefCell<RootContext>>) -> Self {
-        Self { id, root, request_id: RequestId::unknown(), target: None, phase: Phase::New }
+        Self { id, root, request_id: RequestId::unknown(), target: None, spare_body: false, phase: Phase::New }
     }
 
     pub(super) fn on_headers(&mut self, end_of_stream: bool) -> Action {
@@ -72,7 +90,7 @@ impl RequestContext {
         let pairs = pairs.unwrap_or_default();
         let Ok(pairs) = headers::parse(&pairs) else { return self.fail("the headers cannot be read") };
         let seen = inspect_headers(pairs.into_iter());
-        if seen.removals.iter().any(|name| abi::remove_header(Headers::Request, name).is_err()) {
+        if !seen.removals.iter().all(|name| host::remove_request_header(name)) {
             return self.fail("the caller's credentials cannot be removed");
         }
         let Some(request) = self.request(seen, &config, end_of_stream) else {
@@ -123,11 +141,13 @@ impl RequestContext {
             }
             return;
         };
-        if callout.take() != Some(token) {
+        let is_empty = result.as_ref().map_or(true, |reply| reply.body.is_empty());
+        let Some(sent) = callout.take().filter(|sent| sent.token == token) else {
             self.fail("an answer arrived that nothing waited for");
             return;
-        }
-        if self.drive(Event::Callout(result)) == Action::Continue && Host::current() != Host::Kong {
+        };
+        self.spare_body = sent.has_body && is_empty;
+        if self.drive_after(Some(sent), Event::Callout(result)) == Action::Continue && Host::current() != Host::Kong {
             // Kong goes on by itself
             if abi::continue_request().is_err() {
                 abi::log(Level::Error, "the host does not let a request go on");
@@ -151,8 +171,12 @@ impl RequestContext {
         }
     }
 
-    /// Feeds the core until it wants to wait or has ended.
-    fn drive(&mut self, mut event: Event) -> Action {
+    fn drive(&mut self, event: Event) -> Action {
+        self.drive_after(None, event)
+    }
+
+    /// Feeds the core until it wants to wait or has ended. `answered` is the callout whose answer the event is.
+    fn drive_after(&mut self, answered: Option<Sent>, mut event: Event) -> Action {
         loop {
             let Phase::Deciding { flow, config, callout, body } = &mut self.phase else {
                 return self.fail("a decision ended twice");
@@ -161,9 +185,12 @@ impl RequestContext {
                 return self.fail("an event arrived within another");
             };
             match step {
+                Step::Call(call) if !may_follow(answered, &call) => {
+                    event = Event::Callout(Err(CalloutFault::Failed("kong cannot send it again".to_owned())));
+                }
                 Step::Call(call) => match host::dispatch(&call) {
                     Ok(token) => {
-                        *callout = Some(token);
+                        *callout = Some(Sent { token, has_body: call.has_body() });
                         events::expect_callout(token, self.id);
                         return Action::Pause;
                     }
@@ -212,7 +239,11 @@ impl RequestContext {
 
     fn answer(&mut self, reply: &Reply) -> Action {
         self.phase = Phase::Answered;
-        host::reply(reply);
+        if self.spare_body {
+            host::reply_beside_a_body(reply);
+        } else {
+            host::reply(reply);
+        }
         Action::Pause
     }
 }

@@ -14,6 +14,9 @@ const TICK_MILLIS: u32 = 1000;
 pub(super) struct RootContext {
     settings: Option<Settings>,
     prefetch: Prefetch,
+    /// What follows from an answer. It is sent at the next tick: Kong's worker dies of a callout that is sent while the answer to
+    /// another of a tick is handled.
+    next: Option<Callout>,
     /// When the configuration was made or a request last needed it.
     used_at: UnixTime,
     ticks: bool,
@@ -47,18 +50,24 @@ impl RootContext {
 
     pub(super) fn on_tick(&mut self, context: u32) {
         let used_at = self.used_at;
-        self.step(context, |prefetch, env| prefetch.on_tick(used_at, env));
+        let next = self.next.take().or_else(|| self.step(|prefetch, env| prefetch.on_tick(used_at, env)));
+        if let Some(callout) = next {
+            self.send(context, &callout);
+        }
     }
 
-    pub(super) fn on_callout_reply(&mut self, context: u32, result: CalloutResult) {
-        self.step(context, |prefetch, env| prefetch.on_reply(result, env));
+    pub(super) fn on_callout_reply(&mut self, result: CalloutResult) {
+        self.next = self.step(|prefetch, env| prefetch.on_reply(result, env));
     }
 
-    fn step(&mut self, context: u32, action: impl FnOnce(&mut Prefetch, &mut Env<'_>) -> Option<Callout>) {
-        let Some(Settings::Enforce(config)) = self.settings.clone() else { return };
+    fn step(&mut self, action: impl FnOnce(&mut Prefetch, &mut Env<'_>) -> Option<Callout>) -> Option<Callout> {
+        let Some(Settings::Enforce(config)) = self.settings.clone() else { return None };
         let prefetch = &mut self.prefetch;
-        let Some(callout) = with_env(&config, |env| action(prefetch, env)).flatten() else { return };
-        match host::dispatch(&callout) {
+        with_env(&config, |env| action(prefetch, env)).flatten()
+    }
+
+    fn send(&mut self, context: u32, callout: &Callout) {
+        match host::dispatch(callout) {
             Ok(token) => events::expect_callout(token, context),
             Err(fault) => {
                 // the lease that the fetch holds ends by itself; the next tick tries again

@@ -36,6 +36,12 @@ impl Callout {
         callout
     }
 
+    /// Whether there is a body to send.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        !self.body.expose().is_empty()
+    }
+
     fn new(
         url: Url,
         upstream: Option<String>,

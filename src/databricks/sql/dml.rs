@@ -1,0 +1,217 @@
+//! Statements that change rows or files (Databricks SQL reference, DML statements).
+
+use super::cursor::{Cursor, Step};
+use super::{Kind, Unparsed};
+
+impl Cursor<'_> {
+    pub(super) fn dml(&mut self, word: &str) -> Step {
+        match word {
+            "insert" => self.insert(),
+            "update" => self.update(),
+            "delete" => self.delete(),
+            "merge" => self.merge(),
+            "copy" => self.copy(),
+            "load" => self.load(),
+            "restore" => self.restore(),
+            "put" => self.put(),
+            "remove" => self.remove(),
+            _ => Err(Unparsed::Statement),
+        }
+    }
+
+    fn insert(&mut self) -> Step {
+        self.insert_target()?;
+        self.query()
+    }
+
+    /// `INSERT INTO t (a, b)` and all that may stand before the query.
+    pub(super) fn insert_target(&mut self) -> Step {
+        self.expect("insert")?;
+        self.eat_words(&["with", "schema", "evolution"]);
+        if !self.eat("into") {
+            self.expect("overwrite")?;
+            if self.word_at(0, "directory") || self.at_words(&["local", "directory"]) {
+                return self.directory();
+            }
+        }
+        self.eat("table");
+        let target = self.reference()?;
+        self.write(Kind::Table, &target)?;
+        self.partition()?;
+        self.eat_if_exists();
+        if self.eat_words(&["by", "name"]) {
+        } else if self.at_symbol("(") && !self.at_query(1) && !self.symbol_at(1, "(") {
+            self.columns()?;
+        }
+        self.replace_clause()
+    }
+
+    /// `REPLACE WHERE …`, `REPLACE USING (a)`; `REPLACE ON …` has an alias for the query behind it.
+    fn replace_clause(&mut self) -> Step {
+        if !self.eat("replace") {
+            return Ok(());
+        }
+        if self.eat("where") {
+            return self.expression();
+        }
+        self.expect("using")?;
+        self.columns()
+    }
+
+    /// `DIRECTORY 'path' USING format [OPTIONS (…)]`
+    fn directory(&mut self) -> Step {
+        self.eat("local");
+        self.expect("directory")?;
+        let path = self.plain_text()?;
+        self.write_path(path);
+        self.expect("using")?;
+        self.identifier()?;
+        if self.eat("options") { self.options() } else { Ok(()) }
+    }
+
+    fn update(&mut self) -> Step {
+        self.expect("update")?;
+        let target = self.reference()?;
+        self.write(Kind::Table, &target)?;
+        self.alias()?;
+        self.expect("set")?;
+        self.expressions()?;
+        self.condition()
+    }
+
+    fn delete(&mut self) -> Step {
+        self.expect_words(&["delete", "from"])?;
+        let target = self.reference()?;
+        self.write(Kind::Table, &target)?;
+        self.alias()?;
+        self.condition()
+    }
+
+    fn condition(&mut self) -> Step {
+        if self.eat("where") { self.expression() } else { Ok(()) }
+    }
+
+    fn merge(&mut self) -> Step {
+        self.expect("merge")?;
+        self.eat_words(&["with", "schema", "evolution"]);
+        self.expect("into")?;
+        let target = self.reference()?;
+        self.write(Kind::Table, &target)?;
+        self.alias()?;
+        self.expect("using")?;
+        self.relation_primary()?;
+        self.expect("on")?;
+        self.expression()?;
+        while self.eat("when") {
+            self.merge_clause()?;
+        }
+        Ok(())
+    }
+
+    fn merge_clause(&mut self) -> Step {
+        self.eat("not");
+        self.expect("matched")?;
+        if self.eat("by") && !self.eat_any(&["target", "source"]) {
+            return Err(Unparsed::Syntax);
+        }
+        if self.eat("and") {
+            self.expression()?;
+        }
+        self.expect("then")?;
+        if self.eat("delete") {
+            return Ok(());
+        }
+        if self.eat_words(&["update", "set"]) {
+            return self.expressions();
+        }
+        self.expect("insert")?;
+        if self.eat_symbol("*") {
+            return Ok(());
+        }
+        if self.at_symbol("(") {
+            self.columns()?;
+        }
+        self.expect("values")?;
+        self.parentheses().map(|_| ())
+    }
+
+    /// `COPY INTO t FROM 'path' …` or `FROM (SELECT … FROM 'path') …`
+    fn copy(&mut self) -> Step {
+        self.expect_words(&["copy", "into"])?;
+        let target = self.reference()?;
+        self.write(Kind::Table, &target)?;
+        if self.at_symbol("(") {
+            self.columns()?;
+        }
+        self.eat_words(&["by", "position"]);
+        self.expect("from")?;
+        if self.eat_symbol("(") {
+            self.expect("select")?;
+            self.list(Self::copied)?;
+            self.expect("from")?;
+            self.source()?;
+            self.alias()?;
+            self.expect_symbol(")")?;
+        } else {
+            self.source()?;
+        }
+        self.plain_rest()
+    }
+
+    fn copied(&mut self) -> Step {
+        self.expression()?;
+        if self.eat("as") || !self.at_symbol(",") && !self.at_word("from") {
+            self.identifier().map(|_| ())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// `'path' [WITH (CREDENTIAL x)]`
+    fn source(&mut self) -> Step {
+        let path = self.plain_text()?;
+        self.read_path(path);
+        if self.eat("with") { self.options() } else { Ok(()) }
+    }
+
+    fn load(&mut self) -> Step {
+        self.expect_words(&["load", "data"])?;
+        self.eat("local");
+        self.expect("inpath")?;
+        let path = self.plain_text()?;
+        self.read_path(path);
+        self.eat("overwrite");
+        self.expect_words(&["into", "table"])?;
+        let target = self.reference()?;
+        self.write(Kind::Table, &target)?;
+        self.partition()
+    }
+
+    /// `RESTORE [TABLE] t [TO] VERSION AS OF 1`
+    fn restore(&mut self) -> Step {
+        self.expect("restore")?;
+        self.eat("table");
+        let target = self.reference()?;
+        self.write(Kind::Table, &target)?;
+        self.eat("to");
+        if self.time_travel()? { Ok(()) } else { Err(Unparsed::Syntax) }
+    }
+
+    /// `PUT 'file' INTO '/Volumes/…' [OVERWRITE]`
+    fn put(&mut self) -> Step {
+        self.expect("put")?;
+        self.plain_text()?;
+        self.expect("into")?;
+        let path = self.plain_text()?;
+        self.write_path(path);
+        self.eat("overwrite");
+        Ok(())
+    }
+
+    fn remove(&mut self) -> Step {
+        self.expect("remove")?;
+        let path = self.plain_text()?;
+        self.write_path(path);
+        Ok(())
+    }
+}

@@ -1,0 +1,453 @@
+//! Expressions: operands and operators by turns, with everything that can hold a query looked into.
+
+use super::cursor::{Cursor, Step};
+use super::lexer::Kind as Is;
+use super::name;
+use super::{Kind, Unparsed, words};
+
+const BINARY: [&str; 21] = [
+    "+", "-", "*", "/", "%", "||", "&", "|", "^", "=", "==", "<>", "!=", "<", "<=", ">", ">=", "<=>", "!>", "!<", "->",
+];
+
+/// Functions whose first string is the name of a table.
+const OF_TABLES: [&str; 2] = ["table_changes", "cdf_table_changes"];
+
+/// Functions whose first string is a path.
+const OF_PATHS: [&str; 5] = ["read_files", "cloud_files", "read_statestore", "read_state_metadata", "list_files"];
+
+/// What stood in parentheses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inside {
+    Query,
+    Other,
+}
+
+impl Cursor<'_> {
+    /// One expression; ends before the first token that does not go on with it.
+    pub(super) fn expression(&mut self) -> Step {
+        self.deeper(|cursor| {
+            cursor.operand()?;
+            cursor.behind_operand()
+        })
+    }
+
+    pub(super) fn expressions(&mut self) -> Step {
+        self.list(Self::expression)
+    }
+
+    /// What follows an operand: operators with their operands, until there are no more.
+    fn behind_operand(&mut self) -> Step {
+        while self.postfix()? || self.operator()? {}
+        Ok(())
+    }
+
+    /// An operator and its right side, if one is there.
+    fn operator(&mut self) -> Result<bool, Unparsed> {
+        let token = self.peek();
+        let is_there = match token.kind {
+            Is::Symbol if BINARY.contains(&token.text) => self.symbolic(),
+            Is::Word if self.eat_any(&["and", "or", "div", "between", "rlike", "regexp"]) => true,
+            Is::Word if self.at_any(&["in", "like", "ilike", "not"]) => {
+                return self.negatable().map(|()| true);
+            }
+            Is::Word if self.at_word("is") => return self.is().map(|()| true),
+            _ => false,
+        };
+        if is_there {
+            self.operand()?;
+        }
+        Ok(is_there)
+    }
+
+    fn symbolic(&mut self) -> bool {
+        let text = self.next().text;
+        // shifts, which must not be one token because of `array<array<int>>`
+        if matches!(text, "<" | ">") {
+            while self.eat_symbol(text) {}
+        }
+        true
+    }
+
+    /// `[NOT] IN (…)`, `[NOT] LIKE …`, `NOT BETWEEN …`
+    fn negatable(&mut self) -> Step {
+        let negated = self.eat("not");
+        if self.eat("in") {
+            return if self.at_symbol("(") { self.parentheses().map(|_| ()) } else { Err(Unparsed::Syntax) };
+        }
+        if self.eat_any(&["like", "ilike"]) || negated && self.eat_any(&["between", "rlike", "regexp"]) {
+            // `LIKE ANY (…)`
+            if self.symbol_at(1, "(") {
+                self.eat_any(&["any", "some", "all"]);
+            }
+            return self.operand();
+        }
+        Err(Unparsed::Syntax)
+    }
+
+    fn is(&mut self) -> Step {
+        self.expect("is")?;
+        self.eat("not");
+        if self.eat_words(&["distinct", "from"]) {
+            return self.operand();
+        }
+        if self.eat_any(&["null", "true", "false", "unknown"]) { Ok(()) } else { Err(Unparsed::Syntax) }
+    }
+
+    /// What may follow an operand without an operand of its own.
+    fn postfix(&mut self) -> Result<bool, Unparsed> {
+        let token = self.peek();
+        match (token.kind, token.text) {
+            (Is::Symbol, "::") => {
+                self.next();
+                self.data_type()?;
+            }
+            (Is::Symbol, "[") => self.subscript()?,
+            (Is::Symbol, ".") => {
+                self.next();
+                self.field_name()?;
+            }
+            (Is::Symbol, ":") => {
+                self.next();
+                self.json_path()?;
+            }
+            (Is::Word, _) if self.at_word("collate") => {
+                self.next();
+                self.identifier()?;
+            }
+            (Is::Word, _) if self.at_word("escape") => {
+                self.next();
+                self.expect_kind(Is::Text)?;
+            }
+            (Is::Word, _) => return self.behind_call(),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// `FILTER (WHERE …)`, `WITHIN GROUP (…)`, `IGNORE NULLS`, `OVER …`
+    fn behind_call(&mut self) -> Result<bool, Unparsed> {
+        if self.at_word("filter") && self.symbol_at(1, "(") {
+            self.next();
+            self.next();
+            self.expect("where")?;
+            self.expression()?;
+            self.expect_symbol(")")?;
+        } else if self.eat_words(&["within", "group"]) {
+            self.window()?;
+        } else if self.eat_words(&["ignore", "nulls"]) || self.eat_words(&["respect", "nulls"]) {
+        } else if self.eat("over") {
+            if self.at_symbol("(") {
+                self.window()?;
+            } else {
+                self.identifier()?;
+            }
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// `( [name] [PARTITION BY …] [ORDER BY …] [ROWS …] )`
+    pub(super) fn window(&mut self) -> Step {
+        self.deeper(|cursor| {
+            cursor.expect_symbol("(")?;
+            if !cursor.at_any(&["partition", "distribute", "cluster", "order", "sort", "rows", "range"])
+                && !cursor.at_symbol(")")
+            {
+                cursor.identifier()?;
+            }
+            if cursor.eat_any(&["partition", "distribute", "cluster"]) {
+                cursor.expect("by")?;
+                cursor.expressions()?;
+            }
+            if cursor.eat_any(&["order", "sort"]) {
+                cursor.expect("by")?;
+                cursor.list(Self::sorted)?;
+            }
+            if cursor.eat_any(&["rows", "range"]) {
+                cursor.frame()?;
+            }
+            cursor.expect_symbol(")")
+        })
+    }
+
+    fn frame(&mut self) -> Step {
+        if self.eat("between") {
+            self.bound()?;
+            self.expect("and")?;
+        }
+        self.bound()
+    }
+
+    fn bound(&mut self) -> Step {
+        if self.eat_words(&["current", "row"]) {
+            return Ok(());
+        }
+        // an operand alone: the `AND` behind it belongs to the frame
+        if !self.eat("unbounded") {
+            self.operand()?;
+        }
+        if self.eat_any(&["preceding", "following"]) { Ok(()) } else { Err(Unparsed::Syntax) }
+    }
+
+    /// An expression of `ORDER BY`.
+    pub(super) fn sorted(&mut self) -> Step {
+        self.expression()?;
+        self.eat_any(&["asc", "desc"]);
+        if self.eat("nulls") && !self.eat_any(&["first", "last"]) {
+            return Err(Unparsed::Syntax);
+        }
+        Ok(())
+    }
+
+    fn subscript(&mut self) -> Step {
+        self.expect_symbol("[")?;
+        if !(self.symbol_at(1, "]") && self.eat_symbol("*")) {
+            self.expression()?;
+        }
+        self.expect_symbol("]")
+    }
+
+    /// Behind a dot: any word, because nothing but a field can stand there.
+    fn field_name(&mut self) -> Step {
+        match self.next() {
+            token if matches!(token.kind, Is::Word | Is::Quoted) || token.text == "*" => Ok(()),
+            _ => Err(Unparsed::Syntax),
+        }
+    }
+
+    /// Behind the colon of `column:path`.
+    fn json_path(&mut self) -> Step {
+        if self.at_symbol("[") { Ok(()) } else { self.identifier().map(|_| ()) }
+    }
+
+    fn operand(&mut self) -> Step {
+        while self.eat_any(&["not"]) || ["-", "+", "~", "!"].iter().any(|sign| self.eat_symbol(sign)) {}
+        let token = self.peek();
+        match (token.kind, token.text) {
+            (Is::Number, _) => drop(self.next()),
+            (Is::Text, _) => self.strings(),
+            (Is::Quoted, _) => return self.chain(),
+            (Is::Word, _) => return self.word_operand(),
+            (Is::Symbol, "*" | "?") => drop(self.next()),
+            (Is::Symbol, ":") => {
+                self.next();
+                self.identifier()?;
+            }
+            (Is::Symbol, "(") => return self.parentheses().map(|_| ()),
+            _ => return Err(Unparsed::Syntax),
+        }
+        Ok(())
+    }
+
+    fn strings(&mut self) {
+        while self.at_kind(Is::Text) {
+            self.next();
+        }
+    }
+
+    fn word_operand(&mut self) -> Step {
+        let is_call = self.symbol_at(1, "(");
+        if self.at_word("case") {
+            return self.deeper(Self::case);
+        }
+        if self.at_word("interval") && !is_call {
+            return self.interval();
+        }
+        if self.peek_at(1).kind == Is::Text && !words::is_no_operand(self.peek().text) {
+            // `DATE '2026-01-01'`
+            self.next();
+            self.strings();
+            return Ok(());
+        }
+        let is_function = is_call && self.at_any(&["left", "right"]);
+        if words::is_no_operand(self.peek().text) && !is_function { Err(Unparsed::Syntax) } else { self.chain() }
+    }
+
+    /// A column, or a call. `parts` takes no strong word, which `left(` and `right(` are.
+    fn chain(&mut self) -> Step {
+        if self.at_identifier_clause() {
+            return self.identifier_clause();
+        }
+        let is_function = self.symbol_at(1, "(") && self.at_any(&["left", "right"]);
+        let mut parts = if is_function { vec![self.next().text.to_owned()] } else { vec![self.identifier()?] };
+        while self.at_symbol(".") && !self.symbol_at(1, "*") {
+            self.next();
+            let token = self.next();
+            match token.kind {
+                Is::Quoted => parts.push(token.text.replace("``", "`")),
+                Is::Word => parts.push(token.text.to_owned()),
+                _ => return Err(Unparsed::Syntax),
+            }
+        }
+        if self.at_symbol("(") { self.call(&parts) } else { Ok(()) }
+    }
+
+    /// `IDENTIFIER(…)` as a column may be anything; as a function it would have to be known.
+    fn identifier_clause(&mut self) -> Step {
+        self.next();
+        self.parentheses()?;
+        if self.at_symbol("(") { Err(Unparsed::Dynamic) } else { Ok(()) }
+    }
+
+    fn interval(&mut self) -> Step {
+        self.next();
+        let sign = usize::from(self.at_symbol("-") || self.at_symbol("+"));
+        if !matches!(self.peek_at(sign).kind, Is::Number | Is::Text) {
+            return Ok(());
+        }
+        loop {
+            let _ = self.eat_symbol("-") || self.eat_symbol("+");
+            self.next();
+            if self.eat_unit() && self.eat("to") && !self.eat_unit() {
+                return Err(Unparsed::Syntax);
+            }
+            if !matches!(self.peek().kind, Is::Number | Is::Text) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn case(&mut self) -> Step {
+        self.expect("case")?;
+        if !self.at_word("when") {
+            self.expression()?;
+        }
+        while self.eat("when") {
+            self.expression()?;
+            self.expect("then")?;
+            self.expression()?;
+        }
+        if self.eat("else") {
+            self.expression()?;
+        }
+        self.expect("end")
+    }
+
+    /// A function's arguments, and what the function reads by a name in a string.
+    pub(super) fn call(&mut self, parts: &[name::Part]) -> Step {
+        let is_one_of = |known: &[&str]| match parts {
+            [function] => known.iter().any(|known| function.eq_ignore_ascii_case(known)),
+            _ => false,
+        };
+        if is_one_of(&OF_TABLES) {
+            self.called(parts, true)?;
+            self.first_argument(Kind::Table)?;
+        } else if is_one_of(&OF_PATHS) {
+            self.called(parts, true)?;
+            self.first_argument(Kind::Path)?;
+        } else {
+            self.called(parts, false)?;
+        }
+        self.arguments()
+    }
+
+    fn first_argument(&mut self, kind: Kind) -> Step {
+        let literal = self.peek_at(1);
+        let ends = self.symbol_at(2, ",") || self.symbol_at(2, ")");
+        let text = name::plain_text(literal.text).filter(|_| literal.kind == Is::Text && ends);
+        let text = text.ok_or(Unparsed::Dynamic)?;
+        match kind {
+            Kind::Path => self.read_path(text),
+            _ => self.read(Kind::Table, &name::parts_of(text)?)?,
+        }
+        Ok(())
+    }
+
+    fn arguments(&mut self) -> Step {
+        self.deeper(|cursor| {
+            if cursor.at_query(1) && !cursor.word_at(1, "table") {
+                return cursor.parentheses().map(|_| ());
+            }
+            cursor.expect_symbol("(")?;
+            let _ = cursor.eat("distinct") || !cursor.symbol_at(1, "(") && cursor.eat("all");
+            if !cursor.at_symbol(")") {
+                cursor.list(Self::argument)?;
+            }
+            cursor.expect_symbol(")")
+        })
+    }
+
+    /// One argument, with the words that `CAST`, `EXTRACT`, `TRIM`, `OVERLAY` and the like have in between.
+    fn argument(&mut self) -> Step {
+        if self.symbol_at(1, "=>") {
+            self.identifier()?;
+            self.next();
+        }
+        if self.at_word("table") {
+            return self.table_argument();
+        }
+        if self.at_any(&["both", "leading", "trailing"]) {
+            self.next();
+        }
+        if !self.at_word("from") {
+            self.expression()?;
+        }
+        loop {
+            if self.eat("as") {
+                // of CAST a type, of STRUCT a name
+                self.data_type_or_name()?;
+            } else if self.eat_any(&["from", "for", "placing"]) {
+                self.expression()?;
+            } else if self.eat_words(&["ignore", "nulls"]) || self.eat_words(&["respect", "nulls"]) {
+            } else if self.at_words(&["order", "by"]) {
+                self.next();
+                self.next();
+                self.list(Self::sorted)?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn data_type_or_name(&mut self) -> Step {
+        if self.at_kind(Is::Quoted) { self.identifier().map(|_| ()) } else { self.data_type() }
+    }
+
+    /// `( query )`, `( a, b )` or `( )`.
+    pub(super) fn parentheses(&mut self) -> Result<Inside, Unparsed> {
+        self.deeper(|cursor| {
+            cursor.expect_symbol("(")?;
+            let inside = if cursor.at_symbol("(") {
+                cursor.nested()?
+            } else if cursor.at_query(0) {
+                cursor.query()?;
+                Inside::Query
+            } else {
+                if !cursor.at_symbol(")") {
+                    cursor.list(Self::named)?;
+                }
+                Inside::Other
+            };
+            cursor.expect_symbol(")")?;
+            Ok(inside)
+        })
+    }
+
+    /// Behind the first of two opening parentheses: what is in the inner ones decides what the outer ones are.
+    fn nested(&mut self) -> Result<Inside, Unparsed> {
+        let inside = self.parentheses()?;
+        if inside == Inside::Query && self.at_query_tail() {
+            self.query_tail()?;
+        }
+        if inside == Inside::Query && self.at_symbol(")") {
+            return Ok(Inside::Query);
+        }
+        self.behind_operand()?;
+        self.alias_with_as()?;
+        while self.eat_symbol(",") {
+            self.named()?;
+        }
+        Ok(Inside::Other)
+    }
+
+    /// An expression that may get a name.
+    fn named(&mut self) -> Step {
+        self.expression()?;
+        self.alias_with_as()
+    }
+
+    fn alias_with_as(&mut self) -> Step {
+        if self.eat("as") { self.identifier().map(|_| ()) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,303 @@
+//! What stands behind `FROM`: tables, subqueries, functions, joins.
+
+use super::cursor::{Cursor, Step};
+use super::lexer::Kind as Is;
+use super::name::Part;
+use super::{Kind, Unparsed, words};
+
+impl Cursor<'_> {
+    pub(super) fn from_clause(&mut self) -> Step {
+        self.expect("from")?;
+        self.list(Self::relation)?;
+        while self.at_words(&["lateral", "view"]) {
+            self.lateral_view()?;
+        }
+        self.pivots()
+    }
+
+    /// One relation with all that is joined to it.
+    fn relation(&mut self) -> Step {
+        self.deeper(|cursor| {
+            if !cursor.word_at(1, "view") {
+                cursor.eat("lateral");
+            }
+            cursor.relation_primary()?;
+            cursor.joins()
+        })
+    }
+
+    fn joins(&mut self) -> Step {
+        loop {
+            self.pivots()?;
+            if !self.eat_join()? {
+                return Ok(());
+            }
+            self.eat("lateral");
+            self.relation_primary()?;
+            self.pivots()?;
+            if self.eat("on") {
+                self.expression()?;
+            } else if self.eat("using") {
+                self.columns()?;
+            }
+        }
+    }
+
+    fn eat_join(&mut self) -> Result<bool, Unparsed> {
+        if self.at_words(&["lateral", "view"]) {
+            return Ok(false);
+        }
+        let mut typed = self.eat("natural");
+        if self.eat_any(&["inner", "cross", "semi", "anti"]) {
+            typed = true;
+        } else if self.eat_any(&["left", "right", "full"]) {
+            self.eat_any(&["outer", "semi", "anti"]);
+            typed = true;
+        }
+        if self.eat("join") {
+            return Ok(true);
+        }
+        if typed { Err(Unparsed::Syntax) } else { Ok(false) }
+    }
+
+    pub(super) fn relation_primary(&mut self) -> Step {
+        if self.at_symbol("(") {
+            self.parenthesised()?;
+            return self.sample_and_alias();
+        }
+        if self.eat("values") {
+            self.rows()?;
+            return self.alias();
+        }
+        // `FROM STREAM t` reads `t`, or a table called `stream` by the alias `t`
+        if self.at_word("stream") && !self.symbol_at(1, ".") {
+            return Err(Unparsed::Syntax);
+        }
+        self.table_or_function()
+    }
+
+    fn table_or_function(&mut self) -> Step {
+        let is_clause = self.at_identifier_clause();
+        let parts = self.reference()?;
+        if self.at_symbol("(") {
+            if is_clause {
+                return Err(Unparsed::Dynamic);
+            }
+            self.call(&parts)?;
+            return self.sample_and_alias();
+        }
+        if is_clause && self.is_cte(&parts) {
+            return Err(Unparsed::Name);
+        }
+        let travels = self.time_travel()?;
+        self.read_table(&parts, travels)?;
+        self.sample_and_alias()
+    }
+
+    /// Reads a table by name, unless it is a CTE. Nobody says what a version of a CTE is.
+    fn read_table(&mut self, parts: &[Part], travels: bool) -> Step {
+        match (self.is_cte(parts), travels) {
+            (true, true) => Err(Unparsed::Name),
+            (true, false) => Ok(()),
+            (false, _) => self.read(Kind::Table, parts),
+        }
+    }
+
+    /// Behind `TABLE`: a name only.
+    pub(super) fn table_name(&mut self) -> Step {
+        let is_clause = self.at_identifier_clause();
+        let parts = self.reference()?;
+        if is_clause && self.is_cte(&parts) {
+            return Err(Unparsed::Name);
+        }
+        self.read_table(&parts, false)
+    }
+
+    /// `f(TABLE t)`, `f(TABLE(t))`, `f(TABLE(SELECT …) PARTITION BY a ORDER BY b)`
+    pub(super) fn table_argument(&mut self) -> Step {
+        self.expect("table")?;
+        if self.at_symbol("(") && (self.at_query(1) || self.symbol_at(1, "(")) {
+            self.parentheses()?;
+        } else if self.eat_symbol("(") {
+            self.table_name()?;
+            self.expect_symbol(")")?;
+        } else {
+            self.table_name()?;
+        }
+        self.eat_words(&["with", "single", "partition"]);
+        while self.eat_any(&["partition", "distribute", "order", "sort"]) {
+            self.expect("by")?;
+            self.sorted()?;
+        }
+        Ok(())
+    }
+
+    /// `@v1`, `VERSION AS OF 1`, `FOR SYSTEM_TIME AS OF '…'`
+    pub(super) fn time_travel(&mut self) -> Result<bool, Unparsed> {
+        if self.eat_symbol("@") {
+            let version = self.next();
+            let digits = version.text.trim_start_matches(['v', 'V']);
+            let is_version = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            return if is_version { Ok(true) } else { Err(Unparsed::Syntax) };
+        }
+        let ahead = usize::from(self.at_word("for"));
+        let is_there = ["version", "timestamp", "system_version", "system_time"]
+            .iter()
+            .any(|word| self.word_at(ahead, word) && self.word_at(ahead.saturating_add(1), "as"));
+        if is_there {
+            self.eat("for");
+            self.next();
+            self.expect_words(&["as", "of"])?;
+            self.expression()?;
+        }
+        Ok(is_there)
+    }
+
+    fn parenthesised(&mut self) -> Step {
+        self.deeper(|cursor| {
+            cursor.expect_symbol("(")?;
+            if cursor.at_query(0) && !cursor.at_word("values") {
+                cursor.query()?;
+            } else if cursor.at_symbol("(") {
+                cursor.parenthesised()?;
+                if cursor.at_query_tail() {
+                    cursor.query_tail()?;
+                } else {
+                    cursor.sample_and_alias()?;
+                    cursor.joins()?;
+                }
+            } else {
+                cursor.relation_or_values()?;
+            }
+            cursor.expect_symbol(")")
+        })
+    }
+
+    /// `(VALUES (1) AS t JOIN u)` is a relation, `(VALUES (1) UNION SELECT 2)` a query.
+    fn relation_or_values(&mut self) -> Step {
+        if !self.at_word("values") {
+            return self.relation();
+        }
+        self.next();
+        self.rows()?;
+        self.alias()?;
+        if self.at_query_tail() { self.query_tail() } else { self.joins() }
+    }
+
+    /// `FROM VALUES (1), (2)`. Another relation may follow behind a comma, and a table may be called `values`, so what
+    /// could be the name of one is refused.
+    fn rows(&mut self) -> Step {
+        self.list(|cursor| if cursor.at_value() { cursor.expression() } else { Err(Unparsed::Syntax) })
+    }
+
+    /// Whether the next token, opening parentheses aside, is a literal or a call.
+    fn at_value(&self) -> bool {
+        let mut ahead = 0_usize;
+        while self.symbol_at(ahead, "(") {
+            ahead = ahead.saturating_add(1);
+        }
+        let behind = ahead.saturating_add(1);
+        !matches!(self.peek_at(ahead).kind, Is::Quoted | Is::Word)
+            || ["null", "true", "false"].iter().any(|word| self.word_at(ahead, word))
+            || self.symbol_at(behind, "(")
+            || self.peek_at(behind).kind == Is::Text
+    }
+
+    fn sample_and_alias(&mut self) -> Step {
+        if self.at_word("tablesample") && self.symbol_at(1, "(") {
+            self.next();
+            self.options()?;
+            if self.eat("repeatable") {
+                self.options()?;
+            }
+        }
+        self.alias()
+    }
+
+    /// `[AS] name [(a, b)]`
+    pub(super) fn alias(&mut self) -> Step {
+        let next = self.peek();
+        let is_alias = next.kind == Is::Quoted || next.kind == Is::Word && !words::is_no_alias(next.text);
+        if !self.eat("as") && !is_alias {
+            return Ok(());
+        }
+        self.identifier()?;
+        if self.at_symbol("(") { self.columns() } else { Ok(()) }
+    }
+
+    /// `LATERAL VIEW [OUTER] f(x) t [AS a, b]`
+    pub(super) fn lateral_view(&mut self) -> Step {
+        self.expect_words(&["lateral", "view"])?;
+        self.eat("outer");
+        let function = self.parts()?;
+        if !self.at_symbol("(") {
+            return Err(Unparsed::Syntax);
+        }
+        self.call(&function)?;
+        let next = self.peek();
+        if next.kind == Is::Quoted || next.kind == Is::Word && !words::is_no_alias(next.text) {
+            self.identifier()?;
+        }
+        if self.eat("as") { self.list(|cursor| cursor.identifier().map(|_| ())) } else { Ok(()) }
+    }
+
+    fn pivots(&mut self) -> Step {
+        loop {
+            if self.eat("pivot") {
+                self.pivot()?;
+            } else if self.eat("unpivot") {
+                self.unpivot()?;
+            } else {
+                return Ok(());
+            }
+            self.alias()?;
+        }
+    }
+
+    /// `PIVOT (sum(a) AS x FOR b IN (1 AS one, 2))`
+    fn pivot(&mut self) -> Step {
+        self.expect_symbol("(")?;
+        self.list(Self::pivot_item)?;
+        self.expect("for")?;
+        self.pivot_columns()?;
+        self.expect("in")?;
+        self.expect_symbol("(")?;
+        self.list(Self::pivot_item)?;
+        self.expect_symbol(")")?;
+        self.expect_symbol(")")
+    }
+
+    fn pivot_item(&mut self) -> Step {
+        self.expression()?;
+        let next = self.peek();
+        let is_alias = next.kind == Is::Quoted || next.kind == Is::Word && !words::is_no_alias(next.text);
+        if self.eat("as") || is_alias { self.identifier().map(|_| ()) } else { Ok(()) }
+    }
+
+    fn pivot_columns(&mut self) -> Step {
+        if self.at_symbol("(") { self.columns() } else { self.identifier().map(|_| ()) }
+    }
+
+    /// `UNPIVOT [INCLUDE NULLS] (v FOR n IN (a AS 'x', b))`
+    fn unpivot(&mut self) -> Step {
+        if self.eat_any(&["include", "exclude"]) {
+            self.expect("nulls")?;
+        }
+        self.expect_symbol("(")?;
+        self.pivot_columns()?;
+        self.expect("for")?;
+        self.identifier()?;
+        self.expect("in")?;
+        self.expect_symbol("(")?;
+        self.list(|cursor| {
+            if cursor.at_symbol("(") {
+                cursor.columns()?
+            } else {
+                drop(cursor.parts()?)
+            }
+            if cursor.eat("as") && cursor.at_kind(Is::Text) { cursor.plain_text().map(|_| ()) } else { cursor.alias() }
+        })?;
+        self.expect_symbol(")")?;
+        self.expect_symbol(")")
+    }
+}

@@ -1,0 +1,201 @@
+//! Statements that read metadata or change the session (Databricks SQL reference, Auxiliary statements).
+
+use super::cursor::{Cursor, Step};
+use super::lexer::Kind as Is;
+use super::{Class, Home, Kind, Unparsed};
+
+impl Cursor<'_> {
+    pub(super) fn session(&mut self, word: &str) -> Step {
+        self.next();
+        match word {
+            "explain" => self.explain(),
+            "describe" | "desc" => self.describe(),
+            "show" => self.show(),
+            "use" => self.use_home(),
+            "set" => self.set(),
+            "reset" => self.plain_rest(),
+            "cache" => self.cache(),
+            "uncache" => self.uncache(),
+            "clear" => self.expect("cache"),
+            "refresh" => self.refresh(),
+            "list" | "get" => self.files(),
+            "call" | "begin" | "declare" | "execute" | "if" | "while" | "for" | "loop" => Err(Unparsed::Dynamic),
+            _ => Err(Unparsed::Statement),
+        }
+    }
+
+    /// The statement is planned and not done, so what it would write it only reads.
+    fn explain(&mut self) -> Step {
+        self.eat_any(&["logical", "formatted", "extended", "codegen", "cost"]);
+        if self.at_word("explain") {
+            return Err(Unparsed::Syntax);
+        }
+        let classes = self.classes_so_far();
+        let result = self.only_reading(Self::statement);
+        self.forget_classes_since(classes);
+        result
+    }
+
+    fn describe(&mut self) -> Step {
+        if self.eat_any(&["history", "detail"]) {
+            return self.described_table();
+        }
+        if self.eat("query") || self.at_query(0) && !self.at_word("table") {
+            return self.query();
+        }
+        if self.at_any(&["schema", "database", "catalog"]) && !self.symbol_at(1, ".") {
+            let kind = if self.eat("catalog") { Kind::Catalog } else { self.next_is_schema() };
+            self.eat("extended");
+            let name = self.reference()?;
+            return self.read(kind, &name);
+        }
+        if self.eat("function") {
+            self.eat("extended");
+            let name = self.reference()?;
+            return self.called(&name, false);
+        }
+        self.eat("table");
+        self.described_table()
+    }
+
+    fn next_is_schema(&mut self) -> Kind {
+        self.next();
+        Kind::Schema
+    }
+
+    /// `[EXTENDED | FORMATTED] t [PARTITION (…)] [column] [AS JSON]`
+    fn described_table(&mut self) -> Step {
+        if self.peek_at(1).kind == Is::Word || self.peek_at(1).kind == Is::Quoted {
+            self.eat_any(&["extended", "formatted"]);
+        }
+        let name = self.reference()?;
+        self.read(Kind::Table, &name)?;
+        self.partition()?;
+        if self.at_kind(Is::Quoted) || self.at_kind(Is::Word) && !self.at_word("as") {
+            self.parts()?;
+        }
+        self.eat_words(&["as", "json"]);
+        Ok(())
+    }
+
+    fn show(&mut self) -> Step {
+        if self.eat_words(&["create", "table"]) || self.eat("tblproperties") || self.eat("partitions") {
+            let name = self.reference()?;
+            self.read(Kind::Table, &name)?;
+            return self.plain_rest();
+        }
+        if self.eat("columns") {
+            let _ = self.eat("in") || self.eat("from");
+            let name = self.reference()?;
+            return self.read(Kind::Table, &name);
+        }
+        if self.eat_any(&["schemas", "databases"]) {
+            return self.within(Kind::Catalog);
+        }
+        let _ = self.eat_any(&["user", "system", "all"]);
+        if self.eat_any(&["tables", "views", "volumes", "functions"]) {
+            return self.within(Kind::Schema);
+        }
+        self.eat("current");
+        if self.eat_any(&["catalogs", "catalog", "schema", "database", "users", "groups"]) {
+            return self.pattern();
+        }
+        Err(Unparsed::Statement)
+    }
+
+    /// `[IN name] [[LIKE] 'pattern']`
+    fn within(&mut self, kind: Kind) -> Step {
+        if self.eat("in") || self.eat("from") {
+            let name = self.reference()?;
+            self.read(kind, &name)?;
+        }
+        self.pattern()
+    }
+
+    fn pattern(&mut self) -> Step {
+        if self.eat("like") || self.at_kind(Is::Text) { self.expect_kind(Is::Text).map(|_| ()) } else { Ok(()) }
+    }
+
+    /// From here on, only full names are known.
+    fn use_home(&mut self) -> Step {
+        let kind = if self.eat("catalog") {
+            Kind::Catalog
+        } else {
+            self.eat_any(&["schema", "database"]);
+            Kind::Schema
+        };
+        let name = if self.at_kind(Is::Text) { vec![self.plain_text()?.to_owned()] } else { self.reference()? };
+        self.read(kind, &name)?;
+        self.home = Home::default();
+        Ok(())
+    }
+
+    fn set(&mut self) -> Step {
+        if self.eat("catalog") {
+            let name = if self.at_kind(Is::Text) { vec![self.plain_text()?.to_owned()] } else { self.parts()? };
+            self.read(Kind::Catalog, &name)?;
+            self.home = Home::default();
+            return Ok(());
+        }
+        // tags are read by policies; the path decides what a name means; a variable's value may be a query
+        if self.at_any(&["tag", "tags", "path", "role"]) {
+            return Err(Unparsed::Statement);
+        }
+        if self.eat_any(&["variable", "var"]) {
+            return self.expressions();
+        }
+        self.plain_rest()
+    }
+
+    fn cache(&mut self) -> Step {
+        // `CACHE SELECT` of Databricks is a query whose rows are thrown away
+        if self.at_word("select") {
+            return self.query();
+        }
+        self.eat("lazy");
+        self.expect("table")?;
+        let name = self.reference()?;
+        if self.eat("options") {
+            self.options()?;
+        }
+        if self.at_end_of_statement() {
+            return self.read(Kind::Table, &name);
+        }
+        self.eat("as");
+        self.query()
+    }
+
+    fn uncache(&mut self) -> Step {
+        self.expect("table")?;
+        self.eat_if_exists();
+        let name = self.reference()?;
+        self.read(Kind::Table, &name)
+    }
+
+    /// `REFRESH TABLE t` forgets what is cached; a materialized view or a streaming table is computed anew.
+    fn refresh(&mut self) -> Step {
+        if self.eat_words(&["materialized", "view"]) || self.eat_words(&["streaming", "table"]) {
+            self.reclass(Class::Ddl);
+            let name = self.reference()?;
+            self.write(Kind::Table, &name)?;
+            self.eat_any(&["full", "sync", "async"]);
+            return Ok(());
+        }
+        if self.eat("function") {
+            let name = self.reference()?;
+            return self.read(Kind::Function, &name);
+        }
+        if !self.eat("table") {
+            return Err(Unparsed::Statement);
+        }
+        let name = self.reference()?;
+        self.read(Kind::Table, &name)
+    }
+
+    /// `LIST '/Volumes/…'`, `GET '/Volumes/…' TO 'file'`
+    fn files(&mut self) -> Step {
+        let path = self.plain_text()?;
+        self.read_path(path);
+        if self.eat("to") { self.plain_text().map(|_| ()) } else { Ok(()) }
+    }
+}
