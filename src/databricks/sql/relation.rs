@@ -190,7 +190,7 @@ impl Cursor<'_> {
         self.list(|cursor| if cursor.at_value() { cursor.expression() } else { Err(Unparsed::Syntax) })
     }
 
-    /// Whether the next token, opening parentheses aside, is a literal or a call.
+    /// Whether the next token, opening parentheses aside, is a literal, a call or a query.
     fn at_value(&self) -> bool {
         let mut ahead = 0_usize;
         while self.symbol_at(ahead, "(") {
@@ -199,6 +199,7 @@ impl Cursor<'_> {
         let behind = ahead.saturating_add(1);
         !matches!(self.peek_at(ahead).kind, Is::Quoted | Is::Word)
             || ["null", "true", "false"].iter().any(|word| self.word_at(ahead, word))
+            || self.at_query(ahead)
             || self.symbol_at(behind, "(")
             || self.peek_at(behind).kind == Is::Text
     }

@@ -1,0 +1,18 @@
+//! The scanner of SQL texts: a corpus with what each text does, and `sqlparser` and a generator as oracles.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly, and measure time"
+)]
+
+#[path = "sql/corpus.rs"]
+mod corpus;
+#[path = "sql/oracle.rs"]
+mod oracle;
