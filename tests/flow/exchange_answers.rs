@@ -153,6 +153,26 @@ fn a_late_answer_is_as_old_as_its_question() {
 }
 
 #[test]
+fn the_life_of_a_token_counts_from_the_try_that_got_it() {
+    let (mut stage, anna) = stage();
+    stage.world.set(Purpose::Token, [lost().after(secs(90)), minted("dbx-1", 100), minted("dbx-2", 100)]);
+    check(&stage.get(&anna), "token token", "forward Bearer <dbx-1>");
+    stage.pass(60);
+    check(&stage.get(&anna), "", "forward Bearer <dbx-1>");
+}
+
+#[test]
+fn an_answer_ends_the_wait_that_another_request_was_told() {
+    let (mut stage, anna) = stage();
+    let ((mut throttled, _), (mut served, _)) = (stage.begin(&anna), stage.begin(&anna));
+    let step = stage.resume(&mut throttled, Answer::new(429, "").retry_after("60"));
+    assert_eq!(step_word(&step), "503 EXCHANGE_UNAVAILABLE");
+    assert_eq!(step_word(&stage.resume(&mut served, minted("dbx-1", 3600))), "forward");
+    served.on_response(401, &mut stage.sim.memory);
+    check(&stage.get(&anna), "token", "forward Bearer <dbx-1>");
+}
+
+#[test]
 fn every_503_says_when_to_come_back() {
     let (mut stage, anna) = stage();
     for answer in [lost(), Answer::new(429, ""), Answer::new(500, "")] {

@@ -61,8 +61,7 @@ fn only_get_and_head_must_turn_out_to_have_no_body() {
     let (mut stage, anna) = stage();
     let head =
         Client { method: "HEAD".to_owned(), target: b"/api/2.0/fs/files/Volumes/a/b/c/d".to_vec(), ..get(&anna) };
-    let post = Client { body: None, ..run_now(&anna, "") };
-    for (client, expected) in [(get(&anna), true), (head, true), (post, false), (run_now(&anna, "{}"), false)] {
+    for (client, expected) in [(get(&anna), true), (head, true), (run_now(&anna, "{}"), false)] {
         let transcript = stage.send(&client);
         let End::Forward { bodiless, .. } = &transcript.end else { panic!("{transcript}") };
         assert_eq!(*bodiless, expected, "{}", client.method);
@@ -133,6 +132,48 @@ fn a_token_that_expires_while_the_body_is_awaited_is_refused() {
         let step = stage.sim.on(&mut flow, body, &mut Vec::new());
         assert_eq!(step_word(&step), "401 TOKEN_EXPIRED", "{credential}");
     }
+}
+
+#[test]
+#[ignore = "bug: on Kong an HTTP/2 body without `Content-Length` comes after a decision that took there to be none"]
+fn a_decision_that_took_there_to_be_no_body_holds_only_if_none_comes() {
+    let mut role = role(json!({"type": "user_federation"}));
+    role["deny"] = json!([{"operations": ["jobs.run_now"], "resources": {"job": ["666"]}}]);
+    let mut stage = Stage::warm(config(json!({"roles": [role]})));
+    let anna = stage.token("anna");
+    for target in ["/api/2.1/jobs/run-now", "/api/2.1/jobs/create"] {
+        let client = Client { body: None, target: target.into(), ..run_now(&anna, "") };
+        let transcript = stage.send(&client);
+        let End::Forward { bodiless, .. } = &transcript.end else { panic!("{transcript}") };
+        assert!(bodiless, "{target}");
+    }
+}
+
+#[test]
+fn in_observe_a_denial_is_logged_and_the_request_goes_on_but_what_gives_out_credentials_is_refused() {
+    let mut only = role(json!({"type": "user_federation"}));
+    only["allow"] = json!([{"operations": ["jobs.list"]}]);
+    let mut stage = Stage::warm(config(json!({"mode": "observe", "roles": [only]})));
+    let anna = stage.token("anna");
+    let transcript = stage.send(&run_now(&anna, "{}"));
+    check(&transcript, "token", "forward Bearer <dbx-1>");
+    assert!(transcript.log[0].starts_with("would deny sim-1: "), "{:?}", transcript.log);
+    let mint = Client { target: b"/api/2.0/token/create".to_vec(), ..run_now(&anna, "{}") };
+    check(&stage.send(&mint), "", "403 OPERATION_SENSITIVE");
+    let stranger = RSA.token("eve", json!({"groups": []}));
+    check(&stage.get(&stranger), "", "403 NO_ROLE");
+}
+
+#[test]
+#[ignore = "bug: in `observe` a deny rule lets pass what would be refused without it"]
+fn in_observe_a_deny_rule_does_not_let_a_sensitive_operation_pass() {
+    let mut only = role(json!({"type": "user_federation"}));
+    only["deny"] = json!([{"operations": ["tokens.create"]}]);
+    let mut stage = Stage::warm(config(json!({"mode": "observe", "roles": [only]})));
+    let anna = stage.token("anna");
+    let mint = Client { target: b"/api/2.0/token/create".to_vec(), ..run_now(&anna, "{}") };
+    let transcript = stage.send(&mint);
+    assert!(ended(&transcript).starts_with("403 "), "{transcript}");
 }
 
 #[test]

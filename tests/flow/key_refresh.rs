@@ -2,7 +2,7 @@
 
 use crate::stage::*;
 use databricks_kong::flow::{Flow, Step};
-use databricks_kong::sim::{Answer, Purpose};
+use databricks_kong::sim::Purpose;
 use serde_json::json;
 
 fn passthrough() -> std::rc::Rc<databricks_kong::config::Config> {
@@ -182,6 +182,19 @@ fn a_cold_request_whose_own_fetch_fails_uses_the_keys_that_another_got() {
     assert_eq!(step_word(&stage.resume(&mut unlucky, lost())), "forward");
 }
 
+#[test]
+fn a_fetch_that_succeeds_makes_up_for_one_that_failed_beside_it() {
+    let mut stage = Stage::cold(passthrough());
+    let (anna, bob) = (stage.token("anna"), rotated(&mut stage));
+    let ((mut lucky, _), (mut unlucky, _)) = (stage.begin(&anna), stage.begin(&anna));
+    assert_eq!(step_word(&stage.resume(&mut lucky, discovery())), "call");
+    stage.resume(&mut unlucky, lost());
+    assert_eq!(step_word(&stage.resume(&mut unlucky, lost())), "503 KEYS_UNAVAILABLE");
+    assert_eq!(step_word(&stage.resume(&mut lucky, keys(&[&RSA]))), "forward");
+    stage.world.set(Purpose::Keys, [keys(&[&NEW])]);
+    check(&stage.get(&bob), "discovery keys", "forward Bearer <bob>");
+}
+
 /// Requests of a new key that arrive while the keys are being fetched.
 fn join(stage: &mut Stage, token: &str, most: usize) -> (Vec<Flow>, Vec<String>) {
     let begun: Vec<_> = (0..most).map(|_| stage.begin(token)).collect();
@@ -253,9 +266,10 @@ fn configurations_that_name_the_same_source_share_its_keys_and_others_do_not() {
     let anna = stage.token("anna");
     stage.sim.config = with_credential(json!({"type": "none"}));
     check(&stage.get(&anna), "", "forward nothing");
-    let mut changes = provider(json!({"jwks_url": "https://idp.example/other"}));
-    changes["roles"] = json!([role(json!({"type": "passthrough"}))]);
-    stage.sim.config = config(changes);
-    stage.world.set(Purpose::Keys, [Answer::new(500, "")]);
-    check(&stage.get(&anna), "keys keys", "503 KEYS_UNAVAILABLE");
+    for url in ["https://idp.example/keys", "https://idp.example/other"] {
+        let mut changes = provider(json!({ "jwks_url": url }));
+        changes["roles"] = json!([role(json!({"type": "passthrough"}))]);
+        stage.sim.config = config(changes);
+        check(&stage.get(&anna), "keys", "forward Bearer <anna>");
+    }
 }

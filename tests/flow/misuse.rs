@@ -108,6 +108,7 @@ static CALLERS: LazyLock<Vec<(String, Option<&str>)>> = LazyLock::new(|| {
 enum Happening {
     Request(usize, &'static str),
     Body(usize),
+    Json,
     NoBody,
     Answer(Purpose, usize),
     /// The answer that the callout asks for, for the caller who asks.
@@ -121,12 +122,14 @@ enum Happening {
 fn happening() -> impl Strategy<Value = Happening> {
     let target = prop_oneof![
         4 => Just("/api/2.1/jobs/list"), 1 => Just("/a//b"), 1 => Just("/oidc/v1/token"), 1 => Just("/oidc"),
+        2 => Just("/api/2.1/jobs/create"),
         1 => Just("/.well-known/databricks-config"),
     ];
     let purpose = prop_oneof![Just(Purpose::Discovery), Just(Purpose::Keys), Just(Purpose::Token)];
     prop_oneof![
         6 => (0..CALLERS.len(), target).prop_map(|(caller, target)| Happening::Request(caller, target)),
         1 => (0..CALLERS.len()).prop_map(Happening::Body),
+        3 => Just(Happening::Json),
         1 => Just(Happening::NoBody),
         2 => (purpose, 0..ANSWERS).prop_map(|(purpose, number)| Happening::Answer(purpose, number)),
         8 => any::<bool>().prop_map(Happening::Fitting),
@@ -227,13 +230,15 @@ impl Play {
             Happening::Request(caller, target) => {
                 // a flow hears of one request; a second is misuse and must not change whose it is
                 self.caller.get_or_insert(caller);
-                let body = (target == "/oidc/v1/token").then(|| Secret::new(b"x".to_vec()));
+                let posts = ["/oidc/v1/token", "/api/2.1/jobs/create"].contains(&target);
+                let body = posts.then(|| Secret::new(b"x".to_vec()));
                 let method = if body.is_some() { "POST" } else { "GET" }.to_owned();
                 let client = Client { method, target: target.into(), body, ..get(&CALLERS[caller].0) };
                 let request = client.request(self.stage.sim.next_id()).unwrap();
                 self.on(Event::Request(request));
             }
             Happening::Body(caller) => self.on(Event::Body(ReadBody::Whole(CALLERS[caller].0.clone().into_bytes()))),
+            Happening::Json => self.on(Event::Body(ReadBody::Whole(b"{}".to_vec()))),
             Happening::NoBody => self.on(Event::Body(ReadBody::Unreadable)),
             Happening::Answer(purpose, number) => self.on(Event::Callout(any_answer(purpose, number).result)),
             Happening::Fitting(misplaced) if self.last.is_some() || misplaced => {
