@@ -161,8 +161,7 @@ pub(super) fn header_pairs(headers: Headers) -> HostResult<Option<Vec<u8>>> {
 }
 
 /// The first header of that name.
-pub(super) fn header(headers: Headers, name: impl AsRef<[u8]>) -> HostResult<Option<Vec<u8>>> {
-    let name = name.as_ref();
+pub(super) fn header(headers: Headers, name: &str) -> HostResult<Option<Vec<u8>>> {
     // SAFETY: the name is valid for its length; `bytes` gives places to write to.
     bytes(|data, size| unsafe {
         imports::proxy_get_header_map_value(headers as u32, name.as_ptr(), name.len(), data, size)

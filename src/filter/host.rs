@@ -124,13 +124,23 @@ pub(super) fn reply_beside_a_body(answer: &Reply) -> bool {
     reply(answer)
 }
 
-/// Removes all request headers of that name; whether they are gone.
+/// Takes a request header off, before the request goes anywhere; whether that worked.
 ///
-/// Kong finds a header only by its name in lower case, and says that it removed one which it did not find: so it is looked for again.
-pub(super) fn remove_request_header(name: &[u8]) -> bool {
+/// Kong forgets a header that is removed, but sends it on all the same. There it is made empty instead, and one that names the
+/// workspace names the configured one.
+pub(super) fn remove_request_header(name: &[u8], workspace_id: Option<&str>) -> bool {
     let name = name.to_ascii_lowercase();
-    let removed = abi::remove_header(Headers::Request, &name).is_ok();
-    removed && matches!(abi::header(Headers::Request, &name), Ok(None))
+    match (Host::current(), std::str::from_utf8(&name)) {
+        (Host::Envoy, _) => abi::remove_header(Headers::Request, &name).is_ok(),
+        // Kong writes its own
+        (Host::Kong, Ok("connection")) => true,
+        (Host::Kong, Ok(name)) => {
+            let names_workspace = matches!(name, "x-databricks-workspace-id" | "x-databricks-org-id");
+            let value = workspace_id.filter(|_| names_workspace).unwrap_or_default();
+            abi::replace_header(Headers::Request, name, value.as_bytes()).is_ok()
+        }
+        (Host::Kong, Err(_)) => false,
+    }
 }
 
 /// The target that will be sent, byte for byte: on Kong not `:path`, which is decoded and does not lead anywhere.

@@ -89,8 +89,13 @@ impl RequestContext {
         let Ok(pairs) = abi::header_pairs(Headers::Request) else { return self.fail("the headers cannot be read") };
         let pairs = pairs.unwrap_or_default();
         let Ok(pairs) = headers::parse(&pairs) else { return self.fail("the headers cannot be read") };
-        let seen = inspect_headers(pairs.into_iter());
-        if !seen.removals.iter().all(|name| host::remove_request_header(name)) {
+        let mut seen = inspect_headers(pairs.into_iter());
+        if Host::current() == Host::Kong {
+            // only the first of two headers can be made empty there
+            seen.refuse_repeated();
+        }
+        let id = config.workspace.id.as_deref();
+        if !seen.removals.iter().all(|name| host::remove_request_header(name, id)) {
             return self.fail("the caller's credentials cannot be removed");
         }
         let Some(request) = self.request(seen, &config, end_of_stream) else {

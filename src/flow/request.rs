@@ -5,6 +5,7 @@ use super::request_id::RequestId;
 use crate::base::Secret;
 use crate::databricks::Target;
 use crate::exchange::SharedSecrets;
+use std::collections::BTreeSet;
 
 /// Hosts hand over at most this many headers and do not say that there were more.
 const MOST_HEADERS: usize = 100;
@@ -34,6 +35,9 @@ pub enum HeaderProblem {
     /// More than one `X-Databricks-Role`, or one that is not text.
     #[error("the request has more than one X-Databricks-Role header, or one that is not text")]
     Role,
+    /// One that must be taken off stands twice, on a host that takes off only one.
+    #[error("the request has more than one of a header that must not reach the workspace")]
+    Repeated,
     /// So many that some may not have been seen.
     #[error("the request has too many headers")]
     TooMany,
@@ -90,6 +94,14 @@ pub fn inspect_headers<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) 
 }
 
 impl Inspected {
+    /// Refuses a request in which a header that must be taken off stands twice.
+    pub fn refuse_repeated(&mut self) {
+        let names: BTreeSet<_> = self.removals.iter().map(|name| name.to_ascii_lowercase()).collect();
+        if names.len() < self.removals.len() {
+            self.problem.get_or_insert(HeaderProblem::Repeated);
+        }
+    }
+
     fn read(&mut self, folded: &str, name: &[u8], value: &[u8]) {
         let text = || std::str::from_utf8(value).ok().map(str::to_owned);
         // twins with `_` are taken off, not believed
@@ -266,6 +278,16 @@ mod tests {
         assert_eq!(twice.problem, Some(HeaderProblem::RepeatedAuthorization));
         let twin = inspect(&[("X_Databricks_Role", "admin")]);
         assert_eq!((twin.requested_role, twin.removals.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_header_that_must_be_taken_off_twice_can_be_refused() {
+        let mut once = inspect(&[("X-Databricks-Org-Id", "1"), ("X_Databricks_Org_Id", "1"), ("Cookie", "a")]);
+        once.refuse_repeated();
+        assert_eq!(once.problem, None);
+        let mut twice = inspect(&[("X-Databricks-Org-Id", "1"), ("x-databricks-org-id", "2")]);
+        twice.refuse_repeated();
+        assert_eq!(twice.problem, Some(HeaderProblem::Repeated));
     }
 
     #[test]

@@ -68,7 +68,13 @@ def workspace(run_dir: Path, idp: Idp) -> Iterator[Workspace]:
 
 @pytest.fixture(scope="session")
 def gateway(request: pytest.FixtureRequest, run_dir: Path, idp: Idp, workspace: Workspace) -> Iterator[Gateway]:
-    started = EnvoyGateway(idp, workspace, run_dir, with_filter=not request.config.getoption("--without-filter"))
+    with_filter = not request.config.getoption("--without-filter")
+    if os.environ.get("KONG_BIN"):
+        from kong_gateway import KongGateway  # on the path when tests/kong/run starts these stories
+
+        started: Gateway = KongGateway(idp, workspace, run_dir, with_filter)
+    else:
+        started = EnvoyGateway(idp, workspace, run_dir, with_filter)
     yield started
     started.stop()
 

@@ -1,11 +1,11 @@
-//! Statements that create, change or remove objects, and those that say who may use them.
+//! Statements that create, change or remove objects (Databricks SQL reference, DDL statements).
 
 use super::cursor::{Cursor, Step};
 use super::name::Part;
 use super::{Class, Kind, Unparsed};
 
 /// What may stand between the name of a new table or view and its query, with something in parentheses behind it.
-const WITH_LIST: [&str; 7] = ["tblproperties", "options", "by", "on", "skewed", "credential", "with"];
+const WITH_LIST: [&str; 3] = ["tblproperties", "by", "with"];
 
 /// The same, with a word, a string or a number behind it, or nothing.
 const PLAIN: [&str; 34] = [
@@ -305,57 +305,5 @@ impl Cursor<'_> {
         }
         self.expect("is")?;
         if self.eat("null") { Ok(()) } else { self.plain_text().map(|_| ()) }
-    }
-
-    /// `GRANT SELECT, MODIFY ON TABLE t TO someone`
-    pub(super) fn grant(&mut self) -> Step {
-        self.next();
-        let words = |cursor: &mut Self| {
-            while !cursor.at_word("on") && cursor.at_kind(super::lexer::Kind::Word) {
-                cursor.next();
-            }
-            Ok(())
-        };
-        self.list(words)?;
-        self.expect("on")?;
-        self.securable()?;
-        if !self.eat_any(&["to", "from"]) {
-            return Err(Unparsed::Syntax);
-        }
-        if self.peek().kind == super::lexer::Kind::Text {
-            self.plain_text().map(|_| ())
-        } else {
-            self.parts().map(|_| ())
-        }
-    }
-
-    fn securable(&mut self) -> Step {
-        if self.eat_words(&["any", "file"]) || self.eat_words(&["anonymous", "function"]) || self.eat("metastore") {
-            self.write_other("everything");
-            return Ok(());
-        }
-        let kind = if self.eat_any(&["schema", "database"]) {
-            Kind::Schema
-        } else if self.eat("catalog") {
-            Kind::Catalog
-        } else if self.eat_any(&["function", "procedure"]) {
-            Kind::Function
-        } else if self.eat("volume") {
-            Kind::Other
-        } else {
-            let is_said = self.eat_any(&["table", "view"]) || self.eat_words(&["materialized", "view"]);
-            // another kind of object: `CONNECTION c`, `EXTERNAL LOCATION l`, `SHARE s`
-            if !is_said && !self.is_last_of_securable() {
-                return Err(Unparsed::Statement);
-            }
-            Kind::Table
-        };
-        let name = self.reference()?;
-        self.write(kind, &name)
-    }
-
-    /// Whether the next token is a name with `.`, `TO` or `FROM` behind it.
-    fn is_last_of_securable(&self) -> bool {
-        self.symbol_at(1, ".") || self.word_at(1, "to") || self.word_at(1, "from") || self.at_identifier_clause()
     }
 }

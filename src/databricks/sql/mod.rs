@@ -9,11 +9,13 @@
 //! and none that it writes is among its reads only. What is not promised: that the text is valid, that tables behind
 //! views are seen, or that a name is a table rather than a view.
 
+mod call;
 mod cursor;
 mod ddl;
 mod dml;
 mod expression;
 mod functions;
+mod grant;
 mod lexer;
 mod name;
 mod query;
@@ -54,7 +56,8 @@ pub enum Kind {
     /// Files, by their path or URL as written: `` delta.`/mnt/x` ``, `read_files('…')`, `COPY INTO … FROM`, `LOCATION`.
     Path,
     /// A function that may read more than its arguments: every one with a dot in its name, and every other that is not
-    /// a known built-in.
+    /// known to come with Databricks and to be harmless. Its name is completed like a table's, so `http_request` is
+    /// `catalog.schema.http_request` here; [`Scan::functions`] has it as written.
     Function,
     /// A schema as a whole.
     Schema,
@@ -140,7 +143,8 @@ pub struct Scan {
     /// What is written, created, dropped, altered or granted. Such a table is not among the reads for that alone, though
     /// `UPDATE t … WHERE` learns something of it. Sorted.
     pub writes: Vec<Object>,
-    /// All functions called, in lower case, as written; also those among `reads`. Sorted.
+    /// All functions called, in lower case, as written; also those among `reads`. Those in column defaults and
+    /// constraints of DDL are not looked for. Sorted.
     pub functions: Vec<String>,
     /// Has `EXECUTE IMMEDIATE` (and is unparsed).
     pub execute_immediate: bool,

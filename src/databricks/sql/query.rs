@@ -67,7 +67,7 @@ impl Cursor<'_> {
         if self.at_word("select") {
             self.select()
         } else if self.at_word("from") {
-            self.from_statement()
+            self.query_by_from()
         } else if self.eat("table") {
             self.table_name()
         } else if self.eat("values") {
@@ -124,14 +124,14 @@ impl Cursor<'_> {
     fn select(&mut self) -> Step {
         self.select_clause()?;
         if self.at_word("from") {
-            self.from_clause()?;
+            self.relations()?;
         }
         self.select_rest()
     }
 
     /// `FROM t SELECT a` or, as a statement, `FROM t INSERT INTO u SELECT a INSERT INTO v SELECT b`
-    fn from_statement(&mut self) -> Step {
-        self.from_clause()?;
+    fn query_by_from(&mut self) -> Step {
+        self.relations()?;
         if self.at_word("insert") {
             return self.multi_insert();
         }

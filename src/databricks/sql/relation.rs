@@ -6,7 +6,7 @@ use super::name::Part;
 use super::{Kind, Unparsed, words};
 
 impl Cursor<'_> {
-    pub(super) fn from_clause(&mut self) -> Step {
+    pub(super) fn relations(&mut self) -> Step {
         self.expect("from")?;
         self.list(Self::relation)?;
         while self.at_words(&["lateral", "view"]) {
@@ -197,6 +197,10 @@ impl Cursor<'_> {
             ahead = ahead.saturating_add(1);
         }
         let behind = ahead.saturating_add(1);
+        // an alias of a table called `values`, where double quotes are set to be those of names
+        if self.peek().text.starts_with('"') {
+            return false;
+        }
         !matches!(self.peek_at(ahead).kind, Is::Quoted | Is::Word)
             || ["null", "true", "false"].iter().any(|word| self.word_at(ahead, word))
             || self.at_query(ahead)

@@ -13,7 +13,7 @@ impl Cursor<'_> {
             "show" => self.show(),
             "use" => self.use_home(),
             "set" => self.set(),
-            "reset" => self.plain_rest(),
+            "reset" => self.configuration(),
             "cache" => self.cache(),
             "uncache" => self.uncache(),
             "clear" => self.expect("cache"),
@@ -144,6 +144,12 @@ impl Cursor<'_> {
         if self.eat_any(&["variable", "var"]) {
             return self.expressions();
         }
+        self.configuration()
+    }
+
+    /// There are settings by which other catalogs are current.
+    fn configuration(&mut self) -> Step {
+        self.home = Home::default();
         self.plain_rest()
     }
 

@@ -1,0 +1,114 @@
+"""A real Kong as the gateway under test: one process with a route and a filter chain for each configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import configs
+import pytest
+from gateway import FILTER, Gateway, tls_files
+from stack import REPO, Idp, Workspace, free_ports, send, wait_until
+
+TLS_HOST = "127.0.0.79"
+# Kong's own validator refuses these by the filter's schema: it does not start with them.
+SCHEMA_REFUSES = {"bad_key", "bad_audience", "bad_two_errors"}
+
+
+class KongGateway(Gateway):
+    """Kong 3.9 by the executable in KONG_BIN. Configurations are told apart by a path prefix that the route strips."""
+
+    def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, with_filter: bool = True):
+        self.kong = os.environ["KONG_BIN"]
+        self.prefix = run_dir / "kong"
+        self.prefix.mkdir()
+        self.with_filter = with_filter
+        self.port, self.admin_port, self.status_port, closed = free_ports(4)
+        self.ca, self.certificate, self.key = tls_files(run_dir, TLS_HOST)
+        self.named = {one.name: one for one in configs.all_configs() if not one.tls and one.name not in SCHEMA_REFUSES}
+        self.no_tls = "the routes of this Kong have no TLS listener on port 443"
+        self.parts = configs.Parts(idp, workspace, self.url, closed)
+        self.declaration = run_dir / "kong.json"
+        self.declaration.write_text(json.dumps(self.declared(), indent=1))
+        self.environment = self._environment()
+        started = subprocess.run(
+            [self.kong, "start"], env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        if started.returncode != 0:
+            raise RuntimeError(f"kong start failed:\n{started.stdout}\n{started.stderr}\n{self.logs()[-4000:]}")
+        wait_until("Kong answers", self._live, timeout=120)
+
+    def _environment(self) -> dict[str, str]:
+        filters = self.prefix.parent / "filters"
+        filters.mkdir()
+        shutil.copy(FILTER, filters / "databricks_kong.wasm")
+        shutil.copy(REPO / "filters/databricks_kong.meta.json", filters / "databricks_kong.meta.json")
+        kong = {
+            "DATABASE": "off",
+            "DECLARATIVE_CONFIG": str(self.declaration),
+            "PREFIX": str(self.prefix),
+            "WASM": "on",
+            "WASM_FILTERS_PATH": str(filters),
+            "NGINX_WORKER_PROCESSES": "1",
+            "NGINX_USER": "root root",
+            "LOG_LEVEL": "notice",
+            "ANONYMOUS_REPORTS": "off",
+            "PROXY_LISTEN": f"127.0.0.1:{self.port}",
+            "ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
+            "STATUS_LISTEN": f"127.0.0.1:{self.status_port}",
+            "ADMIN_GUI_LISTEN": "off",
+            "NGINX_HTTP_CLIENT_BODY_BUFFER_SIZE": "2m",
+            # nginx passes on only the variables that it is told to
+            "NGINX_MAIN_ENV": "; env ".join(configs.ENVIRONMENT),
+        }
+        return {**os.environ, **configs.ENVIRONMENT, **{f"KONG_{name}": value for name, value in kong.items()}}
+
+    def declared(self) -> dict[str, Any]:
+        workspace = self.parts.workspace.url
+        services = [self.service("bare", workspace, None)]
+        for one in self.named.values():
+            services.append(self.service(one.name, workspace, one))
+        return {"_format_version": "3.0", "services": services}
+
+    def service(self, name: str, url: str, one: configs.Named | None) -> dict[str, Any]:
+        route: dict[str, Any] = {
+            "name": name,
+            "paths": [self.path(name)],
+            "strip_path": True,
+            "preserve_host": False,
+            "path_handling": "v0",
+        }
+        if one and self.with_filter:
+            config = one.make(self.parts, one.name)
+            route["filter_chains"] = [{"filters": [{"name": "databricks_kong", "config": config}]}]
+        return {"name": name, "url": url, "routes": [route], "read_timeout": 30000, "retries": 0}
+
+    def url(self, config: str) -> str:
+        if config in SCHEMA_REFUSES:
+            pytest.skip("Kong does not start with this configuration")
+        return f"http://127.0.0.1:{self.port}{self.path(config)}"
+
+    def path(self, config: str) -> str:
+        """The prefix of a configuration's route. Its last segment keeps `/main` from taking what is for `/main2`."""
+        one = self.named.get(config)
+        return f"/{config}/gw{one.prefix if one else ''}"
+
+    def logs(self) -> str:
+        log = self.prefix / "logs/error.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def stop(self) -> None:
+        subprocess.run([self.kong, "stop", "-p", str(self.prefix)], env=self.environment, capture_output=True, check=False)
+        wait_until("Kong has ended", lambda: not (self.prefix / "pids/nginx.pid").exists(), timeout=30)
+
+    def _live(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return send(f"http://127.0.0.1:{self.status_port}", "GET", "/status/ready").status == 200
+        except OSError:
+            return False
