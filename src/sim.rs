@@ -219,8 +219,9 @@ impl Sim {
         let mut next = self.prefetch(|env| prefetch.on_tick(used_at, env));
         while let Some(callout) = next.take().filter(|_| sent.len() < MOST_STEPS) {
             sent.push(self.show_callout(&callout));
+            prefetch.on_sent(0);
             let result = self.ask(&callout, world);
-            next = self.prefetch(|env| prefetch.on_reply(result, env));
+            next = self.prefetch(|env| prefetch.on_reply(0, result, env));
         }
         sent
     }

@@ -55,6 +55,8 @@ pub struct Workspace {
     pub cloud: Option<&'static str>,
     /// How clients reach the gateway.
     pub public_url: Option<Url>,
+    /// Its address and where its tokens come from: no two workspaces have the same.
+    pub identity: String,
     /// Where tokens are exchanged.
     pub token_endpoint: Endpoint,
 }
@@ -77,6 +79,8 @@ pub struct Provider {
     pub expectations: Expectations,
     /// Where its keys are.
     pub keys: KeySource,
+    /// Whether its keys may come over plain http from anywhere.
+    pub allow_http: bool,
     /// How long known keys serve once they should have been refreshed and could not be.
     pub keys_max_stale: Duration,
 }

@@ -43,11 +43,12 @@ struct Kept {
 
 impl TokenCache {
     /// Looks for the token of `key`. At most one of the requests that ask at about the same time is told to renew.
-    pub fn lookup(&mut self, key: Fingerprint, now: UnixTime) -> Lookup {
+    /// A token that lives until `longest` cannot be renewed to live longer.
+    pub fn lookup(&mut self, key: Fingerprint, now: UnixTime, longest: UnixTime) -> Lookup {
         let backoff = self.backoffs.get(&key).copied().filter(|until| now < *until);
         match (self.tokens.get_mut(&key), backoff) {
             (Some(kept), backoff) if now < kept.until => {
-                if now < kept.renew_from || backoff.is_some() {
+                if now < kept.renew_from || kept.until >= longest || backoff.is_some() {
                     return Lookup::Hit(kept.token.clone());
                 }
                 kept.renew_from = now.plus(RENEWAL);
@@ -135,31 +136,31 @@ mod tests {
     fn a_token_is_used_until_it_ends_and_not_after() {
         let mut cache = TokenCache::default();
         cache.store(&token("a", "t", 100), at(0), 10);
-        assert_eq!(text(&cache.lookup(key("a"), at(1))), "hit t");
-        assert_eq!(text(&cache.lookup(key("b"), at(1))), "miss");
-        assert_eq!(text(&cache.lookup(key("a"), at(100))), "miss");
+        assert_eq!(text(&cache.lookup(key("a"), at(1), UnixTime::MAX)), "hit t");
+        assert_eq!(text(&cache.lookup(key("b"), at(1), UnixTime::MAX)), "miss");
+        assert_eq!(text(&cache.lookup(key("a"), at(100), UnixTime::MAX)), "miss");
     }
 
     #[test]
     fn one_request_renews_while_the_others_use_the_old_token() {
         let mut cache = TokenCache::default();
         cache.store(&token("a", "t", 100), at(0), 10);
-        let seen: Vec<_> = [60, 80, 80, 81, 91].map(|now| text(&cache.lookup(key("a"), at(now)))).into();
+        let seen: Vec<_> = [60, 80, 80, 81, 91].map(|now| text(&cache.lookup(key("a"), at(now), UnixTime::MAX))).into();
         assert_eq!(seen, ["hit t", "renew t", "hit t", "hit t", "renew t"]);
         cache.store(&token("a", "u", 180), at(92), 10);
-        assert_eq!(text(&cache.lookup(key("a"), at(93))), "hit u");
+        assert_eq!(text(&cache.lookup(key("a"), at(93), UnixTime::MAX)), "hit u");
     }
 
     #[test]
     fn a_back_off_holds_new_tokens_off_but_not_kept_ones() {
         let mut cache = TokenCache::default();
         cache.back_off(key("a"), at(50), at(0));
-        assert_eq!(text(&cache.lookup(key("a"), at(49))), "backoff 50");
-        assert_eq!(text(&cache.lookup(key("b"), at(49))), "miss");
-        assert_eq!(text(&cache.lookup(key("a"), at(50))), "miss");
+        assert_eq!(text(&cache.lookup(key("a"), at(49), UnixTime::MAX)), "backoff 50");
+        assert_eq!(text(&cache.lookup(key("b"), at(49), UnixTime::MAX)), "miss");
+        assert_eq!(text(&cache.lookup(key("a"), at(50), UnixTime::MAX)), "miss");
         cache.store(&token("c", "t", 100), at(0), 10);
         cache.back_off(key("c"), at(95), at(80));
-        assert_eq!(text(&cache.lookup(key("c"), at(90))), "hit t");
+        assert_eq!(text(&cache.lookup(key("c"), at(90), UnixTime::MAX)), "hit t");
     }
 
     #[test]
@@ -169,7 +170,7 @@ mod tests {
         cache.store(&token("b", "t", 5), at(5), 10);
         cache.store(&token("c", "t", 100), at(0), 0);
         for name in ["a", "b", "c"] {
-            assert_eq!(text(&cache.lookup(key(name), at(6))), "miss", "{name}");
+            assert_eq!(text(&cache.lookup(key(name), at(6), UnixTime::MAX)), "miss", "{name}");
         }
         assert!(cache.tokens.is_empty() && cache.ends.is_empty());
     }
@@ -180,7 +181,7 @@ mod tests {
         for (name, until) in [("a", 300), ("b", 200), ("c", 400)] {
             cache.store(&token(name, "t", until), at(0), 2);
         }
-        let seen: Vec<_> = ["a", "b", "c"].map(|name| text(&cache.lookup(key(name), at(1)))).into();
+        let seen: Vec<_> = ["a", "b", "c"].map(|name| text(&cache.lookup(key(name), at(1), UnixTime::MAX))).into();
         assert_eq!(seen, ["hit t", "miss", "hit t"]);
         assert_eq!((cache.tokens.len(), cache.ends.len()), (2, 2));
     }
@@ -190,9 +191,9 @@ mod tests {
         let mut cache = TokenCache::default();
         cache.store(&token("a", "new", 100), at(0), 10);
         cache.forget(&token("a", "old", 100));
-        assert_eq!(text(&cache.lookup(key("a"), at(1))), "hit new");
+        assert_eq!(text(&cache.lookup(key("a"), at(1), UnixTime::MAX)), "hit new");
         cache.forget(&token("a", "new", 100));
-        assert_eq!(text(&cache.lookup(key("a"), at(1))), "miss");
+        assert_eq!(text(&cache.lookup(key("a"), at(1), UnixTime::MAX)), "miss");
     }
 
     #[test]

@@ -27,11 +27,11 @@ pub enum Exchange {
 }
 
 impl Exchange {
-    /// Starts from a permit. `token_endpoint` tells workspaces apart.
+    /// Starts from a permit. `workspace` is what tells workspaces apart.
     ///
     /// # Errors
     /// A secret of the credential is not there; the request cannot go on.
-    pub fn start(permit: Permit, token_endpoint: &str, shared: &SharedSecrets) -> Result<Self, SecretUnavailable> {
+    pub fn start(permit: Permit, workspace: &str, shared: &SharedSecrets) -> Result<Self, SecretUnavailable> {
         let secret = match permit.credential() {
             Credential::None => return Ok(Self::Direct(Authorized { permit, authorization: None, kept_as: None })),
             Credential::Passthrough => {
@@ -41,7 +41,7 @@ impl Exchange {
             Credential::ServicePrincipalSecret { client_secret, .. } => Some(resolve(client_secret, shared)?),
             Credential::UserFederation { .. } | Credential::ServicePrincipalFederation { .. } => None,
         };
-        let key = cache_key(&permit, token_endpoint, secret.as_ref());
+        let key = cache_key(&permit, workspace, secret.as_ref());
         Ok(Self::Needed(Pending { permit, key, secret }))
     }
 }
@@ -58,10 +58,10 @@ fn resolve(source: &SecretSource, shared: &SharedSecrets) -> Result<Secret<Strin
 
 /// The name under which a token is kept. It holds everything that the token depends on, so that no token can be used for
 /// another workspace, role, scope or secret, nor for another caller if the caller's own JWT was needed to obtain it.
-fn cache_key(permit: &Permit, token_endpoint: &str, secret: Option<&Secret<String>>) -> Fingerprint {
+fn cache_key(permit: &Permit, workspace: &str, secret: Option<&Secret<String>>) -> Fingerprint {
     let credential = permit.credential();
     let key = Fingerprint::builder("databricks-token")
-        .field(token_endpoint.as_bytes())
+        .field(workspace.as_bytes())
         .field(credential.kind().as_bytes())
         .field(permit.role().as_bytes());
     let scope = permit.scope().as_str().as_bytes();
@@ -129,12 +129,6 @@ impl Pending {
             }
             _ => UnixTime::MAX,
         }
-    }
-
-    /// Whether a new token could live longer than `token`: one that was obtained with the same JWT cannot.
-    #[must_use]
-    pub fn would_outlive(&self, token: &WorkspaceToken) -> bool {
-        token.keep_until().is_none_or(|until| until < self.not_after())
     }
 
     /// The request that asks for the token: RFC 8693 section 2.1, or RFC 6749 section 4.4.2.

@@ -56,8 +56,9 @@ impl RootContext {
         }
     }
 
-    pub(super) fn on_callout_reply(&mut self, result: CalloutResult) {
-        self.next = self.step(|prefetch, env| prefetch.on_reply(result, env));
+    pub(super) fn on_callout_reply(&mut self, token: u32, result: CalloutResult) {
+        let next = self.step(|prefetch, env| prefetch.on_reply(token, result, env));
+        self.next = next.or(self.next.take());
     }
 
     fn step(&mut self, action: impl FnOnce(&mut Prefetch, &mut Env<'_>) -> Option<Callout>) -> Option<Callout> {
@@ -68,7 +69,10 @@ impl RootContext {
 
     fn send(&mut self, context: u32, callout: &Callout) {
         match host::dispatch(callout) {
-            Ok(token) => events::expect_callout(token, context),
+            Ok(token) => {
+                self.prefetch.on_sent(token);
+                events::expect_callout(token, context);
+            }
             Err(fault) => {
                 // the lease that the fetch holds ends by itself; the next tick tries again
                 self.prefetch.on_not_sent();

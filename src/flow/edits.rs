@@ -24,7 +24,7 @@ impl Edits {
         if let Some(value) = authorized.authorization() {
             headers.push(("authorization", Secret::new(value.expose().clone().into_bytes())));
         }
-        Self { headers, bodiless: request.must_be_bodiless() }
+        Self { headers, bodiless: request.bodiless }
     }
 
     /// Whether the request must not turn out to have a body.

@@ -80,6 +80,8 @@ struct Known {
 #[derive(Debug)]
 struct UnderWay {
     fetches: u32,
+    /// How many were begun since there were none.
+    begun: u32,
     lease_until: UnixTime,
 }
 
@@ -101,15 +103,20 @@ impl KeyStore {
         if let Some(left) = left(record.failed_at, FAILURE_COOL_DOWN, now) {
             return Begin::NotNow { retry_after: Some(left) };
         }
-        let joined = record.under_way.as_ref().filter(|fetch| now < fetch.lease_until).map_or(0, |fetch| fetch.fetches);
+        let (fetches, begun, lease_until) = match &record.under_way {
+            Some(under_way) if now < under_way.lease_until => {
+                (under_way.fetches, under_way.begun, under_way.lease_until)
+            }
+            _ => (0, 0, now.plus(lease(config.callouts))),
+        };
         match need {
             Need::Cold => {}
-            Need::Stale if joined > 0 => return Begin::NotNow { retry_after: None },
+            Need::Stale if fetches > 0 => return Begin::NotNow { retry_after: None },
             Need::Stale => {}
-            Need::UnknownKey if joined >= MOST_JOINED => {
+            Need::UnknownKey if begun >= MOST_JOINED => {
                 return Begin::NotNow { retry_after: Some(Duration::from_secs(1)) };
             }
-            Need::UnknownKey if joined == 0 => {
+            Need::UnknownKey if fetches == 0 => {
                 if left(record.unknown_key_at, UNKNOWN_KEY_COOL_DOWN, now).is_some() {
                     return Begin::NotNow { retry_after: None };
                 }
@@ -117,8 +124,8 @@ impl KeyStore {
             }
             Need::UnknownKey => {}
         }
-        let lease_until = now.plus(lease(config.callouts));
-        record.under_way = Some(UnderWay { fetches: joined.saturating_add(1), lease_until });
+        record.under_way =
+            Some(UnderWay { fetches: fetches.saturating_add(1), begun: begun.saturating_add(1), lease_until });
         let (stage, endpoint) = match (&provider.keys, &record.jwks_url) {
             (KeySource::Jwks(endpoint), _) => (Stage::Jwks, endpoint.clone()),
             (KeySource::Discovery(endpoint), Some(url)) => {
@@ -196,6 +203,7 @@ fn source(provider: &Provider) -> Fingerprint {
         .field(provider.expectations.issuer.as_bytes())
         .field(endpoint.url.to_string().as_bytes())
         .field(endpoint.upstream.as_deref().unwrap_or_default().as_bytes())
+        .field(&[u8::from(provider.allow_http)])
         .finish()
 }
 
@@ -266,7 +274,7 @@ impl KeyFetch {
         }
         match self.stage {
             Stage::Discovery => {
-                let url = self.read_discovery(&reply.body, env.config)?;
+                let url = self.read_discovery(&reply.body)?;
                 env.memory.keys.discovered(&self.provider, url.clone());
                 let endpoint = Endpoint { url, upstream: self.endpoint.upstream.clone() };
                 let tries_left = env.config.callouts.attempts;
@@ -288,7 +296,7 @@ impl KeyFetch {
     }
 
     /// OpenID Connect Discovery 1.0, 4.3: the document's `issuer` must be the one that was asked for.
-    fn read_discovery(&self, body: &[u8], config: &Config) -> Result<Url, FetchFault> {
+    fn read_discovery(&self, body: &[u8]) -> Result<Url, FetchFault> {
         let wrong = |text: &str| FetchFault::Answer(text.to_owned());
         if body.len() > LONGEST_DISCOVERY {
             return Err(wrong("the discovery document is too long"));
@@ -301,7 +309,7 @@ impl KeyFetch {
         }
         let url = text("jwks_uri").ok_or_else(|| wrong("the discovery document has no `jwks_uri`"))?;
         let url = Url::parse(url).map_err(|fault| FetchFault::Answer(format!("`jwks_uri` {fault}")))?;
-        if url.is_https() || url.is_loopback() || config.callouts.allow_http {
+        if url.is_https() || url.is_loopback() || self.provider.allow_http {
             Ok(url)
         } else {
             Err(wrong("`jwks_uri` must begin with https://"))

@@ -37,7 +37,7 @@ use crate::base::{UnixTime, parse_object_strict};
 use crate::config::Config;
 use crate::exchange::{Authorized, Exchange, TokenCache, WorkspaceToken};
 use crate::jwt::{self, Caller, TokenError, UnverifiedToken};
-use crate::policy::{Action, Ask, Body, Stop, authorize};
+use crate::policy::{Action, Ask, Body, Denial, Stop, authorize};
 use keys::{Access, Begin, FetchStep, KeyFetch, Need};
 use native::Native;
 use refusal::Refusal;
@@ -240,7 +240,10 @@ impl Flow {
         match waiting {
             AwaitBody::Decision(asker) => {
                 let body = read_json(body).map_err(|refusal| (refusal, id.clone()))?;
-                self.decide(asker, Some(&body), env).map_err(|refusal| (refusal, id))
+                // the client may have taken its time
+                still_valid(&asker.caller, &asker.provider, env)
+                    .and_then(|()| self.decide(asker, Body::Json(&body), env))
+                    .map_err(|refusal| (refusal, id))
             }
             AwaitBody::Exchange(request) => match native::subject_token(&request, body) {
                 Ok(Ok(token)) => self
@@ -336,26 +339,30 @@ impl Flow {
         match purpose {
             Purpose::Proxy(request) => {
                 let asker = Asker { request, caller: Rc::new(caller), provider: Rc::clone(provider) };
-                self.decide(asker, None, env)
+                self.decide(asker, Body::Unread, env)
             }
             Purpose::Echo(_) => Ok(Step::Reply(native::echo(&caller, env.now))),
         }
     }
 
     /// Decides; first without the body, and again with it if a rule needs it.
-    fn decide(&mut self, asker: Asker, body: Option<&Map<String, Value>>, env: &mut Env<'_>) -> Result<Step, Refusal> {
-        let body = match body {
-            Some(body) => Body::Json(body),
-            None if asker.request.has_body => Body::Unread,
-            None => Body::Absent,
-        };
+    fn decide(&mut self, mut asker: Asker, body: Body<'_>, env: &mut Env<'_>) -> Result<Step, Refusal> {
         let Asker { request, caller, provider } = &asker;
         let target = request.target()?;
         let action = Action::new(&request.method, &target, &request.seen.resource_headers, body);
         let requested_role = request.seen.requested_role.as_deref();
         let ask = Ask { caller, provider, requested_role, action: &action, now: env.now };
         let permit = match authorize(&env.config.policy, &ask) {
+            // the workspace's own OAuth endpoints are out of reach whatever a rule says: what they give out would go round the gateway
+            Ok(decision) if is_oauth(target.path()) => {
+                return Err(decision.err().unwrap_or(Denial::OperationUnknown).into());
+            }
             Ok(decision) => decision?,
+            Err(Stop::NeedsBody) if matches!(body, Body::Unread) && !request.has_body => {
+                // hosts may not know of a body before it comes
+                asker.request.bodiless = true;
+                return self.decide(asker, Body::Absent, env);
+            }
             Err(Stop::NeedsBody) if matches!(body, Body::Unread) => {
                 self.state = State::Body(Box::new(AwaitBody::Decision(asker)));
                 return Ok(Step::AwaitBody);
@@ -366,8 +373,7 @@ impl Flow {
         if let Some(denial) = permit.would_deny() {
             env.log.push(format!("would deny {}: {denial}", request.id));
         }
-        let token_endpoint = env.config.workspace.token_endpoint.url.to_string();
-        match Exchange::start(permit, &token_endpoint, &request.shared)? {
+        match Exchange::start(permit, &env.config.workspace.identity, &request.shared)? {
             Exchange::Direct(authorized) => Ok(self.forward(authorized, &asker.request, env)),
             Exchange::Needed(pending) => self.begin_exchange(asker.request, pending, env),
         }
@@ -377,6 +383,17 @@ impl Flow {
         self.sent = authorized.token().cloned();
         Step::Forward(Edits::new(authorized, request, env.config))
     }
+}
+
+fn still_valid(caller: &Caller, provider: &str, env: &Env<'_>) -> Result<(), Refusal> {
+    let provider = env.config.providers.iter().find(|known| &*known.name == provider);
+    let provider = provider.ok_or(Refusal::Internal("a caller's identity provider is gone"))?;
+    Ok(caller.still_valid(env.now, provider.expectations.clock_skew)?)
+}
+
+fn is_oauth(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    path == "/oidc" || path.starts_with("/oidc/")
 }
 
 /// The body that a decision needs: one JSON object that all readers read alike. An empty one is an object without members.

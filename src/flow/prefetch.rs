@@ -13,6 +13,8 @@ const IDLE: Duration = Duration::from_secs(900);
 #[derive(Debug, Default)]
 pub struct Prefetch {
     under_way: Option<KeyFetch>,
+    /// The host's name for the callout whose answer is awaited.
+    sent: Option<u32>,
     started_at: UnixTime,
 }
 
@@ -23,7 +25,7 @@ impl Prefetch {
         if (self.under_way.is_some() && !lost) || env.now.since(used_at) > IDLE {
             return None;
         }
-        self.under_way = None;
+        self.on_not_sent();
         let config = env.config;
         for provider in &config.providers {
             if !env.memory.keys.is_due(provider, env.now) {
@@ -38,11 +40,19 @@ impl Prefetch {
         None
     }
 
-    /// What to send after an answer, if anything.
-    pub fn on_reply(&mut self, result: CalloutResult, env: &mut Env<'_>) -> Option<Callout> {
+    /// The host sent the callout that was asked for, and will answer it by this name.
+    pub fn on_sent(&mut self, name: u32) {
+        self.sent = Some(name);
+    }
+
+    /// What to send after the answer to the callout `name`, if anything. The answer to a fetch that was given up is not looked at:
+    /// it may be another provider's.
+    pub fn on_reply(&mut self, name: u32, result: CalloutResult, env: &mut Env<'_>) -> Option<Callout> {
+        self.sent.take_if(|sent| *sent == name)?;
         match self.under_way.take()?.on_reply(result, env) {
             FetchStep::Call(fetch, callout) => {
                 self.under_way = Some(fetch);
+                self.started_at = env.now;
                 Some(callout)
             }
             FetchStep::Done(_) => None,
@@ -51,6 +61,6 @@ impl Prefetch {
 
     /// The host could not send the callout that was asked for.
     pub fn on_not_sent(&mut self) {
-        self.under_way = None;
+        (self.under_way, self.sent) = (None, None);
     }
 }

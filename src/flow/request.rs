@@ -19,6 +19,8 @@ pub struct Request {
     /// Byte for byte as it is sent on.
     target: Vec<u8>,
     pub(super) has_body: bool,
+    /// Whether what was decided holds only if there turns out to be no body.
+    pub(super) bodiless: bool,
     pub(super) seen: Inspected,
     pub(super) shared: SharedSecrets,
 }
@@ -179,7 +181,9 @@ impl Request {
     #[must_use]
     pub fn new(id: RequestId, seen: Inspected, target: Vec<u8>, has_body: bool, shared: SharedSecrets) -> Option<Self> {
         let method = String::from_utf8(seen.method.clone()?).ok()?;
-        Some(Self { id, method, target, has_body, seen, shared })
+        // servers differ in whether they read a body there
+        let bodiless = matches!(method.as_str(), "GET" | "HEAD");
+        Some(Self { id, method, target, has_body, bodiless, seen, shared })
     }
 
     /// Refuses a request that could be understood in two ways.
@@ -189,15 +193,10 @@ impl Request {
         }
         let target = self.target()?;
         target.check_routing(workspace_id)?;
-        if self.has_body && self.must_be_bodiless() {
+        if self.has_body && self.bodiless {
             return Err(Refusal::Ambiguous(format!("a {} request must not have a body", self.method)));
         }
         Ok(())
-    }
-
-    /// GET and HEAD: servers differ in whether they read a body there.
-    pub(super) fn must_be_bodiless(&self) -> bool {
-        matches!(self.method.as_str(), "GET" | "HEAD")
     }
 
     pub(super) fn target(&self) -> Result<Target<'_>, Refusal> {

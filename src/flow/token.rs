@@ -30,12 +30,8 @@ impl Flow {
         pending: Pending,
         env: &mut Env<'_>,
     ) -> Result<Step, Refusal> {
-        let old = match env.memory.tokens.lookup(pending.key(), env.now) {
+        let old = match env.memory.tokens.lookup(pending.key(), env.now, pending.not_after()) {
             Lookup::Hit(token) => return self.forward_with(token, pending, &request, env),
-            // a token lives as long as the caller's JWT: the same JWT gives nothing longer
-            Lookup::Renew(token) if !pending.would_outlive(&token) => {
-                return self.forward_with(token, pending, &request, env);
-            }
             Lookup::Renew(token) => Some(token),
             Lookup::Miss => None,
             Lookup::Backoff(until) => return Err(Refusal::ExchangeUnavailable { retry_after: until.since(env.now) }),
@@ -83,11 +79,7 @@ impl Flow {
         env: &Env<'_>,
     ) -> Result<Step, Refusal> {
         // the caller's own token may have ended while the token endpoint was asked
-        let permit = pending.permit();
-        let mut providers = env.config.providers.iter();
-        let provider = providers.find(|provider| &*provider.name == permit.provider());
-        let provider = provider.ok_or(Refusal::Internal("a caller's identity provider is gone"))?;
-        permit.caller().still_valid(env.now, provider.expectations.clock_skew)?;
+        super::still_valid(pending.permit().caller(), pending.permit().provider(), env)?;
         let authorized =
             pending.accept(token).map_err(|_| Refusal::Internal("a token was obtained for another caller"))?;
         Ok(self.forward(authorized, request, env))

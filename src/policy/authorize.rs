@@ -142,7 +142,7 @@ impl<'a> Decision<'a> {
     /// A denial that is recorded only lets the request go on with the credential of the first role. What gives out credentials is
     /// refused all the same.
     fn refuse_or_observe(&self, denial: Denial, observe: bool) -> Result<Permit, Denial> {
-        let sensitive = matches!(denial, Denial::OperationSensitive { .. });
+        let sensitive = matches!(self.no_allow(), Denial::OperationSensitive { .. });
         match self.first() {
             Some(role) if observe && !sensitive => Ok(self.permit(role, None, Some(denial))),
             _ => Err(denial),

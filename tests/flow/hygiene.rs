@@ -144,7 +144,6 @@ fn the_workspaces_own_oauth_endpoints_are_out_of_reach() {
 }
 
 #[test]
-#[ignore = "bug: they are unknown operations, which `observe` and a wide `paths` rule let pass"]
 fn the_workspaces_own_oauth_endpoints_are_out_of_reach_in_every_mode_and_for_every_rule() {
     let mut wide = role(json!({"type": "user_federation"}));
     wide["allow"] = json!([{"paths": ["* /**"]}]);

@@ -92,7 +92,6 @@ fn keys_are_fetched_over_plain_http_only_where_that_is_allowed() {
 }
 
 #[test]
-#[ignore = "bug: keys and what discovery said are shared by configurations that differ in `callouts.allow_http`"]
 fn keys_that_one_configuration_fetched_over_plain_http_are_not_used_by_another() {
     let mut stage = Stage::cold(config(json!({"callouts": {"allow_http": true}})));
     stage.world.set(Purpose::Discovery, [ok(&json!({"issuer": ISSUER, "jwks_uri": "http://idp.example/keys"}))]);

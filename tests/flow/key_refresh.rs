@@ -215,7 +215,6 @@ fn requests_of_a_new_key_join_a_fetch_that_is_under_way_but_not_endlessly() {
 }
 
 #[test]
-#[ignore = "bug: whoever keeps one fetch under way is never held off by the 30 s between refreshes"]
 fn requests_that_overlap_do_not_get_round_the_thirty_seconds() {
     let mut stage = Stage::warm(passthrough());
     let forged = rotated(&mut stage);
@@ -234,7 +233,6 @@ fn requests_that_overlap_do_not_get_round_the_thirty_seconds() {
 }
 
 #[test]
-#[ignore = "bug: each fetch that joins one whose answer is lost prolongs its lease"]
 fn a_lost_answer_does_not_end_the_thirty_seconds_between_refreshes() {
     let mut stage = Stage::warm(passthrough());
     let forged = rotated(&mut stage);

@@ -12,11 +12,12 @@ const START: UnixTime = UnixTime::from_secs(NOW);
 struct Ticks {
     stage: Stage,
     prefetch: Prefetch,
+    callouts: u32,
 }
 
 impl Ticks {
     fn new(config: std::rc::Rc<databricks_kong::config::Config>) -> Self {
-        Self { stage: Stage::cold(config), prefetch: Prefetch::default() }
+        Self { stage: Stage::cold(config), prefetch: Prefetch::default(), callouts: 0 }
     }
 
     /// One tick whose callouts are answered.
@@ -27,12 +28,20 @@ impl Ticks {
     /// One tick whose callout stays under way.
     fn begin(&mut self) -> Option<Callout> {
         let prefetch = &mut self.prefetch;
-        self.stage.sim.prefetch(|env| prefetch.on_tick(START, env))
+        let callout = self.stage.sim.prefetch(|env| prefetch.on_tick(START, env))?;
+        self.callouts += 1;
+        self.prefetch.on_sent(self.callouts);
+        Some(callout)
     }
 
+    /// Answers the last callout.
     fn resume(&mut self, answer: Answer) -> Option<Callout> {
+        self.answer(self.callouts, answer)
+    }
+
+    fn answer(&mut self, callout: u32, answer: Answer) -> Option<Callout> {
         let prefetch = &mut self.prefetch;
-        self.stage.sim.prefetch(|env| prefetch.on_reply(answer.result, env))
+        self.stage.sim.prefetch(|env| prefetch.on_reply(callout, answer.result, env))
     }
 }
 
@@ -125,7 +134,6 @@ fn an_answer_that_nothing_waits_for_changes_nothing() {
 }
 
 #[test]
-#[ignore = "bug: a late answer is taken for the fetch that replaced its own, even of another provider"]
 fn a_late_answer_of_one_provider_never_becomes_the_keys_of_another() {
     let mut ticks = Ticks::new(two_providers());
     assert_eq!(ticks.begin().unwrap().url.to_string(), "https://idp.example/keys");
@@ -135,7 +143,7 @@ fn a_late_answer_of_one_provider_never_becomes_the_keys_of_another() {
     check(&ticks.stage.get(&anna), "keys token", "forward Bearer <dbx-1>");
     assert_eq!(ticks.begin().unwrap().url.to_string(), "https://other.example/keys");
     // now `idp` answers the first callout, whose fetch was given up
-    ticks.resume(keys(&[&EC]));
+    ticks.answer(1, keys(&[&EC]));
     let forged = EC.token("admin", json!({"iss": "https://other.example"}));
     ticks.stage.world.set(Purpose::Keys, [keys(&[&NEW])]);
     check(&ticks.stage.get(&forged), "keys", "401 TOKEN_INVALID key_unknown");

@@ -126,7 +126,6 @@ fn a_token_serves_no_other_workspace() {
 }
 
 #[test]
-#[ignore = "bug: the workspace is told by its token endpoint, which several may share"]
 fn a_token_serves_no_other_workspace_even_if_both_have_one_token_endpoint() {
     let accounts = Some("https://accounts.example.net/oidc/accounts/x/v1/token");
     not_shared(
@@ -261,7 +260,6 @@ fn a_federated_token_is_renewed_with_a_newer_jwt() {
 }
 
 #[test]
-#[ignore = "bug: a request whose JWT gives nothing longer takes the turn to renew all the same"]
 fn requests_with_an_older_jwt_do_not_keep_a_newer_one_from_renewing() {
     let mut stage = warm(config(json!({})));
     let old = stage.token_with("anna", json!({"exp": NOW + 1000}));

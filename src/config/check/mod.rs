@@ -161,8 +161,9 @@ impl Check<'_> {
         if public_url.as_ref().is_some_and(|url| url.path().contains('?')) {
             self.errors.add("/workspace/public_url", "must not have a query");
         }
-        url?;
+        let (url, token_url) = (url?, token_url?);
         Some(Workspace {
+            identity: format!("{url} {token_url}"),
             id: raw.id.map(|id| id.0),
             account_id: raw.account_id,
             cloud: raw.cloud.map(|cloud| match cloud {
@@ -171,7 +172,7 @@ impl Check<'_> {
                 raw::RawCloud::Gcp => "gcp",
             }),
             public_url,
-            token_endpoint: Endpoint { url: token_url?, upstream: raw.upstream },
+            token_endpoint: Endpoint { url: token_url, upstream: raw.upstream },
         })
     }
 

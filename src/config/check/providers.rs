@@ -57,7 +57,7 @@ impl Check<'_> {
             max_lifetime: raw.max_lifetime.map(Duration::from_secs),
         };
         let keys_max_stale = Duration::from_secs(raw.keys_max_stale.unwrap_or(86_400));
-        Some(Provider { name: raw.name.into(), expectations, keys: keys?, keys_max_stale })
+        Some(Provider { name: raw.name.into(), expectations, keys: keys?, allow_http, keys_max_stale })
     }
 
     fn key_source(&self, pointer: &str, raw: &raw::RawIdentityProvider, allow_http: bool) -> Option<KeySource> {

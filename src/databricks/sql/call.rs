@@ -31,6 +31,10 @@ impl Cursor<'_> {
         } else {
             self.called(parts, false)?;
         }
+        // `EXISTS ((SELECT …) UNION …)`
+        if is_one_of(&["exists"]) && self.symbol_at(1, "(") {
+            return self.parentheses().map(|_| ());
+        }
         self.arguments()
     }
 

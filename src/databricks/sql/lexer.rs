@@ -111,12 +111,13 @@ impl<'a> Lexer<'a> {
                 depth = depth.saturating_add(1);
             } else if self.rest.starts_with("*/") {
                 self.skip(2)?;
-                if self.rest.starts_with('*') {
-                    return Err(Unparsed::Unbalanced);
-                }
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
                     return Ok(());
+                }
+                // the end of one, or the beginning of another
+                if self.rest.starts_with('*') {
+                    return Err(Unparsed::Unbalanced);
                 }
             } else {
                 let next = self.rest.chars().next().ok_or(Unparsed::Unbalanced)?;
