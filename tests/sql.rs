@@ -14,5 +14,11 @@
 
 #[path = "sql/corpus.rs"]
 mod corpus;
+#[path = "sql/fuzz.rs"]
+mod fuzz;
+#[path = "sql/generator.rs"]
+mod generator;
 #[path = "sql/oracle.rs"]
 mod oracle;
+#[path = "sql/properties.rs"]
+mod properties;

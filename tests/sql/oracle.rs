@@ -56,17 +56,21 @@ fn query_writes(query: &Query) -> bool {
     }
 }
 
-/// The tables of `statements`, CTEs by their scope left out, and the names of new temporary views.
+/// The tables of `statements`, CTEs by their scope left out, and the names of new temporary tables and views.
 fn tables(statements: &[Statement], home: Option<(&str, &str)>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for statement in statements {
         let mut tables = Tables { found: BTreeSet::new(), ctes: Vec::new(), is_function: false, home };
         let _ = statement.visit(&mut tables);
-        if let Statement::CreateView(view) = statement
-            && view.temporary
-        {
-            let name = tables.resolved(&parts(&view.name));
-            tables.found.remove(&name);
+        let temporary = match statement {
+            Statement::CreateView(view) if view.temporary => Some(&view.name),
+            Statement::CreateTable(table) if table.temporary => Some(&table.name),
+            // a name for what is cached
+            Statement::Cache { table_name, query: Some(_), .. } => Some(table_name),
+            _ => None,
+        };
+        if let Some(name) = temporary {
+            tables.found.remove(&tables.resolved(&parts(name)));
         }
         found.append(&mut tables.found);
     }
@@ -105,11 +109,14 @@ impl Visitor for Tables<'_> {
         ControlFlow::Continue(())
     }
 
-    /// What `SHOW … IN` names is no table.
+    /// What `SHOW … IN` and `DESCRIBE CATALOG` name is no table.
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
         let is_show = matches!(
             statement,
-            Statement::ShowTables { .. } | Statement::ShowViews { .. } | Statement::ShowSchemas { .. }
+            Statement::ExplainTable { .. }
+                | Statement::ShowTables { .. }
+                | Statement::ShowViews { .. }
+                | Statement::ShowSchemas { .. }
         );
         if is_show { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -134,7 +141,7 @@ impl Tables<'_> {
         let written = parts.join(".").to_lowercase();
         match (parts, self.home) {
             // a path
-            ([_, path], _) if path.contains('/') => path.clone(),
+            ([_, path], _) if path.contains(['/', ':']) => path.clone(),
             ([_], Some((catalog, schema))) => format!("{catalog}.{schema}.{written}").to_lowercase(),
             ([_, _], Some((catalog, _))) => format!("{catalog}.{written}").to_lowercase(),
             _ => written,

@@ -184,28 +184,32 @@ impl Cursor<'_> {
         if self.at_query_tail() { self.query_tail() } else { self.joins() }
     }
 
-    /// `FROM VALUES (1), (2)`. Another relation may follow behind a comma, and a table may be called `values`, so what
-    /// could be the name of one is refused.
+    /// `FROM VALUES (1), (2)`. Another relation may follow behind a comma, and a table may be called `values` and have an
+    /// alias or a clause behind it, so rows that begin as these could are refused.
     fn rows(&mut self) -> Step {
         self.list(|cursor| if cursor.at_value() { cursor.expression() } else { Err(Unparsed::Syntax) })
     }
 
-    /// Whether the next token, opening parentheses aside, is a literal, a call or a query.
+    /// Whether the next token is a number, or in parentheses a literal, a call or a query.
     fn at_value(&self) -> bool {
         let mut ahead = 0_usize;
         while self.symbol_at(ahead, "(") {
             ahead = ahead.saturating_add(1);
         }
+        let first = self.peek_at(ahead);
         let behind = ahead.saturating_add(1);
-        // an alias of a table called `values`, where double quotes are set to be those of names
-        if self.peek().text.starts_with('"') {
-            return false;
+        match first.kind {
+            // where double quotes are set to be those of names, a string may be one
+            Is::Text => ahead > 0,
+            Is::Word if ahead > 0 => {
+                ["null", "true", "false"].iter().any(|word| self.word_at(ahead, word))
+                    || self.at_query(ahead)
+                    || self.symbol_at(behind, "(")
+                    || self.peek_at(behind).kind == Is::Text
+            }
+            Is::Word | Is::Quoted => false,
+            _ => true,
         }
-        !matches!(self.peek_at(ahead).kind, Is::Quoted | Is::Word)
-            || ["null", "true", "false"].iter().any(|word| self.word_at(ahead, word))
-            || self.at_query(ahead)
-            || self.symbol_at(behind, "(")
-            || self.peek_at(behind).kind == Is::Text
     }
 
     fn sample_and_alias(&mut self) -> Step {
