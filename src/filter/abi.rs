@@ -110,6 +110,13 @@ mod imports {
     }
 }
 
+mod wasi {
+    #[link(wasm_import_module = "wasi_snapshot_preview1")]
+    unsafe extern "C" {
+        pub(super) fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u16;
+    }
+}
+
 fn check(status: u32) -> HostResult<()> {
     if status == OK { Ok(()) } else { Err(HostError(status)) }
 }
@@ -140,6 +147,16 @@ pub(super) fn time() -> HostResult<u64> {
     let mut time = 0;
     // SAFETY: the host writes one u64 to a valid place.
     check(unsafe { imports::proxy_get_current_time_nanoseconds(&raw mut time) })?;
+    Ok(time)
+}
+
+/// Nanoseconds of the clock that never goes back, since whenever.
+pub(super) fn monotonic_time() -> HostResult<u64> {
+    const MONOTONIC: u32 = 1;
+    let mut time = 0;
+    // SAFETY: the host writes one u64 to a valid place.
+    let status = unsafe { wasi::clock_time_get(MONOTONIC, 1, &raw mut time) };
+    check(u32::from(status))?;
     Ok(time)
 }
 

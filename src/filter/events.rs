@@ -112,7 +112,7 @@ pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
     if contexts(|contexts| contexts.requests.contains_key(&context)) == Some(true) {
         with_request(context, |request| request.on_callout_reply(token, result));
     } else if let Some(Ok(mut root)) = root(context).as_ref().map(|root| root.try_borrow_mut()) {
-        root.on_callout_reply(token, result);
+        root.on_callout_reply(context, token, result);
     }
 }
 

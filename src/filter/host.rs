@@ -47,6 +47,12 @@ pub(super) fn now() -> UnixTime {
     UnixTime::from_millis(abi::time().unwrap_or(0) / 1_000_000)
 }
 
+/// Whether ticks may send callouts. A root context cannot ask which host this is; but Kong's monotonic clock counts whole
+/// milliseconds.
+pub(super) fn can_call_from_ticks() -> bool {
+    abi::monotonic_time().is_ok_and(|nanos| nanos % 1_000_000 != 0)
+}
+
 /// Sends the core's callout; the name of its answer.
 pub(super) fn dispatch(callout: &Callout) -> Result<u32, CalloutFault> {
     let authority = callout.url.authority();
@@ -58,22 +64,13 @@ pub(super) fn dispatch(callout: &Callout) -> Result<u32, CalloutFault> {
     ];
     pairs.extend(callout.headers.iter().map(|(name, value)| (*name, value.expose().as_str())));
     let dial = callout.url.dial();
-    let upstreams = match (Host::known(), callout.upstream.as_deref()) {
-        (Some(Host::Kong), _) | (_, None) => [Some(dial.as_str()), None],
-        (Some(Host::Envoy), cluster) => [cluster, None],
-        // before the first request: Envoy refuses what is no cluster of it at once, Kong tries to resolve it
-        (None, cluster) => [Some(dial.as_str()), cluster],
+    let upstream = match (Host::known(), callout.upstream.as_deref()) {
+        (Some(Host::Kong), _) | (_, None) => dial.as_str(),
+        (_, Some(cluster)) => cluster,
     };
     let timeout = u32::try_from(callout.timeout.as_millis()).unwrap_or(u32::MAX);
-    let headers = headers::serialize(&pairs);
-    let mut status = 0;
-    for upstream in upstreams.into_iter().flatten() {
-        match abi::http_call(upstream, &headers, callout.body.expose().as_bytes(), timeout) {
-            Ok(token) => return Ok(token),
-            Err(HostError(refused)) => status = refused,
-        }
-    }
-    Err(CalloutFault::Failed(format!("the host refused to send it: {status}")))
+    abi::http_call(upstream, &headers::serialize(&pairs), callout.body.expose().as_bytes(), timeout)
+        .map_err(|HostError(status)| CalloutFault::Failed(format!("the host refused to send it: {status}")))
 }
 
 /// Reads the answer to a callout. A missing `:status` is the only sign of failure that every host gives.

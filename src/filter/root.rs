@@ -14,9 +14,6 @@ const TICK_MILLIS: u32 = 1000;
 pub(super) struct RootContext {
     settings: Option<Settings>,
     prefetch: Prefetch,
-    /// What follows from an answer. It is sent at the next tick: Kong's worker dies of a callout that is sent while the answer to
-    /// another of a tick is handled.
-    next: Option<Callout>,
     /// When the configuration was made or a request last needed it.
     used_at: UnixTime,
     ticks: bool,
@@ -36,8 +33,8 @@ impl RootContext {
                 }
             }
         }
-        // Kong traps if a root asks for ticks twice
-        if matches!(self.settings, Some(Settings::Enforce(_))) && !self.ticks {
+        // Kong's worker dies of a callout of a tick that fails; there, requests refresh keys before they must
+        if matches!(self.settings, Some(Settings::Enforce(_))) && !self.ticks && host::can_call_from_ticks() {
             self.ticks = abi::set_tick_period(TICK_MILLIS).is_ok();
         }
     }
@@ -50,25 +47,18 @@ impl RootContext {
 
     pub(super) fn on_tick(&mut self, context: u32) {
         let used_at = self.used_at;
-        let next = self.next.take().or_else(|| self.step(|prefetch, env| prefetch.on_tick(used_at, env)));
-        if let Some(callout) = next {
-            self.send(context, &callout);
-        }
+        self.step(context, |prefetch, env| prefetch.on_tick(used_at, env));
     }
 
-    pub(super) fn on_callout_reply(&mut self, token: u32, result: CalloutResult) {
-        let next = self.step(|prefetch, env| prefetch.on_reply(token, result, env));
-        self.next = next.or(self.next.take());
+    pub(super) fn on_callout_reply(&mut self, context: u32, token: u32, result: CalloutResult) {
+        self.step(context, |prefetch, env| prefetch.on_reply(token, result, env));
     }
 
-    fn step(&mut self, action: impl FnOnce(&mut Prefetch, &mut Env<'_>) -> Option<Callout>) -> Option<Callout> {
-        let Some(Settings::Enforce(config)) = self.settings.clone() else { return None };
+    fn step(&mut self, context: u32, action: impl FnOnce(&mut Prefetch, &mut Env<'_>) -> Option<Callout>) {
+        let Some(Settings::Enforce(config)) = self.settings.clone() else { return };
         let prefetch = &mut self.prefetch;
-        with_env(&config, |env| action(prefetch, env)).flatten()
-    }
-
-    fn send(&mut self, context: u32, callout: &Callout) {
-        match host::dispatch(callout) {
+        let Some(callout) = with_env(&config, |env| action(prefetch, env)).flatten() else { return };
+        match host::dispatch(&callout) {
             Ok(token) => {
                 self.prefetch.on_sent(token);
                 events::expect_callout(token, context);

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How long a reply's keys are fresh if it does not say, and the bounds of what it may say.
 const DEFAULT_FRESHNESS: u64 = 600;
 const FRESHNESS: std::ops::RangeInclusive<u64> = 60..=86_400;
+/// Ticks refresh keys in the last fifth of their freshness, requests in the last tenth: not every host has ticks for it.
+const TICK_LEAD: u32 = 5;
+const REQUEST_LEAD: u32 = 10;
 /// An unknown key id makes the gateway ask the provider at most this often, whoever sends it.
 const UNKNOWN_KEY_COOL_DOWN: Duration = Duration::from_secs(30);
 /// After a failure the provider is left alone for this long.
@@ -37,7 +40,7 @@ pub(super) enum Need {
 pub(super) enum Access {
     /// Use these.
     Fresh(Rc<KeySet>),
-    /// Refresh these; use them if that fails.
+    /// Refresh these, since their freshness ends soon or has ended; use them if that fails.
     Stale(Rc<KeySet>),
     /// There are none, or they are too old.
     None,
@@ -88,7 +91,7 @@ struct UnderWay {
 impl KeyStore {
     pub(super) fn access(&self, provider: &Provider, now: UnixTime) -> Access {
         let Some(known) = self.record(provider).and_then(|record| record.known.as_ref()) else { return Access::None };
-        if now < known.fresh_until {
+        if now < known.fresh_until.minus(lead(known, REQUEST_LEAD)) {
             Access::Fresh(Rc::clone(&known.keys))
         } else if now < known.fresh_until.plus(provider.keys_max_stale) {
             Access::Stale(Rc::clone(&known.keys))
@@ -141,8 +144,7 @@ impl KeyStore {
     /// Whether keys should be fetched ahead of need: there are none, or their freshness ends soon.
     pub(super) fn is_due(&self, provider: &Provider, now: UnixTime) -> bool {
         let Some(known) = self.record(provider).and_then(|record| record.known.as_ref()) else { return true };
-        let lead = known.fresh_until.since(known.fetched_at).checked_div(5).unwrap_or_default();
-        now >= known.fresh_until.minus(lead)
+        now >= known.fresh_until.minus(lead(known, TICK_LEAD))
     }
 
     /// What to tell callers who cannot be served: when the next try may be made.
@@ -181,6 +183,11 @@ impl Record {
             Some(UnderWay { fetches, ..fetch })
         });
     }
+}
+
+/// The last part of the keys' freshness: one of `parts`.
+fn lead(known: &Known, parts: u32) -> Duration {
+    known.fresh_until.since(known.fetched_at).checked_div(parts).unwrap_or_default()
 }
 
 /// What is left of `cool_down` since `then`.

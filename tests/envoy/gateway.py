@@ -24,6 +24,9 @@ class Gateway(abc.ABC):
 
     ca: Path | None = None
     no_tls: str = ""  # why there is no TLS route on port 443, if so
+    blanks_headers = False  # whether headers that must not be sent are made empty instead
+    normalizes_paths = False  # whether the host itself makes odd paths plain before the filter sees them
+    retries_exchanges = True  # whether a lost exchange can be tried again within the same request
 
     @abc.abstractmethod
     def url(self, config: str) -> str:

@@ -107,6 +107,8 @@ def test_slow(world: World):
 
 
 def test_slow_once_is_tried_again(world: World):
+    if not world.gateway.retries_exchanges:
+        pytest.skip("this host cannot send a callout with a body while the answer to another is handled")
     world.workspace.fault("token", "delay", delay_ms=3000, times=1)
     engineer = world.engineer()
     assert_allowed(world.send("impatient", caller=engineer))
@@ -119,6 +121,8 @@ def test_slow_but_in_time(world: World):
 
 
 def test_closed_once_is_tried_again(world: World):
+    if not world.gateway.retries_exchanges:
+        pytest.skip("this host cannot send a callout with a body while the answer to another is handled")
     world.workspace.fault("token", "close", times=1)
     assert_allowed(world.send("impatient", caller=world.engineer()))
 

@@ -380,7 +380,7 @@ def test_passthrough_sends_the_verified_token_itself(world: World):
 def test_none_sends_no_credential(world: World):
     world.anonymous_allowed = True
     reply = world.send("roles", token=world.user("egress").token())
-    assert world.the_request().all("authorization") == []
+    assert "".join(world.the_request().all("authorization")) == ""
     assert not world.exchanges()
     assert reply.status == 401 and reply.header("server") == "databricks", str(reply)
 

@@ -39,7 +39,13 @@ def spellings(name: str) -> list[str]:
 def test_headers_are_removed(world: World, name: str):
     engineer = world.engineer()
     headers = [(spelling, f"smuggled-{n}") for n, spelling in enumerate(spellings(name))]
-    headers += [(name, "smuggled-again")]
+    if world.gateway.blanks_headers:
+        # of two equal names this host can empty the first only, so the request is refused
+        reply = world.send("main", caller=engineer, headers=[*headers[:1], (name, "smuggled-again")])
+        assert_refused(reply, 400, "REQUEST_AMBIGUOUS")
+        headers = [headers[0], headers[3]]
+    else:
+        headers += [(name, "smuggled-again")]
     for _ in range(2):  # with a cold token, over a pause; and with a kept one, without
         assert_allowed(world.send("main", caller=engineer, headers=headers))
     for sent in world.api():

@@ -23,6 +23,10 @@ SCHEMA_REFUSES = {"bad_key", "bad_audience", "bad_two_errors"}
 class KongGateway(Gateway):
     """Kong 3.9 by the executable in KONG_BIN. Configurations are told apart by a path prefix that the route strips."""
 
+    blanks_headers = True
+    normalizes_paths = True
+    retries_exchanges = False
+
     def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, with_filter: bool = True):
         self.kong = os.environ["KONG_BIN"]
         self.prefix = run_dir / "kong"
