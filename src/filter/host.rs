@@ -109,11 +109,11 @@ pub(super) fn reply(reply: &Reply) -> bool {
     sent.is_ok()
 }
 
-/// As [`reply`], while an answer without a body to a callout with one is handled.
+/// As [`reply`], while an answer without a body, or none at all, to a callout is handled.
 ///
-/// Kong takes the place of the callout's body for the reply's, and empties it once the callback has returned: the client would get
-/// nothing. A callout that is never sent takes the place instead: the reply cancels it at once.
-pub(super) fn reply_beside_a_body(answer: &Reply) -> bool {
+/// Kong puts the reply's body where the callout's bytes were, and empties that place once the callback has returned: the client would
+/// get nothing. A callout that is never sent takes the place instead: the reply cancels it at once.
+pub(super) fn reply_beside_a_callout(answer: &Reply) -> bool {
     if Host::current() == Host::Kong {
         let pairs = headers::serialize(&[(":method", "POST"), (":path", "/"), (":authority", "localhost")]);
         let _ = abi::http_call("127.0.0.1:9", &pairs, b"-", 1);

@@ -14,11 +14,12 @@ use std::rc::Rc;
 
 /// Whether a callout may be sent while the answer to another is handled.
 ///
-/// Kong keeps the bytes of a sent body for the next callout's, and empties them once the answer was handled: the next callout would
-/// go out without its body, and Kong's worker would try to send it for ever.
+/// Not on Kong if the other failed: its worker dies of that under load. Nor if both have bodies: Kong keeps the bytes of a sent body for
+/// the next callout's, empties them once the answer was handled, and then tries to send nothing for ever.
 fn may_follow(answered: Option<Sent>, next: &Callout) -> bool {
-    let shares_a_body = answered.is_some_and(|sent| sent.has_body) && next.has_body();
-    !shares_a_body || Host::current() != Host::Kong
+    let Some(sent) = answered else { return true };
+    let spoils_it = sent.failed || (sent.has_body && next.has_body());
+    !spoils_it || Host::current() != Host::Kong
 }
 
 fn read_body(size: usize, limit: usize) -> ReadBody {
@@ -42,8 +43,8 @@ pub(super) struct RequestContext {
     request_id: RequestId,
     /// Where the request leads, while it is aimed at nothing.
     target: Option<Vec<u8>>,
-    /// Whether Kong would put an answer where it then empties a callout's body; see [`host::reply_beside_a_body`].
-    spare_body: bool,
+    /// Whether Kong would put an answer where it then empties a callout's bytes; see [`host::reply_beside_a_callout`].
+    spare_bytes: bool,
     phase: Phase,
 }
 
@@ -63,11 +64,12 @@ enum Phase {
 struct Sent {
     token: u32,
     has_body: bool,
+    failed: bool,
 }
 
 impl RequestContext {
     pub(super) fn new(id: u32, root: Rc<RefCell<RootContext>>) -> Self {
-        Self { id, root, request_id: RequestId::unknown(), target: None, spare_body: false, phase: Phase::New }
+        Self { id, root, request_id: RequestId::unknown(), target: None, spare_bytes: false, phase: Phase::New }
     }
 
     pub(super) fn on_headers(&mut self, end_of_stream: bool) -> Action {
@@ -151,7 +153,8 @@ impl RequestContext {
             self.fail("an answer arrived that nothing waited for");
             return;
         };
-        self.spare_body = sent.has_body && is_empty;
+        self.spare_bytes = is_empty;
+        let sent = Sent { failed: result.is_err(), ..sent };
         if self.drive_after(Some(sent), Event::Callout(result)) == Action::Continue && Host::current() != Host::Kong {
             // Kong goes on by itself
             if abi::continue_request().is_err() {
@@ -191,11 +194,11 @@ impl RequestContext {
             };
             match step {
                 Step::Call(call) if !may_follow(answered, &call) => {
-                    event = Event::Callout(Err(CalloutFault::Failed("kong cannot send it again".to_owned())));
+                    event = Event::Callout(Err(CalloutFault::Failed("kong can send no other now".to_owned())));
                 }
                 Step::Call(call) => match host::dispatch(&call) {
                     Ok(token) => {
-                        *callout = Some(Sent { token, has_body: call.has_body() });
+                        *callout = Some(Sent { token, has_body: call.has_body(), failed: false });
                         events::expect_callout(token, self.id);
                         return Action::Pause;
                     }
@@ -244,8 +247,8 @@ impl RequestContext {
 
     fn answer(&mut self, reply: &Reply) -> Action {
         self.phase = Phase::Answered;
-        if self.spare_body {
-            host::reply_beside_a_body(reply);
+        if self.spare_bytes {
+            host::reply_beside_a_callout(reply);
         } else {
             host::reply(reply);
         }

@@ -26,6 +26,7 @@ class Gateway(abc.ABC):
     no_tls: str = ""  # why there is no TLS route on port 443, if so
     blanks_headers = False  # whether headers that must not be sent are made empty instead
     normalizes_paths = False  # whether the host itself makes odd paths plain before the filter sees them
+    refuses_oddities = False  # whether the host itself refuses long headers and a second Authorization
     retries_exchanges = True  # whether a lost exchange can be tried again within the same request
 
     @abc.abstractmethod

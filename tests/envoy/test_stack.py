@@ -55,6 +55,8 @@ def test_workspace_verifies_subject_tokens_itself(idp: Idp, workspace: Workspace
 
 def test_gateway_without_the_filter_delivers_what_a_caller_smuggles(gateway: Gateway, workspace: Workspace, sub: str):
     """The control of the smuggling stories: it is the filter that removes these, nothing before it."""
+    if gateway.normalizes_paths:
+        pytest.skip("this host makes paths plain by itself")
     smuggled = [
         ("X-Databricks-Workspace-Id", "1"),
         ("x_databricks_workspace_id", "2"),

@@ -362,10 +362,14 @@ def _not_utf8(forger: Forger, payload: str) -> str:
 
 
 def test_oversize(world: World):
+    if world.gateway.refuses_oddities:
+        pytest.skip("this host itself refuses headers of more than 8 KB")
     attack(world, world.engineer().forge(padding="x" * 20_000))
 
 
 def test_oversize_header(world: World):
+    if world.gateway.refuses_oddities:
+        pytest.skip("this host itself refuses headers of more than 8 KB")
     attack(world, world.engineer().forge(header={"padding": "x" * 9_000}))
 
 
@@ -426,6 +430,9 @@ def test_two_authorization_headers(world: World, second: str, order: str):
         "empty": "Bearer x",
     }[second]
     pair = _two(valid, other) if order == "valid-first" else _two(other, valid)
+    if world.gateway.refuses_oddities:
+        assert world.send("main", headers=pair).status == 400
+        return world.nothing_reached()
     assert_refused(world.send("main", headers=pair), 400, "REQUEST_AMBIGUOUS")
     world.nothing_reached()
 

@@ -25,6 +25,7 @@ class KongGateway(Gateway):
 
     blanks_headers = True
     normalizes_paths = True
+    refuses_oddities = True
     retries_exchanges = False
 
     def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, with_filter: bool = True):

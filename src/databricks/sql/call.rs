@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, Step};
 use super::lexer::Kind as Is;
-use super::name::{self, Part};
+use super::name::{self, Name};
 use super::{Kind, Unparsed};
 
 /// Functions whose first string is the name of a table.
@@ -13,23 +13,23 @@ const OF_PATHS: [&str; 5] = ["read_files", "cloud_files", "read_statestore", "re
 
 impl Cursor<'_> {
     /// A function's arguments, and what the function reads by a name in a string.
-    pub(super) fn call(&mut self, parts: &[Part]) -> Step {
+    pub(super) fn call(&mut self, function: &Name<'_>) -> Step {
         // newer versions of Spark take `a.IDENTIFIER('b')` for a name
-        if parts.len() > 1 && parts.iter().any(|part| part.eq_ignore_ascii_case("identifier")) {
+        if function.single().is_none() && function.parts().iter().any(|part| part.eq_ignore_ascii_case("identifier")) {
             return Err(Unparsed::Dynamic);
         }
-        let is_one_of = |known: &[&str]| match parts {
-            [function] => known.iter().any(|known| function.eq_ignore_ascii_case(known)),
-            _ => false,
-        };
-        if is_one_of(&OF_TABLES) {
-            self.called(parts, true)?;
-            self.first_argument(Kind::Table)?;
+        let single = function.single().unwrap_or_default();
+        let is_one_of = |known: &[&str]| known.iter().any(|known| single.eq_ignore_ascii_case(known));
+        let reads_by_name = if is_one_of(&OF_TABLES) {
+            Some(Kind::Table)
         } else if is_one_of(&OF_PATHS) {
-            self.called(parts, true)?;
-            self.first_argument(Kind::Path)?;
+            Some(Kind::Path)
         } else {
-            self.called(parts, false)?;
+            None
+        };
+        self.called(function, reads_by_name.is_some())?;
+        if let Some(kind) = reads_by_name {
+            self.first_argument(kind)?;
         }
         // `EXISTS ((SELECT …) UNION …)`
         if is_one_of(&["exists"]) && self.symbol_at(1, "(") {
@@ -45,7 +45,7 @@ impl Cursor<'_> {
         let text = text.ok_or(Unparsed::Dynamic)?;
         match kind {
             Kind::Path => self.read_path(text),
-            _ => self.read(Kind::Table, &name::parts_of(text)?)?,
+            _ => self.read(Kind::Table, &name::of_text(text)?)?,
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Statements that create, change or remove objects (Databricks SQL reference, DDL statements).
 
 use super::cursor::{Cursor, Step};
-use super::name::Part;
+use super::name::Name;
 use super::{Class, Kind, Unparsed};
 
 /// What may stand between the name of a new table or view and its query, with something in parentheses behind it.
@@ -67,8 +67,7 @@ impl Cursor<'_> {
     /// Statements of the form: words, a table, options. A `PRIVILEGES` behind them would repair those.
     fn maintain(&mut self, words: &[&str]) -> Step {
         self.expect_words(words)?;
-        let table = self.reference()?;
-        self.write(Kind::Table, &table)?;
+        self.writes(Kind::Table)?;
         if self.at_word("privileges") {
             return Err(Unparsed::Statement);
         }
@@ -78,8 +77,7 @@ impl Cursor<'_> {
     /// `OPTIMIZE t [FULL] [WHERE …] [ZORDER BY (a)]`
     fn optimize(&mut self) -> Step {
         self.expect("optimize")?;
-        let table = self.reference()?;
-        self.write(Kind::Table, &table)?;
+        self.writes(Kind::Table)?;
         self.eat("full");
         self.plain_rest()
     }
@@ -102,8 +100,7 @@ impl Cursor<'_> {
         }
         let kind = self.container()?;
         self.eat_if_exists();
-        let name = self.reference()?;
-        self.write(kind, &name)?;
+        self.writes(kind)?;
         self.container_clauses()
     }
 
@@ -137,8 +134,7 @@ impl Cursor<'_> {
     }
 
     fn location(&mut self) -> Step {
-        let path = self.plain_text()?;
-        self.write_path(path);
+        self.writes_path()?;
         Ok(())
     }
 
@@ -159,7 +155,7 @@ impl Cursor<'_> {
     }
 
     /// What is temporary belongs to the session, and what it holds was read from elsewhere.
-    fn created(&mut self, temporary: bool, name: &[Part]) -> Step {
+    fn created(&mut self, temporary: bool, name: &Name<'_>) -> Step {
         if temporary { Ok(()) } else { self.write(Kind::Table, name) }
     }
 
@@ -245,8 +241,7 @@ impl Cursor<'_> {
         let _ = self.eat_any(&["materialized", "streaming"]);
         let kind = if self.eat_any(&["table", "view"]) { Kind::Table } else { self.dropped_kind()? };
         self.eat_if_exists();
-        let name = self.reference()?;
-        self.write(kind, &name)?;
+        self.writes(kind)?;
         self.eat_any(&["cascade", "restrict", "purge"]);
         Ok(())
     }
@@ -260,15 +255,13 @@ impl Cursor<'_> {
         let _ = self.eat_any(&["materialized", "streaming"]);
         let is_view = self.at_word("view");
         let kind = if self.eat_any(&["table", "view"]) { Kind::Table } else { self.container()? };
-        let name = self.reference()?;
-        self.write(kind, &name)?;
+        self.writes(kind)?;
         self.partition()?;
         if is_view && (self.at_query(0) || self.at_word("as")) {
             return self.query_of_new();
         }
         if self.eat_words(&["rename", "to"]) {
-            let new = self.reference()?;
-            return self.write(kind, &new);
+            return self.writes(kind);
         }
         if self.eat_words(&["set", "location"]) {
             return self.location();
@@ -300,8 +293,7 @@ impl Cursor<'_> {
             self.write(Kind::Table, &column)?;
         } else {
             let kind = if self.eat_any(&["table", "view"]) { Kind::Table } else { self.container()? };
-            let name = self.reference()?;
-            self.write(kind, &name)?;
+            self.writes(kind)?;
         }
         self.expect("is")?;
         if self.eat("null") { Ok(()) } else { self.plain_text().map(|_| ()) }

@@ -35,8 +35,7 @@ impl Cursor<'_> {
             }
         }
         self.eat("table");
-        let target = self.reference()?;
-        self.write(Kind::Table, &target)?;
+        self.writes(Kind::Table)?;
         self.partition()?;
         self.eat_if_exists();
         if self.eat_words(&["by", "name"]) {
@@ -62,8 +61,7 @@ impl Cursor<'_> {
     fn directory(&mut self) -> Step {
         self.eat("local");
         self.expect("directory")?;
-        let path = self.plain_text()?;
-        self.write_path(path);
+        self.writes_path()?;
         self.expect("using")?;
         self.identifier()?;
         if self.eat("options") { self.options() } else { Ok(()) }
@@ -71,8 +69,7 @@ impl Cursor<'_> {
 
     fn update(&mut self) -> Step {
         self.expect("update")?;
-        let target = self.reference()?;
-        self.write(Kind::Table, &target)?;
+        self.writes(Kind::Table)?;
         self.alias()?;
         self.expect("set")?;
         self.expressions()?;
@@ -81,8 +78,7 @@ impl Cursor<'_> {
 
     fn delete(&mut self) -> Step {
         self.expect_words(&["delete", "from"])?;
-        let target = self.reference()?;
-        self.write(Kind::Table, &target)?;
+        self.writes(Kind::Table)?;
         self.alias()?;
         self.condition()
     }
@@ -95,8 +91,7 @@ impl Cursor<'_> {
         self.expect("merge")?;
         self.eat_words(&["with", "schema", "evolution"]);
         self.expect("into")?;
-        let target = self.reference()?;
-        self.write(Kind::Table, &target)?;
+        self.writes(Kind::Table)?;
         self.alias()?;
         self.expect("using")?;
         self.relation_primary()?;
@@ -138,8 +133,7 @@ impl Cursor<'_> {
     /// `COPY INTO t FROM 'path' …` or `FROM (SELECT … FROM 'path') …`
     fn copy(&mut self) -> Step {
         self.expect_words(&["copy", "into"])?;
-        let target = self.reference()?;
-        self.write(Kind::Table, &target)?;
+        self.writes(Kind::Table)?;
         if self.at_symbol("(") {
             self.columns()?;
         }
@@ -160,17 +154,12 @@ impl Cursor<'_> {
 
     fn copied(&mut self) -> Step {
         self.expression()?;
-        if self.eat("as") || !self.at_symbol(",") && !self.at_word("from") {
-            self.identifier().map(|_| ())
-        } else {
-            Ok(())
-        }
+        if self.eat("as") || !self.at_symbol(",") && !self.at_word("from") { self.any_name() } else { Ok(()) }
     }
 
     /// `'path' [WITH (CREDENTIAL x)]`
     fn source(&mut self) -> Step {
-        let path = self.plain_text()?;
-        self.read_path(path);
+        self.reads_path()?;
         if self.eat("with") { self.options() } else { Ok(()) }
     }
 
@@ -178,12 +167,10 @@ impl Cursor<'_> {
         self.expect_words(&["load", "data"])?;
         self.eat("local");
         self.expect("inpath")?;
-        let path = self.plain_text()?;
-        self.read_path(path);
+        self.reads_path()?;
         self.eat("overwrite");
         self.expect_words(&["into", "table"])?;
-        let target = self.reference()?;
-        self.write(Kind::Table, &target)?;
+        self.writes(Kind::Table)?;
         self.partition()
     }
 
@@ -191,8 +178,7 @@ impl Cursor<'_> {
     fn restore(&mut self) -> Step {
         self.expect("restore")?;
         self.eat("table");
-        let target = self.reference()?;
-        self.write(Kind::Table, &target)?;
+        self.writes(Kind::Table)?;
         self.eat("to");
         if self.time_travel()? { Ok(()) } else { Err(Unparsed::Syntax) }
     }
@@ -202,16 +188,14 @@ impl Cursor<'_> {
         self.expect("put")?;
         self.plain_text()?;
         self.expect("into")?;
-        let path = self.plain_text()?;
-        self.write_path(path);
+        self.writes_path()?;
         self.eat("overwrite");
         Ok(())
     }
 
     fn remove(&mut self) -> Step {
         self.expect("remove")?;
-        let path = self.plain_text()?;
-        self.write_path(path);
+        self.writes_path()?;
         Ok(())
     }
 }

@@ -211,7 +211,7 @@ impl Cursor<'_> {
 
     /// Behind the colon of `column:path`.
     fn json_path(&mut self) -> Step {
-        if self.at_symbol("[") { Ok(()) } else { self.identifier().map(|_| ()) }
+        if self.at_symbol("[") { Ok(()) } else { self.any_name() }
     }
 
     fn operand(&mut self) -> Step {
@@ -263,16 +263,8 @@ impl Cursor<'_> {
             return self.identifier_clause();
         }
         let is_function = self.symbol_at(1, "(") && self.at_any(&["left", "right"]);
-        let mut parts = if is_function { vec![self.next().text.to_owned()] } else { vec![self.identifier()?] };
-        while self.at_symbol(".") && !self.symbol_at(1, "*") {
-            self.next();
-            let token = self.next();
-            match token.kind {
-                Is::Quoted => parts.push(token.text.replace("``", "`")),
-                Is::Word => parts.push(token.text.to_owned()),
-                _ => return Err(Unparsed::Syntax),
-            }
-        }
+        let first = if is_function { self.next().text } else { self.identifier()? };
+        let parts = self.parts_from(first)?;
         if self.at_symbol("(") { self.call(&parts) } else { Ok(()) }
     }
 
@@ -361,6 +353,6 @@ impl Cursor<'_> {
     }
 
     fn alias_with_as(&mut self) -> Step {
-        if self.eat("as") { self.identifier().map(|_| ()) } else { Ok(()) }
+        if self.eat("as") { self.any_name() } else { Ok(()) }
     }
 }

@@ -44,8 +44,7 @@ impl Cursor<'_> {
             }
             Kind::Table
         };
-        let name = self.reference()?;
-        self.write(kind, &name)
+        self.writes(kind)
     }
 
     /// Whether the next token is a name with `.`, `TO` or `FROM` behind it.

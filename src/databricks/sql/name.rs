@@ -6,59 +6,121 @@ use super::{Home, Kind, Object, Unparsed};
 const FORMATS: [&str; 11] =
     ["delta", "parquet", "csv", "json", "text", "avro", "orc", "xml", "binaryfile", "iceberg", "hudi"];
 
-/// One part as written, back-quotes already undone.
-pub(super) type Part = String;
+/// As many as `catalog.schema.table.column` has.
+const MOST_PARTS: usize = 4;
 
-/// The object that `parts` names.
+/// A name as written. Doubled back-quotes in it are left as they are, because no name that is resolved may have one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Name<'a> {
+    parts: [&'a str; MOST_PARTS],
+    /// May be more than there is room for.
+    count: usize,
+}
+
+impl<'a> Name<'a> {
+    pub(super) fn push(&mut self, part: &'a str) {
+        if let Some(place) = self.parts.get_mut(self.count) {
+            *place = part;
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    pub(super) fn pop(&mut self) {
+        self.count = self.count.saturating_sub(1);
+    }
+
+    /// All parts, or the first ones of too many.
+    pub(super) fn parts(&self) -> &[&'a str] {
+        self.parts.get(..self.count).unwrap_or(&self.parts)
+    }
+
+    /// The name, if it is of one part.
+    pub(super) fn single(&self) -> Option<&'a str> {
+        if self.count == 1 { self.parts.first().copied() } else { None }
+    }
+
+    pub(super) fn joined(&self) -> String {
+        let mut joined = String::new();
+        self.parts().iter().for_each(|part| push_part(&mut joined, part));
+        joined
+    }
+}
+
+fn push_part(name: &mut String, part: &str) {
+    if !name.is_empty() {
+        name.push('.');
+    }
+    name.push_str(part);
+    name.make_ascii_lowercase();
+}
+
+/// The object that `written` names.
 ///
 /// # Errors
 /// Parts that no table can have (Databricks SQL reference, Names: no dots, slashes, spaces or control characters; this
-/// also refuses what is not ASCII), more than three parts, or a name that might be a path as well.
-pub(super) fn resolve(kind: Kind, parts: &[Part], home: &Home) -> Result<Object, Unparsed> {
+/// also refuses what is not ASCII), too many parts, or a name that might be a path as well.
+#[inline(never)]
+pub(super) fn resolve(kind: Kind, written: &Name<'_>, home: &Home) -> Result<Object, Unparsed> {
     if kind == Kind::Table
-        && let Some(path) = path(parts)?
+        && let Some(path) = path(written.parts())?
     {
         return Ok(path);
     }
-    if parts.is_empty() || parts.len() > kind.parts() || !parts.iter().all(|part| is_plain(part)) {
+    let all = kind.parts();
+    if written.count == 0 || written.count > all || !written.parts().iter().all(|part| is_plain(part)) {
         return Err(Unparsed::Name);
     }
-    let missing = kind.parts().saturating_sub(parts.len());
-    let before: Vec<Option<&str>> =
-        [home.catalog.as_deref(), home.schema.as_deref()].into_iter().take(missing).collect();
-    let resolved = before.iter().all(Option::is_some);
-    // a catalog without a schema would be read as a name of two parts
-    let known = if resolved { before } else { Vec::new() };
-    let parts: Vec<&str> = known.into_iter().flatten().chain(parts.iter().map(String::as_str)).collect();
-    Ok(Object { kind, name: parts.join(".").to_ascii_lowercase(), resolved })
+    let missing = all.saturating_sub(written.count);
+    let mut name = String::new();
+    // a catalog without a schema would be read as a name of two parts, so it is both or none
+    let resolved = match (missing, &home.catalog, &home.schema) {
+        (0, _, _) => true,
+        (1, Some(catalog), _) => {
+            push_part(&mut name, catalog);
+            true
+        }
+        (2, Some(catalog), Some(schema)) => {
+            push_part(&mut name, catalog);
+            push_part(&mut name, schema);
+            true
+        }
+        _ => false,
+    };
+    written.parts().iter().for_each(|part| push_part(&mut name, part));
+    Ok(Object { kind, name, resolved })
 }
 
-fn path(parts: &[Part]) -> Result<Option<Object>, Unparsed> {
+fn path(parts: &[&str]) -> Result<Option<Object>, Unparsed> {
     let [first, second] = parts else { return Ok(None) };
     let is_format = FORMATS.iter().any(|format| first.eq_ignore_ascii_case(format));
-    match (is_format, second.contains(['/', ':'])) {
-        (true, true) => Ok(Some(Object { kind: Kind::Path, name: second.clone(), resolved: true })),
-        // `json.events` is a table, or a file if there is no such table; and other formats can be installed
-        (true, false) | (false, true) => Err(Unparsed::Name),
+    match (is_format, second.bytes().any(|byte| matches!(byte, b'/' | b':'))) {
+        (true, true) if !second.contains('`') => {
+            Ok(Some(Object { kind: Kind::Path, name: (*second).to_owned(), resolved: true }))
+        }
         (false, false) => Ok(None),
+        // `json.events` is a table, or a file if there is no such table; and other formats can be installed
+        _ => Err(Unparsed::Name),
     }
 }
 
 /// A part that means the same to everybody, in a name that can be joined with dots and matched against a glob.
+#[inline(never)]
 pub(super) fn is_plain(part: &str) -> bool {
     !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
-/// The parts of a name in a string, as `IDENTIFIER('a.b')` and `table_changes('a.b', 1)` have it.
+/// The name in a string, as `IDENTIFIER('a.b')` and `table_changes('a.b', 1)` have it.
 ///
 /// # Errors
 /// Anything but plain parts between dots.
-pub(super) fn parts_of(text: &str) -> Result<Vec<Part>, Unparsed> {
-    let parts: Vec<Part> = text.split('.').map(str::to_owned).collect();
-    if parts.iter().all(|part| is_plain(part)) { Ok(parts) } else { Err(Unparsed::Name) }
+pub(super) fn of_text(text: &str) -> Result<Name<'_>, Unparsed> {
+    let mut name = Name::default();
+    text.split('.').for_each(|part| name.push(part));
+    if name.parts().iter().all(|part| is_plain(part)) { Ok(name) } else { Err(Unparsed::Name) }
 }
 
 /// The value of a string literal that has nothing to undo.
+#[inline(never)]
 pub(super) fn plain_text(literal: &str) -> Option<&str> {
     let quote = literal.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
     let inside = literal.strip_prefix(quote)?.strip_suffix(quote)?;

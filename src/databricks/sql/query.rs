@@ -42,10 +42,18 @@ impl Cursor<'_> {
         } else if self.at_word("recursive") {
             return Err(Unparsed::Syntax);
         }
-        self.list(|cursor| cursor.cte(recursive))
+        self.list(if recursive { Self::recursive_cte } else { Self::cte })
     }
 
-    fn cte(&mut self, recursive: bool) -> Step {
+    fn cte(&mut self) -> Step {
+        self.cte_in(false)
+    }
+
+    fn recursive_cte(&mut self) -> Step {
+        self.cte_in(true)
+    }
+
+    fn cte_in(&mut self, recursive: bool) -> Step {
         let name = self.identifier()?;
         if self.at_symbol("(") && !self.at_query(1) && !self.symbol_at(1, "(") {
             self.columns()?;
@@ -185,12 +193,6 @@ impl Cursor<'_> {
         self.symbol_at(ahead, "(") && is_name
     }
 
-    fn column_alias(&mut self) -> Step {
-        let next = self.peek();
-        let is_alias = next.kind == Is::Quoted || next.kind == Is::Word && !words::is_no_alias(next.text);
-        if self.eat("as") || is_alias { self.identifier().map(|_| ()) } else { Ok(()) }
-    }
-
     /// What follows the relations of a `SELECT`.
     fn select_rest(&mut self) -> Step {
         loop {
@@ -230,7 +232,7 @@ impl Cursor<'_> {
         self.list(|cursor| {
             cursor.identifier()?;
             cursor.expect("as")?;
-            if cursor.at_symbol("(") { cursor.window() } else { cursor.identifier().map(|_| ()) }
+            if cursor.at_symbol("(") { cursor.window() } else { cursor.any_name() }
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, Step};
 use super::lexer::Kind as Is;
-use super::name::Part;
+use super::name::Name;
 use super::{Kind, Unparsed, words};
 
 impl Cursor<'_> {
@@ -95,7 +95,7 @@ impl Cursor<'_> {
     }
 
     /// Reads a table by name, unless it is a CTE. Nobody says what a version of a CTE is.
-    fn read_table(&mut self, parts: &[Part], travels: bool) -> Step {
+    fn read_table(&mut self, parts: &Name<'_>, travels: bool) -> Step {
         match (self.is_cte(parts), travels) {
             (true, true) => Err(Unparsed::Name),
             (true, false) => Ok(()),
@@ -224,14 +224,13 @@ impl Cursor<'_> {
     }
 
     /// `[AS] name [(a, b)]`
+    #[inline(never)]
     pub(super) fn alias(&mut self) -> Step {
-        let next = self.peek();
-        let is_alias = next.kind == Is::Quoted || next.kind == Is::Word && !words::is_no_alias(next.text);
-        if !self.eat("as") && !is_alias {
+        if !self.eat("as") && !self.at_alias() {
             return Ok(());
         }
-        self.identifier()?;
-        if self.at_symbol("(") { self.columns() } else { Ok(()) }
+        self.any_name()?;
+        self.maybe_columns()
     }
 
     /// `LATERAL VIEW [OUTER] f(x) t [AS a, b]`
@@ -243,11 +242,10 @@ impl Cursor<'_> {
             return Err(Unparsed::Syntax);
         }
         self.call(&function)?;
-        let next = self.peek();
-        if next.kind == Is::Quoted || next.kind == Is::Word && !words::is_no_alias(next.text) {
-            self.identifier()?;
+        if self.at_alias() {
+            self.any_name()?;
         }
-        if self.eat("as") { self.list(|cursor| cursor.identifier().map(|_| ())) } else { Ok(()) }
+        if self.eat("as") { self.list(|cursor| cursor.any_name()) } else { Ok(()) }
     }
 
     fn pivots(&mut self) -> Step {
@@ -278,13 +276,11 @@ impl Cursor<'_> {
 
     fn pivot_item(&mut self) -> Step {
         self.expression()?;
-        let next = self.peek();
-        let is_alias = next.kind == Is::Quoted || next.kind == Is::Word && !words::is_no_alias(next.text);
-        if self.eat("as") || is_alias { self.identifier().map(|_| ()) } else { Ok(()) }
+        self.column_alias()
     }
 
     fn pivot_columns(&mut self) -> Step {
-        if self.at_symbol("(") { self.columns() } else { self.identifier().map(|_| ()) }
+        if self.at_symbol("(") { self.columns() } else { self.any_name() }
     }
 
     /// `UNPIVOT [INCLUDE NULLS] (v FOR n IN (a AS 'x', b))`
@@ -300,9 +296,9 @@ impl Cursor<'_> {
         self.expect_symbol("(")?;
         self.list(|cursor| {
             if cursor.at_symbol("(") {
-                cursor.columns()?
+                cursor.columns()?;
             } else {
-                drop(cursor.parts()?)
+                cursor.parts()?;
             }
             if cursor.eat("as") && cursor.at_kind(Is::Text) { cursor.plain_text().map(|_| ()) } else { cursor.alias() }
         })?;

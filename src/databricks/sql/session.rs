@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, Step};
 use super::lexer::Kind as Is;
-use super::{Class, Home, Kind, Unparsed};
+use super::{Class, Home, Kind, Unparsed, name};
 
 impl Cursor<'_> {
     pub(super) fn session(&mut self, word: &str) -> Step {
@@ -30,10 +30,7 @@ impl Cursor<'_> {
         if self.at_word("explain") {
             return Err(Unparsed::Syntax);
         }
-        let classes = self.classes_so_far();
-        let result = self.only_reading(Self::statement);
-        self.forget_classes_since(classes);
-        result
+        self.only_planning(Self::statement)
     }
 
     fn describe(&mut self) -> Step {
@@ -46,8 +43,7 @@ impl Cursor<'_> {
         if self.at_any(&["schema", "database", "catalog"]) && !self.symbol_at(1, ".") {
             let kind = if self.eat("catalog") { Kind::Catalog } else { self.next_is_schema() };
             self.eat("extended");
-            let name = self.reference()?;
-            return self.read(kind, &name);
+            return self.reads(kind);
         }
         if self.eat("function") {
             self.eat("extended");
@@ -68,8 +64,7 @@ impl Cursor<'_> {
         if self.peek_at(1).kind == Is::Word || self.peek_at(1).kind == Is::Quoted {
             self.eat_any(&["extended", "formatted"]);
         }
-        let name = self.reference()?;
-        self.read(Kind::Table, &name)?;
+        self.reads(Kind::Table)?;
         self.partition()?;
         if self.at_kind(Is::Quoted) || self.at_kind(Is::Word) && !self.at_word("as") {
             self.parts()?;
@@ -80,14 +75,12 @@ impl Cursor<'_> {
 
     fn show(&mut self) -> Step {
         if self.eat_words(&["create", "table"]) || self.eat("tblproperties") || self.eat("partitions") {
-            let name = self.reference()?;
-            self.read(Kind::Table, &name)?;
+            self.reads(Kind::Table)?;
             return self.plain_rest();
         }
         if self.eat("columns") {
             let _ = self.eat("in") || self.eat("from");
-            let name = self.reference()?;
-            return self.read(Kind::Table, &name);
+            return self.reads(Kind::Table);
         }
         if self.eat_any(&["schemas", "databases"]) {
             return self.within(Kind::Catalog);
@@ -106,8 +99,7 @@ impl Cursor<'_> {
     /// `[IN name] [[LIKE] 'pattern']`
     fn within(&mut self, kind: Kind) -> Step {
         if self.eat("in") || self.eat("from") {
-            let name = self.reference()?;
-            self.read(kind, &name)?;
+            self.reads(kind)?;
         }
         self.pattern()
     }
@@ -124,7 +116,7 @@ impl Cursor<'_> {
             self.eat_any(&["schema", "database"]);
             Kind::Schema
         };
-        let name = if self.at_kind(Is::Text) { vec![self.plain_text()?.to_owned()] } else { self.reference()? };
+        let name = if self.at_kind(Is::Text) { name::of_text(self.plain_text()?)? } else { self.reference()? };
         self.read(kind, &name)?;
         self.home = Home::default();
         Ok(())
@@ -132,7 +124,7 @@ impl Cursor<'_> {
 
     fn set(&mut self) -> Step {
         if self.eat("catalog") {
-            let name = if self.at_kind(Is::Text) { vec![self.plain_text()?.to_owned()] } else { self.parts()? };
+            let name = if self.at_kind(Is::Text) { name::of_text(self.plain_text()?)? } else { self.parts()? };
             self.read(Kind::Catalog, &name)?;
             self.home = Home::default();
             return Ok(());
@@ -174,34 +166,29 @@ impl Cursor<'_> {
     fn uncache(&mut self) -> Step {
         self.expect("table")?;
         self.eat_if_exists();
-        let name = self.reference()?;
-        self.read(Kind::Table, &name)
+        self.reads(Kind::Table)
     }
 
     /// `REFRESH TABLE t` forgets what is cached; a materialized view or a streaming table is computed anew.
     fn refresh(&mut self) -> Step {
         if self.eat_words(&["materialized", "view"]) || self.eat_words(&["streaming", "table"]) {
             self.reclass(Class::Ddl);
-            let name = self.reference()?;
-            self.write(Kind::Table, &name)?;
+            self.writes(Kind::Table)?;
             self.eat_any(&["full", "sync", "async"]);
             return Ok(());
         }
         if self.eat("function") {
-            let name = self.reference()?;
-            return self.read(Kind::Function, &name);
+            return self.reads(Kind::Function);
         }
         if !self.eat("table") {
             return Err(Unparsed::Statement);
         }
-        let name = self.reference()?;
-        self.read(Kind::Table, &name)
+        self.reads(Kind::Table)
     }
 
     /// `LIST '/Volumes/…'`, `GET '/Volumes/…' TO 'file'`
     fn files(&mut self) -> Step {
-        let path = self.plain_text()?;
-        self.read_path(path);
+        self.reads_path()?;
         if self.eat("to") { self.plain_text().map(|_| ()) } else { Ok(()) }
     }
 }
