@@ -1,5 +1,17 @@
 //! The catalogue against its own text, against requests chosen by hand, and against a survey that is not the generator's.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::string_slice,
+    reason = "a test fails loudly, and prints its numbers"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

@@ -1,5 +1,7 @@
 //! The committed schema is current, is draft-04, and agrees with the parser on every example.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+
 use databricks_kong::config::{ConfigError, Settings, schema};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

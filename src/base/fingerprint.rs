@@ -9,7 +9,6 @@ pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
     /// Starts a fingerprint of the kind `purpose`; kinds never collide.
-    #[must_use]
     pub fn builder(purpose: &str) -> FingerprintBuilder {
         FingerprintBuilder(Sha256::new()).field(purpose.as_bytes())
     }

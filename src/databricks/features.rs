@@ -91,10 +91,10 @@ impl Features {
     fn walk(&mut self, object: &Map<String, Value>) {
         for (key, value) in object {
             let key = fold(key);
-            if let Some(place) = FEATURES.iter().position(|(_, fields)| fields.contains(&key.as_str())) {
-                if !value.is_null() {
-                    *self = self.with(place);
-                }
+            if let Some(place) = FEATURES.iter().position(|(_, fields)| fields.contains(&key.as_str()))
+                && !value.is_null()
+            {
+                *self = self.with(place);
             }
             self.walk_value(value);
         }

@@ -2,11 +2,14 @@
 
 use super::abi::HostError;
 
+/// A name and its value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// Reads a list. Names and values are any bytes.
 ///
 /// # Errors
 /// The bytes are no such list.
-pub(super) fn parse(bytes: &[u8]) -> Result<Vec<(&[u8], &[u8])>, HostError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Pair<'_>>, HostError> {
     const MALFORMED: HostError = HostError(u32::MAX);
     if bytes.is_empty() {
         return Ok(Vec::new());

@@ -61,10 +61,11 @@ impl<'a> Action<'a> {
 
     /// The ids of that type.
     pub(super) fn ids(&self, kind: &str) -> Result<impl Iterator<Item = &str>, Stop> {
-        if let Some(operation) = self.operation {
-            if matches!(self.body, Body::Unread) && stands_in_body(operation, kind) {
-                return Err(Stop::NeedsBody);
-            }
+        if let Some(operation) = self.operation
+            && matches!(self.body, Body::Unread)
+            && stands_in_body(operation, kind)
+        {
+            return Err(Stop::NeedsBody);
         }
         let found = self.resources.get_or_init(|| {
             let body = if let Body::Json(body) = self.body { Some(body) } else { None };

@@ -85,10 +85,10 @@ impl OperationSet {
         let mut count = 0_usize;
         for operation in Catalogue::operations().filter(meant) {
             count = count.saturating_add(1);
-            if let Some((word, bit)) = Self::place(operation) {
-                if let Some(word) = self.0.get_mut(word) {
-                    *word |= bit;
-                }
+            if let Some((word, bit)) = Self::place(operation)
+                && let Some(word) = self.0.get_mut(word)
+            {
+                *word |= bit;
             }
         }
         count

@@ -141,13 +141,18 @@ def policy(parts: Parts, name: str) -> Config:
         role("all-but-named", {"groups": ["defaults"]}),
         role("minter", {"groups": ["minters"]}, allow=[{"operations": ["tokens.create"]}]),
         role("paths", {"groups": ["paths"]}, allow=[{"paths": ["GET /api/2.0/new-thing/**"]}]),
-        role("submitter", {"groups": ["submitters"]}, allow=[{"operations": ["jobs.submit"], "permit": ["git_source"]}]),
+        role(
+            "submitter", {"groups": ["submitters"]}, allow=[{"operations": ["jobs.submit"], "permit": ["git_source"]}]
+        ),
         role("watched", {"groups": ["watched"]}, allow=[{"operations": ["jobs.list"]}], observe=True),
         role(
             "sql",
             {"groups": ["sql"]},
             allow=[
-                {"operations": ["statement_execution.execute_statement"], "resources": {"warehouse": ["a7066a8ef796be84"]}}
+                {
+                    "operations": ["statement_execution.execute_statement"],
+                    "resources": {"warehouse": ["a7066a8ef796be84"]},
+                }
             ],
         ),
         role("people", {"groups": ["people"]}, allow=[{"operations": ["jobs.*", "clusters.*"]}]),

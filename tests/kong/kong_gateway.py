@@ -108,7 +108,9 @@ class KongGateway(Gateway):
         return log.read_text(errors="replace") if log.exists() else ""
 
     def stop(self) -> None:
-        subprocess.run([self.kong, "stop", "-p", str(self.prefix)], env=self.environment, capture_output=True, check=False)
+        subprocess.run(
+            [self.kong, "stop", "-p", str(self.prefix)], env=self.environment, capture_output=True, check=False
+        )
         wait_until("Kong has ended", lambda: not (self.prefix / "pids/nginx.pid").exists(), timeout=30)
 
     def _live(self) -> bool:

@@ -13,6 +13,7 @@ const OF_PATHS: [&str; 5] = ["read_files", "cloud_files", "read_statestore", "re
 
 impl Cursor<'_> {
     /// A function's arguments, and what the function reads by a name in a string.
+    #[inline(never)]
     pub(super) fn call(&mut self, function: &Name<'_>) -> Step {
         // newer versions of Spark take `a.IDENTIFIER('b')` for a name
         if function.single().is_none() && function.parts().iter().any(|part| part.eq_ignore_ascii_case("identifier")) {

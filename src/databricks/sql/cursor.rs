@@ -276,6 +276,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    #[inline(never)]
     pub(super) fn read_path(&mut self, path: &str) {
         self.note(false, Object { kind: Kind::Path, name: path.to_owned(), resolved: true });
     }
@@ -316,11 +317,12 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline(never)]
-    fn note(&mut self, written: bool, object: Object) {
-        let to = if written && !self.only_planned { &mut self.found.writes } else { &mut self.found.reads };
+    fn note(&mut self, is_written: bool, object: Object) {
+        let to = if is_written && !self.only_planned { &mut self.found.writes } else { &mut self.found.reads };
         to.insert(object);
     }
 
+    #[inline(never)]
     pub(super) fn class(&mut self, class: Class) {
         if !self.only_planned {
             self.found.classes.push(class);
@@ -328,6 +330,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Changes the class of the statement under way.
+    #[inline(never)]
     pub(super) fn reclass(&mut self, class: Class) {
         if !self.only_planned
             && let Some(last) = self.found.classes.last_mut()
@@ -373,11 +376,13 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    #[inline(never)]
     pub(super) fn ctes_in_sight(&self) -> usize {
         self.ctes.len()
     }
 
     /// Forgets the CTEs that came into sight since there were this many.
+    #[inline(never)]
     pub(super) fn out_of_sight(&mut self, since: usize) {
         self.ctes.truncate(since);
     }

@@ -65,6 +65,7 @@ impl Cursor<'_> {
     }
 
     /// Statements of the form: words, a table, options. A `PRIVILEGES` behind them would repair those.
+    #[inline(never)]
     fn maintain(&mut self, words: &[&str]) -> Step {
         self.expect_words(words)?;
         self.writes(Kind::Table)?;
@@ -105,6 +106,7 @@ impl Cursor<'_> {
     }
 
     /// The kinds of objects without rows that are known here.
+    #[inline(never)]
     fn container(&mut self) -> Result<Kind, Unparsed> {
         if self.eat_any(&["schema", "database"]) {
             Ok(Kind::Schema)
@@ -133,6 +135,7 @@ impl Cursor<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn location(&mut self) -> Step {
         self.writes_path()?;
         Ok(())
@@ -155,6 +158,7 @@ impl Cursor<'_> {
     }
 
     /// What is temporary belongs to the session, and what it holds was read from elsewhere.
+    #[inline(never)]
     fn created(&mut self, temporary: bool, name: &Name<'_>) -> Step {
         if temporary { Ok(()) } else { self.write(Kind::Table, name) }
     }
@@ -173,6 +177,7 @@ impl Cursor<'_> {
         self.query_of_new()
     }
 
+    #[inline(never)]
     fn query_of_new(&mut self) -> Step {
         if self.at_end_of_statement() {
             return Ok(());
@@ -184,6 +189,7 @@ impl Cursor<'_> {
     }
 
     /// Columns and constraints. Filters, masks and references to other tables are not followed.
+    #[inline(never)]
     fn column_definitions(&mut self) -> Step {
         let mut ahead = 0_usize;
         let mut depth = 0_usize;
@@ -205,6 +211,7 @@ impl Cursor<'_> {
     }
 
     /// `USING delta PARTITIONED BY (a) LOCATION '…' TBLPROPERTIES (…)`, in any order.
+    #[inline(never)]
     fn clauses(&mut self) -> Step {
         loop {
             if self.eat("using") {

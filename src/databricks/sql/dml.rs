@@ -4,6 +4,7 @@ use super::cursor::{Cursor, Step};
 use super::{Kind, Unparsed};
 
 impl Cursor<'_> {
+    #[inline(never)]
     pub(super) fn dml(&mut self, word: &str) -> Step {
         match word {
             "insert" => self.insert(),
@@ -25,6 +26,7 @@ impl Cursor<'_> {
     }
 
     /// `INSERT INTO t (a, b)` and all that may stand before the query.
+    #[inline(never)]
     pub(super) fn insert_target(&mut self) -> Step {
         self.expect("insert")?;
         self.eat_words(&["with", "schema", "evolution"]);
@@ -83,6 +85,7 @@ impl Cursor<'_> {
         self.condition()
     }
 
+    #[inline(never)]
     fn condition(&mut self) -> Step {
         if self.eat("where") { self.expression() } else { Ok(()) }
     }
@@ -158,6 +161,7 @@ impl Cursor<'_> {
     }
 
     /// `'path' [WITH (CREDENTIAL x)]`
+    #[inline(never)]
     fn source(&mut self) -> Step {
         self.reads_path()?;
         if self.eat("with") { self.options() } else { Ok(()) }

@@ -17,6 +17,7 @@ pub(super) enum Inside {
 
 impl Cursor<'_> {
     /// One expression; ends before the first token that does not go on with it.
+    #[inline(never)]
     pub(super) fn expression(&mut self) -> Step {
         self.deeper(|cursor| {
             cursor.operand()?;
@@ -24,11 +25,13 @@ impl Cursor<'_> {
         })
     }
 
+    #[inline(never)]
     pub(super) fn expressions(&mut self) -> Step {
         self.list(Self::expression)
     }
 
     /// What follows an operand: operators with their operands, until there are no more.
+    #[inline(never)]
     fn behind_operand(&mut self) -> Step {
         while self.postfix()? || self.operator()? {}
         Ok(())
@@ -141,6 +144,7 @@ impl Cursor<'_> {
     }
 
     /// `( [name] [PARTITION BY …] [ORDER BY …] [ROWS …] )`
+    #[inline(never)]
     pub(super) fn window(&mut self) -> Step {
         self.deeper(|cursor| {
             cursor.expect_symbol("(")?;
@@ -172,6 +176,7 @@ impl Cursor<'_> {
         self.bound()
     }
 
+    #[inline(never)]
     fn bound(&mut self) -> Step {
         if self.eat_words(&["current", "row"]) {
             return Ok(());
@@ -184,6 +189,7 @@ impl Cursor<'_> {
     }
 
     /// An expression of `ORDER BY`.
+    #[inline(never)]
     pub(super) fn sorted(&mut self) -> Step {
         self.expression()?;
         self.eat_any(&["asc", "desc"]);
@@ -214,6 +220,7 @@ impl Cursor<'_> {
         if self.at_symbol("[") { Ok(()) } else { self.any_name() }
     }
 
+    #[inline(never)]
     fn operand(&mut self) -> Step {
         while self.eat_any(&["not"]) || ["-", "+", "~", "!"].iter().any(|sign| self.eat_symbol(sign)) {}
         let token = self.peek();
@@ -233,6 +240,7 @@ impl Cursor<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn strings(&mut self) {
         while self.at_kind(Is::Text) {
             self.next();
@@ -258,6 +266,7 @@ impl Cursor<'_> {
     }
 
     /// A column, or a call. `parts` takes no strong word, which `left(` and `right(` are.
+    #[inline(never)]
     fn chain(&mut self) -> Step {
         if self.at_identifier_clause() {
             return self.identifier_clause();
@@ -310,6 +319,7 @@ impl Cursor<'_> {
     }
 
     /// `( query )`, `( a, b )` or `( )`.
+    #[inline(never)]
     pub(super) fn parentheses(&mut self) -> Result<Inside, Unparsed> {
         self.deeper(|cursor| {
             cursor.expect_symbol("(")?;
@@ -347,11 +357,13 @@ impl Cursor<'_> {
     }
 
     /// An expression that may get a name.
+    #[inline(never)]
     fn named(&mut self) -> Step {
         self.expression()?;
         self.alias_with_as()
     }
 
+    #[inline(never)]
     fn alias_with_as(&mut self) -> Step {
         if self.eat("as") { self.any_name() } else { Ok(()) }
     }

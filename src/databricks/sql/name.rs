@@ -18,6 +18,7 @@ pub(super) struct Name<'a> {
 }
 
 impl<'a> Name<'a> {
+    #[inline(never)]
     pub(super) fn push(&mut self, part: &'a str) {
         if let Some(place) = self.parts.get_mut(self.count) {
             *place = part;
@@ -30,11 +31,13 @@ impl<'a> Name<'a> {
     }
 
     /// All parts, or the first ones of too many.
+    #[inline(never)]
     pub(super) fn parts(&self) -> &[&'a str] {
         self.parts.get(..self.count).unwrap_or(&self.parts)
     }
 
     /// The name, if it is of one part.
+    #[inline(never)]
     pub(super) fn single(&self) -> Option<&'a str> {
         if self.count == 1 { self.parts.first().copied() } else { None }
     }

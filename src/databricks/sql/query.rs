@@ -10,11 +10,13 @@ const ORGANIZATION: [&str; 7] = ["order", "sort", "cluster", "distribute", "wind
 
 impl Cursor<'_> {
     /// Whether the token this far ahead opens a query, parentheses aside.
+    #[inline(never)]
     pub(super) fn at_query(&self, ahead: usize) -> bool {
         ["select", "with", "from", "values", "table"].iter().any(|word| self.word_at(ahead, word))
     }
 
     /// One query with its CTEs, which are in sight only in it.
+    #[inline(never)]
     pub(super) fn query(&mut self) -> Step {
         self.deeper(|cursor| {
             let outside = cursor.ctes_in_sight();
@@ -27,12 +29,14 @@ impl Cursor<'_> {
         })
     }
 
+    #[inline(never)]
     pub(super) fn query_body(&mut self) -> Step {
         self.query_primary()?;
         self.query_tail()
     }
 
     /// `WITH a AS (…), b AS (…)`. A CTE sees those before it, and itself only in `WITH RECURSIVE`.
+    #[inline(never)]
     pub(super) fn with(&mut self) -> Step {
         self.expect("with")?;
         // a CTE may be called `recursive`
@@ -53,6 +57,7 @@ impl Cursor<'_> {
         self.cte_in(true)
     }
 
+    #[inline(never)]
     fn cte_in(&mut self, recursive: bool) -> Step {
         let name = self.identifier()?;
         if self.at_symbol("(") && !self.at_query(1) && !self.symbol_at(1, "(") {
@@ -63,14 +68,15 @@ impl Cursor<'_> {
         }
         self.eat("as");
         if recursive {
-            self.in_sight(&name)?;
+            self.in_sight(name)?;
         }
         if self.parentheses()? != Inside::Query {
             return Err(Unparsed::Syntax);
         }
-        if recursive { Ok(()) } else { self.in_sight(&name) }
+        if recursive { Ok(()) } else { self.in_sight(name) }
     }
 
+    #[inline(never)]
     fn query_primary(&mut self) -> Step {
         if self.at_word("select") {
             self.select()
@@ -89,10 +95,12 @@ impl Cursor<'_> {
     }
 
     /// Whether something goes on with a query whose first part is complete.
+    #[inline(never)]
     pub(super) fn at_query_tail(&self) -> bool {
         self.at_any(&SET_OPERATIONS) || self.at_any(&ORGANIZATION)
     }
 
+    #[inline(never)]
     pub(super) fn query_tail(&mut self) -> Step {
         while self.eat_any(&SET_OPERATIONS) {
             self.eat_any(&["all", "distinct"]);
@@ -103,6 +111,7 @@ impl Cursor<'_> {
     }
 
     /// `ORDER BY … LIMIT … OFFSET …`
+    #[inline(never)]
     fn organization(&mut self) -> Step {
         while self.at_any(&ORGANIZATION) {
             if self.eat_any(&["order", "sort", "cluster", "distribute"]) {
@@ -164,6 +173,7 @@ impl Cursor<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn select_clause(&mut self) -> Step {
         self.expect("select")?;
         while self.at_kind(Is::Hint) {
@@ -194,6 +204,7 @@ impl Cursor<'_> {
     }
 
     /// What follows the relations of a `SELECT`.
+    #[inline(never)]
     fn select_rest(&mut self) -> Step {
         loop {
             if self.eat_any(&["where", "having", "qualify"]) {
@@ -227,6 +238,7 @@ impl Cursor<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn named_windows(&mut self) -> Step {
         self.expect("window")?;
         self.list(|cursor| {

@@ -3,9 +3,10 @@
 use super::cursor::{Cursor, Step};
 use super::lexer::Kind as Is;
 use super::name::Name;
-use super::{Kind, Unparsed, words};
+use super::{Kind, Unparsed};
 
 impl Cursor<'_> {
+    #[inline(never)]
     pub(super) fn relations(&mut self) -> Step {
         self.expect("from")?;
         self.list(Self::relation)?;
@@ -16,6 +17,7 @@ impl Cursor<'_> {
     }
 
     /// One relation with all that is joined to it.
+    #[inline(never)]
     fn relation(&mut self) -> Step {
         self.deeper(|cursor| {
             if !cursor.word_at(1, "view") {
@@ -26,6 +28,7 @@ impl Cursor<'_> {
         })
     }
 
+    #[inline(never)]
     fn joins(&mut self) -> Step {
         loop {
             self.pivots()?;
@@ -60,6 +63,7 @@ impl Cursor<'_> {
         if typed { Err(Unparsed::Syntax) } else { Ok(false) }
     }
 
+    #[inline(never)]
     pub(super) fn relation_primary(&mut self) -> Step {
         if self.at_symbol("(") {
             self.parenthesised()?;
@@ -95,6 +99,7 @@ impl Cursor<'_> {
     }
 
     /// Reads a table by name, unless it is a CTE. Nobody says what a version of a CTE is.
+    #[inline(never)]
     fn read_table(&mut self, parts: &Name<'_>, travels: bool) -> Step {
         match (self.is_cte(parts), travels) {
             (true, true) => Err(Unparsed::Name),
@@ -104,6 +109,7 @@ impl Cursor<'_> {
     }
 
     /// Behind `TABLE`: a name only.
+    #[inline(never)]
     pub(super) fn table_name(&mut self) -> Step {
         let is_clause = self.at_identifier_clause();
         let parts = self.reference()?;
@@ -133,6 +139,7 @@ impl Cursor<'_> {
     }
 
     /// `@v1`, `VERSION AS OF 1`, `FOR SYSTEM_TIME AS OF '…'`
+    #[inline(never)]
     pub(super) fn time_travel(&mut self) -> Result<bool, Unparsed> {
         if self.eat_symbol("@") {
             let version = self.next();
@@ -153,6 +160,7 @@ impl Cursor<'_> {
         Ok(is_there)
     }
 
+    #[inline(never)]
     fn parenthesised(&mut self) -> Step {
         self.deeper(|cursor| {
             cursor.expect_symbol("(")?;
@@ -186,6 +194,7 @@ impl Cursor<'_> {
 
     /// `FROM VALUES (1), (2)`. Another relation may follow behind a comma, and a table may be called `values` and have an
     /// alias or a clause behind it, so rows that begin as these could are refused.
+    #[inline(never)]
     fn rows(&mut self) -> Step {
         self.list(|cursor| if cursor.at_value() { cursor.expression() } else { Err(Unparsed::Syntax) })
     }
@@ -212,6 +221,7 @@ impl Cursor<'_> {
         }
     }
 
+    #[inline(never)]
     fn sample_and_alias(&mut self) -> Step {
         if self.at_word("tablesample") && self.symbol_at(1, "(") {
             self.next();
@@ -234,6 +244,7 @@ impl Cursor<'_> {
     }
 
     /// `LATERAL VIEW [OUTER] f(x) t [AS a, b]`
+    #[inline(never)]
     pub(super) fn lateral_view(&mut self) -> Step {
         self.expect_words(&["lateral", "view"])?;
         self.eat("outer");
@@ -248,6 +259,7 @@ impl Cursor<'_> {
         if self.eat("as") { self.list(|cursor| cursor.any_name()) } else { Ok(()) }
     }
 
+    #[inline(never)]
     fn pivots(&mut self) -> Step {
         loop {
             if self.eat("pivot") {
@@ -274,11 +286,13 @@ impl Cursor<'_> {
         self.expect_symbol(")")
     }
 
+    #[inline(never)]
     fn pivot_item(&mut self) -> Step {
         self.expression()?;
         self.column_alias()
     }
 
+    #[inline(never)]
     fn pivot_columns(&mut self) -> Step {
         if self.at_symbol("(") { self.columns() } else { self.any_name() }
     }

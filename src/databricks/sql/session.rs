@@ -60,6 +60,7 @@ impl Cursor<'_> {
     }
 
     /// `[EXTENDED | FORMATTED] t [PARTITION (…)] [column] [AS JSON]`
+    #[inline(never)]
     fn described_table(&mut self) -> Step {
         if self.peek_at(1).kind == Is::Word || self.peek_at(1).kind == Is::Quoted {
             self.eat_any(&["extended", "formatted"]);
@@ -97,6 +98,7 @@ impl Cursor<'_> {
     }
 
     /// `[IN name] [[LIKE] 'pattern']`
+    #[inline(never)]
     fn within(&mut self, kind: Kind) -> Step {
         if self.eat("in") || self.eat("from") {
             self.reads(kind)?;
@@ -104,6 +106,7 @@ impl Cursor<'_> {
         self.pattern()
     }
 
+    #[inline(never)]
     fn pattern(&mut self) -> Step {
         if self.eat("like") || self.at_kind(Is::Text) { self.expect_kind(Is::Text).map(|_| ()) } else { Ok(()) }
     }
@@ -140,6 +143,7 @@ impl Cursor<'_> {
     }
 
     /// There are settings by which other catalogs are current.
+    #[inline(never)]
     fn configuration(&mut self) -> Step {
         self.home = Home::default();
         self.plain_rest()

@@ -24,6 +24,7 @@ impl Cursor<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn statement(&mut self) -> Step {
         let outside = self.ctes_in_sight();
         let word = self.peek().text.to_ascii_lowercase();
@@ -71,6 +72,7 @@ impl Cursor<'_> {
     }
 
     /// A list of options in parentheses, or nothing. Nothing in it is a table.
+    #[inline(never)]
     pub(super) fn options(&mut self) -> Step {
         self.expect_symbol("(")?;
         let mut depth = 1_usize;
@@ -88,6 +90,7 @@ impl Cursor<'_> {
     }
 
     /// The rest of a statement, if nothing in it can be a table.
+    #[inline(never)]
     pub(super) fn plain_rest(&mut self) -> Step {
         while !self.at_end_of_statement() {
             if self.at_symbol("(") {
@@ -102,10 +105,12 @@ impl Cursor<'_> {
     }
 
     /// `PARTITION (a = 1)`
+    #[inline(never)]
     pub(super) fn partition(&mut self) -> Step {
         if self.eat("partition") { self.options() } else { Ok(()) }
     }
 
+    #[inline(never)]
     pub(super) fn eat_if_exists(&mut self) {
         let _ = self.eat_words(&["if", "exists"]) || self.eat_words(&["if", "not", "exists"]);
     }

@@ -28,6 +28,7 @@ const UNITS: [&str; 19] = [
 
 impl Cursor<'_> {
     /// Read strictly, because `a::map < b FROM t WHERE c > d` has no type in angle brackets.
+    #[inline(never)]
     pub(super) fn data_type(&mut self) -> Step {
         self.deeper(|cursor| {
             let name = cursor.expect_kind(Is::Word)?.text;
@@ -51,6 +52,7 @@ impl Cursor<'_> {
         if !self.eat_unit() || !self.eat("to") || self.eat_unit() { Ok(()) } else { Err(Unparsed::Syntax) }
     }
 
+    #[inline(never)]
     pub(super) fn eat_unit(&mut self) -> bool {
         self.eat_any(&UNITS)
     }
