@@ -187,6 +187,11 @@ pub(super) fn is_marked_allowed() -> bool {
     abi::property(&mark_path()).is_some_and(|mark| mark == b"yes")
 }
 
+/// Whether Kong has an answer of an upstream; never on another host.
+pub(super) fn has_upstream_answered() -> bool {
+    Host::current() == Host::Kong && abi::property(&["ngx", "upstream_status"]).is_some_and(|status| !status.is_empty())
+}
+
 const UPSTREAM_URI: [&str; 2] = ["ngx", "upstream_uri"];
 
 /// Aims an undecided request at nothing, on the host that could let it go on without a decision; where it led before.

@@ -36,6 +36,12 @@ fn read_body(size: usize, limit: usize) -> ReadBody {
     )
 }
 
+/// Whether an entry is one that decides, not a guard.
+fn decides(root: &RefCell<RootContext>) -> bool {
+    let settings = root.try_borrow_mut().ok().and_then(|mut root| root.settings(host::now()));
+    !matches!(settings, Some(Settings::Guard))
+}
+
 /// Where a request stands between two events.
 pub(super) struct RequestContext {
     id: u32,
@@ -170,8 +176,9 @@ impl RequestContext {
                 let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
                 events::with_memory(|memory| flow.on_response(status.unwrap_or(0), memory));
             }
-            // Kong's buffered proxying sends requests on without showing them to filters
-            Phase::New if Host::current() == Host::Kong => {
+            // Kong's buffered proxying sends requests on without showing them to filters. An answer of Kong or of an entry before this
+            // one comes from no upstream.
+            Phase::New if host::has_upstream_answered() && decides(&self.root) => {
                 let _ = abi::remove_header(Headers::Response, b"content-length");
                 self.fail("a response arrived to a request that was not decided on");
             }

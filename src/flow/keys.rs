@@ -47,7 +47,7 @@ pub(super) enum Access {
 }
 
 /// Whether keys may be fetched.
-#[expect(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
+#[allow(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
 #[derive(Debug)]
 pub(super) enum Begin {
     /// Send this.
@@ -231,7 +231,7 @@ enum Stage {
 }
 
 /// What follows an answer.
-#[expect(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
+#[allow(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
 #[derive(Debug)]
 pub(super) enum FetchStep {
     /// Send this.

@@ -68,7 +68,7 @@ pub struct Env<'a> {
 }
 
 /// Something that happened to a request.
-#[expect(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
+#[allow(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
 #[derive(Debug)]
 pub enum Event {
     /// Its headers arrived.
