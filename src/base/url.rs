@@ -82,6 +82,12 @@ impl Url {
         bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
+    /// Whether a callout may go there: https anywhere, http on this machine, or anywhere if `allow_http`.
+    #[must_use]
+    pub fn may_be_called(&self, allow_http: bool) -> bool {
+        self.tls || allow_http || self.is_loopback()
+    }
+
     /// `https` or `http`.
     #[must_use]
     pub const fn scheme(&self) -> &'static str {

@@ -318,7 +318,7 @@ impl KeyFetch {
         }
         let url = text("jwks_uri").ok_or_else(|| wrong("the discovery document has no `jwks_uri`"))?;
         let url = Url::parse(url).map_err(|fault| FetchFault::Answer(format!("`jwks_uri` {fault}")))?;
-        if url.is_https() || url.is_loopback() || self.provider.allow_http {
+        if url.may_be_called(self.provider.allow_http) {
             Ok(url)
         } else {
             Err(wrong("`jwks_uri` must begin with https://"))

@@ -137,7 +137,7 @@ impl Check<'_> {
     /// A url that the gateway itself calls.
     fn callout_url(&self, pointer: &str, text: &str, allow_http: bool) -> Option<Url> {
         let url = self.url(pointer, text)?;
-        if url.is_https() || url.is_loopback() || allow_http {
+        if url.may_be_called(allow_http) {
             return Some(url);
         }
         self.wrong(pointer, format!("`{text}` must begin with https:// (or set `callouts.allow_http`, for tests)"))
