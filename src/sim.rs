@@ -31,6 +31,8 @@ pub enum Purpose {
     Keys,
     /// A Databricks token.
     Token,
+    /// The job of a run.
+    Lookup,
 }
 
 /// How the world answers one callout.
@@ -244,6 +246,8 @@ impl Sim {
         let discovers = |keys: &KeySource| matches!(keys, KeySource::Discovery(place) if place.url == callout.url);
         if callout.method == "POST" {
             Purpose::Token
+        } else if callout.url.path().starts_with("/api/") {
+            Purpose::Lookup
         } else if self.config.providers.iter().any(|provider| discovers(&provider.keys)) {
             Purpose::Discovery
         } else {

@@ -47,6 +47,8 @@ pub struct Config {
 /// The Databricks workspace behind the route.
 #[derive(Debug)]
 pub struct Workspace {
+    /// Its address.
+    pub url: Url,
     /// Its numeric id.
     pub id: Option<String>,
     /// The account's id, shown to clients.

@@ -62,6 +62,14 @@ impl Features {
         self.0 & !permitted.0 == 0
     }
 
+    /// The name of a feature that `self` has and `permitted` lacks.
+    #[must_use]
+    pub fn first_beyond(self, permitted: Self) -> Option<&'static str> {
+        let beyond = self.0 & !permitted.0;
+        let place = usize::try_from(beyond.trailing_zeros()).ok()?;
+        FEATURES.get(place).map(|(name, _)| *name)
+    }
+
     /// Whether bodies of `operation` must be looked at.
     #[must_use]
     pub fn can_be_in(operation: Operation) -> bool {
@@ -168,6 +176,7 @@ mod tests {
         let one = Features::named(["run_as"]).unwrap();
         let both = Features::named(["run_as", "git_source"]).unwrap();
         assert!(one.are_within(both) && one.are_within(one) && !both.are_within(one));
+        assert_eq!((both.first_beyond(one), one.first_beyond(both)), (Some("git_source"), None));
         assert_eq!(Features::named(["run_as", "root"]), Err("root"));
     }
 }

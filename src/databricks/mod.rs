@@ -5,10 +5,12 @@ mod features;
 mod form;
 mod resources;
 pub mod sql;
+mod statement;
 mod target;
 
 pub use catalogue::{Catalogue, Id, Operation, Place};
 pub use features::Features;
 pub use form::{Parameter, read_form};
 pub use resources::{IdFault, Resource, folds_case, resources, stands_in_body};
+pub use statement::{has_statement, scan_body};
 pub use target::{Ambiguity, Target};

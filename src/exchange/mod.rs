@@ -7,5 +7,5 @@ mod plan;
 mod response;
 
 pub use cache::{Lookup, TokenCache};
-pub use plan::{Authorized, Exchange, Pending, SecretUnavailable, SharedSecrets, TokenForm};
-pub use response::{ExchangeFault, WorkspaceToken};
+pub use plan::{Authorized, Exchange, Granted, Pending, RunLookup, SecretUnavailable, SharedSecrets, TokenForm};
+pub use response::{ExchangeFault, WorkspaceToken, read_retry_after};

@@ -17,11 +17,11 @@ pub struct SecretUnavailable {
     name: String,
 }
 
-/// How a permit becomes an [`Authorized`].
+/// How a permit becomes a [`Granted`].
 #[derive(Debug)]
 pub enum Exchange {
     /// Without asking anybody.
-    Direct(Authorized),
+    Direct(Granted),
     /// With a Databricks token.
     Needed(Pending),
 }
@@ -33,10 +33,10 @@ impl Exchange {
     /// A secret of the credential is not there; the request cannot go on.
     pub fn start(permit: Permit, workspace: &str, shared: &SharedSecrets) -> Result<Self, SecretUnavailable> {
         let secret = match permit.credential() {
-            Credential::None => return Ok(Self::Direct(Authorized { permit, authorization: None, kept_as: None })),
+            Credential::None => return Ok(Self::Direct(Granted::new(permit, None, None))),
             Credential::Passthrough => {
                 let authorization = bearer(permit.caller().token().expose());
-                return Ok(Self::Direct(Authorized { permit, authorization: Some(authorization), kept_as: None }));
+                return Ok(Self::Direct(Granted::new(permit, Some(authorization), None)));
             }
             Credential::ServicePrincipalSecret { client_secret, .. } => Some(resolve(client_secret, shared)?),
             Credential::UserFederation { .. } | Credential::ServicePrincipalFederation { .. } => None,
@@ -186,12 +186,12 @@ impl Pending {
     ///
     /// # Errors
     /// The token is another's; the request must be refused.
-    pub fn accept(self, token: WorkspaceToken) -> Result<Authorized, WorkspaceToken> {
+    pub fn accept(self, token: WorkspaceToken) -> Result<Granted, WorkspaceToken> {
         if token.key() != self.key {
             return Err(token);
         }
         let authorization = Some(bearer(token.secret().expose()));
-        Ok(Authorized { permit: self.permit, authorization, kept_as: Some(token) })
+        Ok(Granted::new(self.permit, authorization, Some(token)))
     }
 }
 
@@ -200,6 +200,53 @@ fn basic(client_id: &str, secret: &Secret<String>) -> Secret<String> {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encoded(client_id), encoded(secret.expose()));
     Secret::new(format!("Basic {}", STANDARD.encode(pair)))
+}
+
+/// A permit with its credential, by what it is for.
+#[derive(Debug)]
+pub enum Granted {
+    /// The caller's request may go on.
+    Request(Authorized),
+    /// The gateway may ask which job a run belongs to.
+    LookUp(RunLookup),
+}
+
+impl Granted {
+    fn new(permit: Permit, authorization: Option<Secret<String>>, kept_as: Option<WorkspaceToken>) -> Self {
+        if permit.run_to_look_up().is_some() {
+            Self::LookUp(RunLookup { permit, authorization, kept_as })
+        } else {
+            Self::Request(Authorized { permit, authorization, kept_as })
+        }
+    }
+}
+
+/// A question for a run's job, with the credential of the role whose rule depends on the answer.
+#[derive(Debug)]
+pub struct RunLookup {
+    permit: Permit,
+    authorization: Option<Secret<String>>,
+    kept_as: Option<WorkspaceToken>,
+}
+
+impl RunLookup {
+    /// For whom is asked, and for which run.
+    #[must_use]
+    pub const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// The value of the `Authorization` header; `None` if there is to be none.
+    #[must_use]
+    pub const fn authorization(&self) -> Option<&Secret<String>> {
+        self.authorization.as_ref()
+    }
+
+    /// The Databricks token, so that it can be forgotten if the workspace refuses it.
+    #[must_use]
+    pub const fn token(&self) -> Option<&WorkspaceToken> {
+        self.kept_as.as_ref()
+    }
 }
 
 /// Proof that a request may be forwarded, with the credential that belongs to its permit.

@@ -143,7 +143,9 @@ fn is_error_code(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(in_code)
 }
 
-fn read_retry_after(value: Option<&str>) -> Duration {
+/// How long a `Retry-After` in seconds asks to wait, within reason; a short while without one.
+#[must_use]
+pub fn read_retry_after(value: Option<&str>) -> Duration {
     let seconds = value.and_then(|value| value.trim().parse::<u64>().ok());
     seconds.map_or(DEFAULT_RETRY, |seconds| Duration::from_secs(seconds.clamp(1, LONGEST_RETRY)))
 }

@@ -2,7 +2,7 @@
 
 use crate::base::{Secret, Url};
 use crate::config::{Config, Endpoint};
-use crate::exchange::TokenForm;
+use crate::exchange::{RunLookup, TokenForm};
 use std::time::Duration;
 
 /// A request that the host is to send.
@@ -33,6 +33,16 @@ impl Callout {
         let Endpoint { url, upstream } = endpoint.clone();
         let mut callout = Self::new(url, upstream, "POST", headers, form.body, config);
         callout.headers.extend(form.authorization.map(|value| ("authorization", value)));
+        callout
+    }
+
+    /// Asks the workspace which job a run belongs to (Databricks REST reference, Get a single job run).
+    pub(super) fn run_lookup(lookup: &RunLookup, config: &Config) -> Self {
+        let workspace = &config.workspace;
+        let run = lookup.permit().run_to_look_up().unwrap_or_default();
+        let url = workspace.url.with_path(&format!("/api/2.2/jobs/runs/get?run_id={run}"));
+        let mut callout = Self::get(url, workspace.token_endpoint.upstream.clone(), config);
+        callout.headers.extend(lookup.authorization().map(|value| ("authorization", value.clone())));
         callout
     }
 

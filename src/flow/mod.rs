@@ -8,8 +8,9 @@
 //!   │      │ policy ─ a rule needs the body ─► Body ──Body──► decide again
 //!   │      ├─ none ────────────────────────────────────────────────────────► Reply ─► Done
 //!   │      └─ Permit ─ nothing to ask for, or kept ────────────────────────► Forward ─► Done
-//!   │               └─ to ask for ─► Token ──Callout──► token ─────────────► Forward ─► Done
-//!   │                                               └─ none ───────────────► Reply ─► Done
+//!   │      │        └─ to ask for ─► Token ──Callout──► token ─────────────► Forward ─► Done
+//!   │      │                                        └─ none ───────────────► Reply ─► Done
+//!   │      └─ a rule needs the job of a run ─► (Token) ─► Lookup ──Callout──► decide again
 //!   └─ any event that the state does not wait for ─────────────────────────► Reply 500 ─► Done
 //! ```
 //!
@@ -18,6 +19,7 @@
 mod callout;
 mod edits;
 mod keys;
+mod lookup;
 mod native;
 mod prefetch;
 mod refusal;
@@ -28,6 +30,7 @@ mod token;
 pub use callout::{Callout, CalloutFault, CalloutReply, CalloutResult};
 pub use edits::Edits;
 pub use keys::KeyStore;
+pub use lookup::RunJobs;
 pub use prefetch::Prefetch;
 pub use refusal::{Reply, guard_refused, internal_error, invalid_configuration};
 pub use request::{HeaderProblem, Inspected, Request, inspect_headers};
@@ -35,10 +38,11 @@ pub use request_id::RequestId;
 
 use crate::base::{UnixTime, parse_object_strict};
 use crate::config::Config;
-use crate::exchange::{Authorized, Exchange, TokenCache, WorkspaceToken};
+use crate::exchange::{Authorized, Exchange, Granted, TokenCache, WorkspaceToken};
 use crate::jwt::{self, Caller, TokenError, UnverifiedToken};
-use crate::policy::{Action, Ask, Body, Denial, Stop, authorize};
+use crate::policy::{Action, Ask, Body, Denial, Permit, RunsJob, Stop, authorize};
 use keys::{Access, Begin, FetchStep, KeyFetch, Need};
+use lookup::AwaitJob;
 use native::Native;
 use refusal::Refusal;
 use serde_json::{Map, Value};
@@ -52,6 +56,8 @@ pub struct Memory {
     pub keys: KeyStore,
     /// Databricks tokens.
     pub tokens: TokenCache,
+    /// The jobs of runs that were looked up.
+    pub runs: RunJobs,
 }
 
 /// What a step may look at besides its event.
@@ -129,6 +135,7 @@ enum State {
     Body(Box<AwaitBody>),
     Keys(Box<AwaitKeys>),
     Token(Box<AwaitToken>),
+    Lookup(Box<AwaitJob>),
     Done,
 }
 
@@ -155,6 +162,17 @@ struct Asker {
     request: Request,
     caller: Rc<Caller>,
     provider: Rc<str>,
+    body: HeldBody,
+    /// The job of the request's run, once the workspace was asked; `None` in it if it knows of none.
+    runs_job: Option<Option<Rc<str>>>,
+}
+
+/// What is known of a body.
+#[derive(Debug)]
+enum HeldBody {
+    Unread,
+    Absent,
+    Json(Map<String, Value>),
 }
 
 /// What waits for a body.
@@ -192,6 +210,7 @@ impl Flow {
             (State::Body(waiting), Event::Body(body)) => self.on_body(*waiting, body, env),
             (State::Keys(waiting), Event::Callout(result)) => self.on_keys(*waiting, result, env),
             (State::Token(waiting), Event::Callout(result)) => self.on_token(*waiting, result, env),
+            (State::Lookup(waiting), Event::Callout(result)) => self.on_lookup(*waiting, result, env),
             (_, _) => Err((Refusal::Internal("an event arrived that nothing waited for"), RequestId::unknown())),
         };
         outcome.unwrap_or_else(|(refusal, id)| Step::Reply(refusal.reply(&id, env)))
@@ -243,7 +262,7 @@ impl Flow {
                 let body = read_json(body).map_err(|refusal| (refusal, id.clone()))?;
                 // the client may have taken its time
                 still_valid(&asker.caller, &asker.provider, env)
-                    .and_then(|()| self.decide(asker, Body::Json(&body), env))
+                    .and_then(|()| self.decide(Asker { body: HeldBody::Json(body), ..asker }, env))
                     .map_err(|refusal| (refusal, id))
             }
             AwaitBody::Exchange(request) => match native::subject_token(&request, body) {
@@ -339,50 +358,84 @@ impl Flow {
     ) -> Result<Step, Refusal> {
         match purpose {
             Purpose::Proxy(request) => {
-                let asker = Asker { request, caller: Rc::new(caller), provider: Rc::clone(provider) };
-                self.decide(asker, Body::Unread, env)
+                let (caller, provider) = (Rc::new(caller), Rc::clone(provider));
+                self.decide(Asker { request, caller, provider, body: HeldBody::Unread, runs_job: None }, env)
             }
             Purpose::Echo(_) => Ok(Step::Reply(native::echo(&caller, env.now))),
         }
     }
 
-    /// Decides; first without the body, and again with it if a rule needs it.
-    fn decide(&mut self, mut asker: Asker, body: Body<'_>, env: &mut Env<'_>) -> Result<Step, Refusal> {
-        let Asker { request, caller, provider } = &asker;
-        let target = request.target()?;
-        let action = Action::new(&request.method, &target, &request.seen.resource_headers, body);
-        let requested_role = request.seen.requested_role.as_deref();
-        let ask = Ask { caller, provider, requested_role, action: &action, now: env.now };
-        let permit = match authorize(&env.config.policy, &ask) {
-            // the workspace's own OAuth endpoints are out of reach whatever a rule says: what they give out would go round the gateway
-            Ok(decision) if is_oauth(target.path()) => {
-                return Err(decision.err().unwrap_or(Denial::OperationUnknown).into());
+    /// Decides; first without the body and the job of a run, and again with them if a rule needs them.
+    fn decide(&mut self, mut asker: Asker, env: &mut Env<'_>) -> Result<Step, Refusal> {
+        match asker.answer(env)? {
+            Ok(permit) => {
+                if let Some(denial) = permit.would_deny() {
+                    env.log.push(format!("would deny {}: {denial}", asker.request.id));
+                }
+                self.exchange(permit, asker, env)
             }
-            Ok(decision) => decision?,
-            Err(Stop::NeedsBody) if matches!(body, Body::Unread) && !request.has_body => {
+            Err(Stop::NeedsBody) if !matches!(asker.body, HeldBody::Unread) => {
+                Err(Refusal::Internal("a body was needed twice"))
+            }
+            Err(Stop::NeedsBody) if !asker.request.has_body => {
                 // hosts may not know of a body before it comes
                 asker.request.bodiless = true;
-                return self.decide(asker, Body::Absent, env);
+                self.decide(Asker { body: HeldBody::Absent, ..asker }, env)
             }
-            Err(Stop::NeedsBody) if matches!(body, Body::Unread) => {
+            Err(Stop::NeedsBody) => {
                 self.state = State::Body(Box::new(AwaitBody::Decision(asker)));
-                return Ok(Step::AwaitBody);
+                Ok(Step::AwaitBody)
             }
-            Err(Stop::NeedsBody) => return Err(Refusal::Internal("a body was needed twice")),
-            Err(Stop::Ambiguous(fault)) => return Err(Refusal::Ambiguous(fault.to_string())),
-        };
-        if let Some(denial) = permit.would_deny() {
-            env.log.push(format!("would deny {}: {denial}", request.id));
+            Err(Stop::NeedsJob(permit)) => self.begin_lookup(*permit, asker, env),
+            Err(Stop::Ambiguous(fault)) => Err(Refusal::Ambiguous(fault.to_string())),
         }
-        match Exchange::start(permit, &env.config.workspace.identity, &request.shared)? {
-            Exchange::Direct(authorized) => Ok(self.forward(authorized, &asker.request, env)),
-            Exchange::Needed(pending) => self.begin_exchange(asker.request, pending, env),
+    }
+
+    fn exchange(&mut self, permit: Permit, asker: Asker, env: &mut Env<'_>) -> Result<Step, Refusal> {
+        match Exchange::start(permit, &env.config.workspace.identity, &asker.request.shared)? {
+            Exchange::Direct(granted) => Ok(self.granted(granted, asker, env)),
+            Exchange::Needed(pending) => self.begin_exchange(asker, pending, env),
+        }
+    }
+
+    fn granted(&mut self, granted: Granted, asker: Asker, env: &Env<'_>) -> Step {
+        match granted {
+            Granted::Request(authorized) => self.forward(authorized, &asker.request, env),
+            Granted::LookUp(lookup) => self.look_up(lookup, asker, env),
         }
     }
 
     fn forward(&mut self, authorized: Authorized, request: &Request, env: &Env<'_>) -> Step {
         self.sent = authorized.token().cloned();
         Step::Forward(Edits::new(authorized, request, env.config))
+    }
+}
+
+impl Asker {
+    /// What policy says, or what it lacks.
+    fn answer(&self, env: &Env<'_>) -> Result<Result<Permit, Stop>, Refusal> {
+        let request = &self.request;
+        let target = request.target()?;
+        let body = match &self.body {
+            HeldBody::Unread => Body::Unread,
+            HeldBody::Absent => Body::Absent,
+            HeldBody::Json(body) => Body::Json(body),
+        };
+        let runs_job = match &self.runs_job {
+            None => RunsJob::Unasked,
+            Some(None) => RunsJob::Unknown,
+            Some(Some(job)) => RunsJob::Is(job),
+        };
+        let action =
+            Action::new(&request.method, &target, &request.seen.resource_headers, body).with_runs_job(runs_job);
+        let requested_role = request.seen.requested_role.as_deref();
+        let ask = Ask { caller: &self.caller, provider: &self.provider, requested_role, action: &action, now: env.now };
+        match authorize(&env.config.policy, &ask) {
+            // the workspace's own OAuth endpoints are out of reach whatever a rule says: what they give out would go round the gateway
+            Ok(decision) if is_oauth(target.path()) => Err(decision.err().unwrap_or(Denial::OperationUnknown).into()),
+            Ok(decision) => Ok(Ok(decision?)),
+            Err(stop) => Ok(Err(stop)),
+        }
     }
 }
 

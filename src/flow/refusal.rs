@@ -68,6 +68,8 @@ pub(super) enum Refusal {
     KeysUnavailable { retry_after: Duration },
     #[error("databricks gives out no token at the moment; send the request again")]
     ExchangeUnavailable { retry_after: Duration },
+    #[error("databricks does not say which job the run belongs to; send the request again")]
+    LookupUnavailable { retry_after: Duration },
     #[error("{0}")]
     Secret(#[from] SecretUnavailable),
     // whoever runs the gateway
@@ -115,7 +117,9 @@ impl Refusal {
             Self::Denied(denial) => (403, denial_reason(denial), DENIED),
             Self::ExchangeRefused { .. } => (403, "EXCHANGE_REFUSED", DENIED),
             Self::KeysUnavailable { .. } => (503, "KEYS_UNAVAILABLE", UNAVAILABLE),
-            Self::ExchangeUnavailable { .. } => (503, "EXCHANGE_UNAVAILABLE", UNAVAILABLE),
+            Self::ExchangeUnavailable { .. } | Self::LookupUnavailable { .. } => {
+                (503, "EXCHANGE_UNAVAILABLE", UNAVAILABLE)
+            }
             Self::Secret(_) => (503, "SECRET_UNAVAILABLE", UNAVAILABLE),
             Self::InvalidConfiguration => (500, "INVALID_CONFIGURATION", INTERNAL),
             Self::Guard => (500, "GUARD_REFUSED", INTERNAL),
@@ -150,7 +154,9 @@ impl Refusal {
 
     const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::KeysUnavailable { retry_after } | Self::ExchangeUnavailable { retry_after } => Some(*retry_after),
+            Self::KeysUnavailable { retry_after }
+            | Self::ExchangeUnavailable { retry_after }
+            | Self::LookupUnavailable { retry_after } => Some(*retry_after),
             Self::Secret(_) => Some(Duration::from_secs(5)),
             _ => None,
         }

@@ -2,7 +2,7 @@
 
 use super::callout::{Callout, CalloutFault, CalloutResult};
 use super::refusal::Refusal;
-use super::{Env, Flow, Outcome, Request, State, Step};
+use super::{Asker, Env, Flow, Outcome, State, Step};
 use crate::base::UnixTime;
 use crate::exchange::{ExchangeFault, Lookup, Pending, WorkspaceToken};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A request that waits for its Databricks token.
 #[derive(Debug)]
 pub(super) struct AwaitToken {
-    request: Request,
+    asker: Asker,
     pending: Pending,
     /// The token that serves if there is no new one.
     old: Option<WorkspaceToken>,
@@ -26,18 +26,18 @@ pub(super) struct AwaitToken {
 impl Flow {
     pub(super) fn begin_exchange(
         &mut self,
-        request: Request,
+        asker: Asker,
         pending: Pending,
         env: &mut Env<'_>,
     ) -> Result<Step, Refusal> {
         let old = match env.memory.tokens.lookup(pending.key(), env.now, pending.not_after()) {
-            Lookup::Hit(token) => return self.forward_with(token, pending, &request, env),
+            Lookup::Hit(token) => return self.go_on_with(token, pending, asker, env),
             Lookup::Renew(token) => Some(token),
             Lookup::Miss => None,
             Lookup::Backoff(until) => return Err(Refusal::ExchangeUnavailable { retry_after: until.since(env.now) }),
         };
         let tries_left = env.config.callouts.attempts;
-        Ok(self.ask(AwaitToken { request, pending, old, asked_at: env.now, tries_left }, env))
+        Ok(self.ask(AwaitToken { asker, pending, old, asked_at: env.now, tries_left }, env))
     }
 
     fn ask(&mut self, waiting: AwaitToken, env: &Env<'_>) -> Step {
@@ -48,12 +48,12 @@ impl Flow {
     }
 
     pub(super) fn on_token(&mut self, mut waiting: AwaitToken, result: CalloutResult, env: &mut Env<'_>) -> Outcome {
-        let id = waiting.request.id.clone();
+        let id = waiting.asker.request.id.clone();
         let fault = match read(&waiting, result) {
             Ok(token) => {
                 env.memory.tokens.store(&token, env.now, env.config.limits.cached_tokens);
-                let AwaitToken { request, pending, .. } = waiting;
-                return self.forward_with(token, pending, &request, env).map_err(|refusal| (refusal, id));
+                let AwaitToken { asker, pending, .. } = waiting;
+                return self.go_on_with(token, pending, asker, env).map_err(|refusal| (refusal, id));
             }
             Err(fault) => fault,
         };
@@ -65,24 +65,24 @@ impl Flow {
         }
         match waiting.old.take() {
             Some(old) if old.lives_at(env.now) => {
-                self.forward_with(old, waiting.pending, &waiting.request, env).map_err(|refusal| (refusal, id))
+                self.go_on_with(old, waiting.pending, waiting.asker, env).map_err(|refusal| (refusal, id))
             }
             _ => Err((fault.refusal(), id)),
         }
     }
 
-    fn forward_with(
+    fn go_on_with(
         &mut self,
         token: WorkspaceToken,
         pending: Pending,
-        request: &Request,
-        env: &Env<'_>,
+        asker: Asker,
+        env: &mut Env<'_>,
     ) -> Result<Step, Refusal> {
         // the caller's own token may have ended while the token endpoint was asked
         super::still_valid(pending.permit().caller(), pending.permit().provider(), env)?;
-        let authorized =
+        let granted =
             pending.accept(token).map_err(|_| Refusal::Internal("a token was obtained for another caller"))?;
-        Ok(self.forward(authorized, request, env))
+        Ok(self.granted(granted, asker, env))
     }
 }
 

@@ -1,13 +1,26 @@
 //! The decision: which role, if any, lets a caller do what it asks for.
 
-use super::action::{Action, Stop};
-use super::permit::{Denial, Permit};
+use super::action::{Action, Lack};
+use super::permit::{Denial, Errand, Permit};
 use super::role::{Agent, Allow, Role, RoleIndex};
 use super::rule::Rule;
+use super::trace::{Owner, Witness};
 use super::{Credential, Scope};
 use crate::base::UnixTime;
+use crate::databricks::{Catalogue, Features, IdFault};
 use crate::jwt::{Caller, Groups};
 use std::rc::Rc;
+
+/// Why a decision cannot be made.
+#[derive(Debug)]
+pub enum Stop {
+    /// The body is needed; decide again with it.
+    NeedsBody,
+    /// The job of the request's run is needed; ask the workspace with this permit, and decide again.
+    NeedsJob(Box<Permit>),
+    /// The request could be read in two ways; refuse it.
+    Ambiguous(IdFault),
+}
 
 /// Everything that decisions are made by.
 #[derive(Debug)]
@@ -23,6 +36,14 @@ impl Policy {
     #[must_use]
     pub fn new(roles: Vec<Role>, agents: Vec<Agent>, observe: bool) -> Self {
         Self { index: RoleIndex::new(&roles), roles, agents, observe }
+    }
+
+    pub(super) fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
+    pub(super) fn agents(&self) -> &[Agent] {
+        &self.agents
     }
 }
 
@@ -47,8 +68,16 @@ pub struct Ask<'a> {
 /// with an allow rule that matches wins; and of the agents that the caller is, each must allow it too.
 ///
 /// # Errors
-/// [`Stop`]: the body is needed first, or the request could be read in two ways.
+/// [`Stop`]: something is needed first, or the request could be read in two ways.
 pub fn authorize(policy: &Policy, ask: &Ask<'_>) -> Result<Result<Permit, Denial>, Stop> {
+    authorize_seen_by(policy, ask, &mut ())
+}
+
+pub(super) fn authorize_seen_by(
+    policy: &Policy,
+    ask: &Ask<'_>,
+    witness: &mut impl Witness,
+) -> Result<Result<Permit, Denial>, Stop> {
     if matches!(ask.caller.groups(), Groups::Overage) {
         return Ok(Err(Denial::GroupsOverage));
     }
@@ -57,7 +86,7 @@ pub fn authorize(policy: &Policy, ask: &Ask<'_>) -> Result<Result<Permit, Denial
         Err(denial) => return Ok(Err(denial)),
     };
     let decision = Decision { ask, roles };
-    if let Some((role, rule)) = decision.denied()? {
+    if let Some((role, rule)) = decision.denied(witness)? {
         let denial = Denial::RuleDenied {
             role: Rc::clone(&role.name),
             rule: Rc::clone(&rule.pointer),
@@ -65,12 +94,12 @@ pub fn authorize(policy: &Policy, ask: &Ask<'_>) -> Result<Result<Permit, Denial
         };
         return Ok(decision.refuse_or_observe(denial, policy.observe || role.observe));
     }
-    let Some((role, rule)) = decision.allowed()? else {
+    let Some((role, rule)) = decision.allowed(witness)? else {
         let observe = policy.observe || decision.first().is_some_and(|role| role.observe);
         return Ok(decision.refuse_or_observe(decision.no_allow(), observe));
     };
     for agent in policy.agents.iter().filter(|agent| agent.is(ask.caller)) {
-        if !agent_allows(agent, ask.action)? {
+        if !agent_allows(agent, ask.action, witness).map_err(|lack| decision.stop(lack, role))? {
             let denial = Denial::AgentLimit { agent: Rc::clone(&agent.name), operation: ask.action.operation() };
             return Ok(decision.refuse_or_observe(denial, policy.observe || role.observe));
         }
@@ -96,15 +125,30 @@ struct Decision<'a> {
 }
 
 impl<'a> Decision<'a> {
-    fn denied(&self) -> Result<Option<(&'a Role, &'a Rule)>, Stop> {
-        for role in &self.roles {
-            for rule in &role.deny {
-                if rule.denies(self.ask.action)? {
-                    return Ok(Some((role, rule)));
-                }
+    fn denied(&self, witness: &mut impl Witness) -> Result<Option<(&'a Role, &'a Rule)>, Stop> {
+        for role in self.roles.iter().copied() {
+            let owner = Owner::Role(&role.name);
+            let rule = denying(&role.deny, self.ask.action, owner, witness).map_err(|lack| self.stop(lack, role))?;
+            if let Some(rule) = rule {
+                return Ok(Some((role, rule)));
             }
         }
         Ok(None)
+    }
+
+    /// What is to be done about a lack. The workspace is asked with the credential of the role whose rule lacks something.
+    fn stop(&self, lack: Lack, role: &Role) -> Stop {
+        match lack {
+            Lack::Body => Stop::NeedsBody,
+            Lack::Clarity(fault) => Stop::Ambiguous(fault),
+            Lack::JobOf(run) => {
+                let operation = Catalogue::named("jobs.get_run").next();
+                let least = || operation.and_then(|operation| Scope::new([operation.scope()])).unwrap_or_default();
+                let scope = role.credential.scope().cloned().unwrap_or_else(least);
+                let permit = self.permit(role, None, None);
+                Stop::NeedsJob(Box::new(Permit { errand: Errand::LookUp { run }, operation, scope, ..permit }))
+            }
+        }
     }
 
     /// The roles that may allow it.
@@ -117,9 +161,11 @@ impl<'a> Decision<'a> {
         self.able().next()
     }
 
-    fn allowed(&self) -> Result<Option<(&'a Role, Option<&'a Rule>)>, Stop> {
+    fn allowed(&self, witness: &mut impl Witness) -> Result<Option<(&'a Role, Option<&'a Rule>)>, Stop> {
         for role in self.able() {
-            if let Some(rule) = allowing(&role.allow, self.ask.action)? {
+            let owner = Owner::Role(&role.name);
+            let rule = allowing(&role.allow, self.ask.action, owner, witness).map_err(|lack| self.stop(lack, role))?;
+            if let Some(rule) = rule {
                 return Ok(Some((role, rule)));
             }
         }
@@ -160,6 +206,7 @@ impl<'a> Decision<'a> {
             scope: scope(&role.credential, rule, self.ask.action),
             operation,
             would_deny,
+            errand: Errand::Request,
         }
     }
 }
@@ -174,15 +221,22 @@ fn scope(credential: &Credential, rule: Option<&Rule>, action: &Action<'_>) -> S
 }
 
 /// The rule that allows the action: `Some(None)` if it is allowed without one.
-fn allowing<'a>(allow: &'a Allow, action: &Action<'_>) -> Result<Option<Option<&'a Rule>>, Stop> {
+fn allowing<'a>(
+    allow: &'a Allow,
+    action: &Action<'_>,
+    owner: Owner<'_>,
+    witness: &mut impl Witness,
+) -> Result<Option<Option<&'a Rule>>, Lack> {
     match allow {
         Allow::Default => {
             let harmless = action.operation().is_some_and(|operation| !operation.is_sensitive());
-            Ok((harmless && action.features()?.are_within(crate::databricks::Features::default())).then_some(None))
+            Ok((harmless && action.features()?.are_within(Features::default())).then_some(None))
         }
         Allow::Rules(rules) => {
             for rule in rules {
-                if rule.allows(action)? {
+                let outcome = rule.allows(action)?;
+                witness.tried(owner, rule, &outcome);
+                if outcome.is_ok() {
                     return Ok(Some(Some(rule)));
                 }
             }
@@ -191,11 +245,26 @@ fn allowing<'a>(allow: &'a Allow, action: &Action<'_>) -> Result<Option<Option<&
     }
 }
 
-fn agent_allows(agent: &Agent, action: &Action<'_>) -> Result<bool, Stop> {
-    for rule in &agent.deny {
-        if rule.denies(action)? {
-            return Ok(false);
+fn denying<'a>(
+    rules: &'a [Rule],
+    action: &Action<'_>,
+    owner: Owner<'_>,
+    witness: &mut impl Witness,
+) -> Result<Option<&'a Rule>, Lack> {
+    for rule in rules {
+        let outcome = rule.denies(action)?;
+        witness.tried(owner, rule, &outcome);
+        if outcome.is_ok() {
+            return Ok(Some(rule));
         }
     }
-    Ok(allowing(&agent.allow, action)?.is_some())
+    Ok(None)
+}
+
+fn agent_allows(agent: &Agent, action: &Action<'_>, witness: &mut impl Witness) -> Result<bool, Lack> {
+    let owner = Owner::Agent(&agent.name);
+    if denying(&agent.deny, action, owner, witness)?.is_some() {
+        return Ok(false);
+    }
+    Ok(allowing(&agent.allow, action, owner, witness)?.is_some())
 }

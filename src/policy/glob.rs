@@ -32,6 +32,22 @@ impl Glob {
         }
         rest.ends_with(last)
     }
+
+    /// Whether every text that begins with `prefix` matches.
+    #[must_use]
+    pub fn matches_all_within(&self, prefix: &str) -> bool {
+        self.0.ends_with('*') && self.matches(prefix)
+    }
+
+    /// Whether some text that begins with `prefix` matches.
+    #[must_use]
+    pub fn matches_some_within(&self, prefix: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let first = parts.next().unwrap_or_default();
+        let literal = parts.next().is_none();
+        // behind a star anything may follow, so only what stands before it can keep the two apart
+        if literal { first.starts_with(prefix) } else { first.starts_with(prefix) || prefix.starts_with(first) }
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +81,25 @@ mod tests {
             ("é*", "éa"),
         ] {
             assert!(matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_compared_with_all_texts_of_a_prefix() {
+        for (pattern, prefix, all, some) in [
+            ("a.b.*", "a.b.", true, true),
+            ("a.*", "a.b.", true, true),
+            ("*", "a.b.", true, true),
+            ("a.b.c", "a.b.", false, true),
+            ("a.b.c*", "a.b.", false, true),
+            ("a.*.c", "a.b.", false, true),
+            ("*.c", "a.b.", false, true),
+            ("a.bc.*", "a.b.", false, false),
+            ("a.b", "a.b.", false, false),
+            ("b.*", "a.b.", false, false),
+        ] {
+            let glob = Glob::new(pattern.to_owned());
+            assert_eq!((glob.matches_all_within(prefix), glob.matches_some_within(prefix)), (all, some), "{pattern}");
         }
     }
 

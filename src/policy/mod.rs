@@ -9,11 +9,15 @@ mod glob;
 mod permit;
 mod role;
 mod rule;
+mod sql;
+mod trace;
 
-pub use action::{Action, Body, Stop};
-pub use authorize::{Ask, Policy, authorize};
+pub use action::{Action, Body, RunsJob};
+pub use authorize::{Ask, Policy, Stop, authorize};
 pub use credential::{Credential, Scope, SecretSource};
 pub use glob::Glob;
 pub use permit::{Denial, Permit};
 pub use role::{Agent, Allow, Match, Role, Validity};
-pub use rule::{OperationSet, PathPattern, Rule};
+pub use rule::{Miss, OperationSet, PathPattern, Rule};
+pub use sql::SqlClasses;
+pub use trace::{Explanation, RoleSeen, RuleSeen, Standing, explain};

@@ -18,6 +18,16 @@ pub struct Permit {
     pub(super) scope: Scope,
     pub(super) operation: Option<Operation>,
     pub(super) would_deny: Option<Denial>,
+    pub(super) errand: Errand,
+}
+
+/// What a permit is for.
+#[derive(Clone, Debug)]
+pub(super) enum Errand {
+    /// The caller's request.
+    Request,
+    /// A question of the gateway's own, before it decides: which job does this run belong to?
+    LookUp { run: String },
 }
 
 impl Permit {
@@ -61,6 +71,15 @@ impl Permit {
     #[must_use]
     pub const fn operation(&self) -> Option<Operation> {
         self.operation
+    }
+
+    /// The run whose job is to be looked up, if the permit is for that alone. The caller's request must not go on with it.
+    #[must_use]
+    pub fn run_to_look_up(&self) -> Option<&str> {
+        match &self.errand {
+            Errand::Request => None,
+            Errand::LookUp { run } => Some(run),
+        }
     }
 
     /// Why the request would have been denied, were denials not recorded only.

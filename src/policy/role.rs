@@ -82,11 +82,30 @@ impl Match {
     /// Whether the role is for `caller`, whose token the provider named `provider` issued.
     #[must_use]
     pub fn holds(&self, caller: &Caller, provider: &str) -> bool {
-        self.identity_providers.as_ref().is_none_or(|names| names.iter().any(|name| name == provider))
-            && any(self.subjects.as_deref(), Some(caller.subject()))
-            && any(self.clients.as_deref(), caller.client())
-            && self.groups.as_ref().is_none_or(|globs| has_group(caller, globs))
-            && self.claims.iter().all(|(path, values)| caller.claim(path).is_some_and(|claim| is_one_of(claim, values)))
+        self.first_missed(caller, provider).is_none()
+    }
+
+    /// The first key of the configuration's `match` that does not hold.
+    #[must_use]
+    pub fn first_missed(&self, caller: &Caller, provider: &str) -> Option<&'static str> {
+        let has_provider =
+            || self.identity_providers.as_ref().is_none_or(|names| names.iter().any(|name| name == provider));
+        let has_claims = || {
+            self.claims.iter().all(|(path, values)| caller.claim(path).is_some_and(|claim| is_one_of(claim, values)))
+        };
+        if !has_provider() {
+            Some("identity_providers")
+        } else if !any(self.subjects.as_deref(), Some(caller.subject())) {
+            Some("subjects")
+        } else if !any(self.clients.as_deref(), caller.client()) {
+            Some("clients")
+        } else if !self.groups.as_ref().is_none_or(|globs| has_group(caller, globs)) {
+            Some("groups")
+        } else if !has_claims() {
+            Some("claims")
+        } else {
+            None
+        }
     }
 }
 

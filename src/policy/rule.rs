@@ -1,7 +1,9 @@
 //! One rule of a role or an agent: which requests it means.
 
-use super::action::{Action, Stop};
+use super::action::{Action, Lack};
+use super::sql::{self, SqlClasses};
 use super::{Glob, Scope};
+use crate::databricks::sql::Unparsed;
 use crate::databricks::{Catalogue, Features, Operation};
 use std::rc::Rc;
 
@@ -17,15 +19,51 @@ pub struct Rule {
     pub paths: Vec<PathPattern>,
     /// Resource types with the patterns of ids that a request must carry.
     pub resources: Vec<(String, Vec<Glob>)>,
+    /// Whether the job of a request's run is looked up, where the request names a run and no job.
+    pub lookup: bool,
+    /// The classes of SQL statements meant.
+    pub sql: Option<SqlClasses>,
     /// Body features that the rule lets pass.
     pub permit: Features,
     /// The OAuth scope to ask for, where the credential asks for the least.
     pub scope: Option<Scope>,
 }
 
+/// Why a rule does not mean a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Miss<'r> {
+    /// It names other operations or paths.
+    #[error("it does not name this operation")]
+    Operation,
+    /// It is about resources of a type that the request carries no id of.
+    #[error("the request carries no `{kind}`")]
+    NoResource {
+        /// The type.
+        kind: &'r str,
+    },
+    /// It is about other resources of this type.
+    #[error("it does not name the request's `{kind}`")]
+    Resource {
+        /// The type.
+        kind: &'r str,
+    },
+    /// It is about SQL statements, and the request carries none that is read.
+    #[error("the request carries no sql text")]
+    NoSql,
+    /// The SQL text was not understood.
+    #[error("the sql text cannot be told: {0}")]
+    Unparsed(Unparsed),
+    /// It is about statements of other classes.
+    #[error("it does not name the class of every statement")]
+    SqlClass,
+    /// It does not permit something in the body.
+    #[error("it does not permit `{0}` in the body")]
+    Feature(&'static str),
+}
+
 impl Rule {
     /// Whether an allow rule lets the request pass.
-    pub(super) fn allows(&self, action: &Action<'_>) -> Result<bool, Stop> {
+    pub(super) fn allows(&self, action: &Action<'_>) -> Result<Result<(), Miss<'_>>, Lack> {
         let names_it = match action.operation() {
             Some(operation) => {
                 self.operations.contains(operation) || (!operation.is_sensitive() && self.has_path(action))
@@ -33,29 +71,89 @@ impl Rule {
             None => self.has_path(action),
         };
         if !names_it {
-            return Ok(false);
+            return Ok(Err(Miss::Operation));
         }
         for (kind, globs) in &self.resources {
-            let mut ids = action.ids(kind)?.peekable();
-            if ids.peek().is_none() || !ids.all(|id| globs.iter().any(|glob| glob.matches(id))) {
-                return Ok(false);
+            let kind = kind.as_str();
+            if let Some(scan) = if kind == "table" { action.sql()? } else { None } {
+                if let Err(unparsed) = scan.parsed {
+                    return Ok(Err(Miss::Unparsed(unparsed)));
+                }
+                if !sql::is_within(scan, globs) {
+                    return Ok(Err(Miss::Resource { kind }));
+                }
+                continue;
+            }
+            let ids = self.ids(kind, action)?;
+            if ids.is_empty() {
+                return Ok(Err(Miss::NoResource { kind }));
+            }
+            if !ids.iter().all(|id| globs.iter().any(|glob| glob.matches(id))) {
+                return Ok(Err(Miss::Resource { kind }));
             }
         }
-        Ok(action.features()?.are_within(self.permit))
+        if let Some(classes) = self.sql {
+            match action.sql()? {
+                None => return Ok(Err(Miss::NoSql)),
+                Some(scan) => {
+                    if let Err(unparsed) = scan.parsed {
+                        return Ok(Err(Miss::Unparsed(unparsed)));
+                    }
+                    if !classes.hold_all(scan) {
+                        return Ok(Err(Miss::SqlClass));
+                    }
+                }
+            }
+        }
+        Ok(match action.features()?.first_beyond(self.permit) {
+            None => Ok(()),
+            Some(feature) => Err(Miss::Feature(feature)),
+        })
     }
 
     /// Whether a deny rule refuses the request.
-    pub(super) fn denies(&self, action: &Action<'_>) -> Result<bool, Stop> {
+    ///
+    /// What cannot be told counts as meant: SQL that is not understood may touch any table, and the job of a run that the workspace does
+    /// not show may be any.
+    pub(super) fn denies(&self, action: &Action<'_>) -> Result<Result<(), Miss<'_>>, Lack> {
         let names_it = action.operation().is_some_and(|operation| self.operations.contains(operation));
         if !names_it && !self.has_path(action) {
-            return Ok(false);
+            return Ok(Err(Miss::Operation));
         }
         for (kind, globs) in &self.resources {
-            if !action.ids(kind)?.any(|id| globs.iter().any(|glob| glob.matches(id))) {
-                return Ok(false);
+            let kind = kind.as_str();
+            let scan = if kind == "table" { action.sql()? } else { None };
+            let meant = match scan {
+                Some(scan) => sql::may_touch(scan, globs),
+                None if self.looks_up(kind, action)? => {
+                    action.runs_job()?.is_none_or(|job| globs.iter().any(|glob| glob.matches(job)))
+                }
+                None => action.ids(kind)?.any(|id| globs.iter().any(|glob| glob.matches(id))),
+            };
+            if !meant {
+                return Ok(Err(Miss::Resource { kind }));
             }
         }
-        Ok(true)
+        if let Some(classes) = self.sql {
+            match action.sql()? {
+                None => return Ok(Err(Miss::NoSql)),
+                Some(scan) if !classes.may_hold_one(scan) => return Ok(Err(Miss::SqlClass)),
+                Some(_) => {}
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn ids<'s>(&self, kind: &str, action: &'s Action<'_>) -> Result<Vec<&'s str>, Lack> {
+        if self.looks_up(kind, action)? {
+            return Ok(action.runs_job()?.into_iter().collect());
+        }
+        Ok(action.ids(kind)?.collect())
+    }
+
+    /// Whether the ids of that type are those of the request's run, which must be asked for.
+    fn looks_up(&self, kind: &str, action: &Action<'_>) -> Result<bool, Lack> {
+        Ok(self.lookup && kind == "job" && action.ids("job")?.next().is_none() && action.ids("run")?.next().is_some())
     }
 
     fn has_path(&self, action: &Action<'_>) -> bool {

@@ -233,6 +233,7 @@ fn words(purposes: impl Iterator<Item = Purpose>) -> String {
         Purpose::Discovery => "discovery",
         Purpose::Keys => "keys",
         Purpose::Token => "token",
+        Purpose::Lookup => "lookup",
     };
     purposes.map(word).collect::<Vec<_>>().join(" ")
 }

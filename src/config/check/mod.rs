@@ -164,6 +164,7 @@ impl Check<'_> {
         let (url, token_url) = (url?, token_url?);
         Some(Workspace {
             identity: format!("{url} {token_url}"),
+            url,
             id: raw.id.map(|id| id.0),
             account_id: raw.account_id,
             cloud: raw.cloud.map(|cloud| match cloud {

@@ -2,8 +2,9 @@
 
 use super::Check;
 use crate::config::raw;
-use crate::databricks::{Catalogue, Features, folds_case};
-use crate::policy::{Agent, Allow, Glob, OperationSet, PathPattern, Rule, Scope};
+use crate::databricks::sql::Class;
+use crate::databricks::{Catalogue, Features, Operation, folds_case, has_statement};
+use crate::policy::{Agent, Allow, Glob, OperationSet, PathPattern, Rule, Scope, SqlClasses};
 use std::collections::BTreeSet;
 
 /// What a list of rules is for.
@@ -13,6 +14,10 @@ pub(super) enum Purpose {
     /// For a role that asks for the least scope that an operation needs.
     AllowMinimal,
     Deny,
+}
+
+fn names_run(operation: Operation) -> bool {
+    operation.ids().any(|id| id.kind() == "run")
 }
 
 impl Check<'_> {
@@ -52,8 +57,6 @@ impl Check<'_> {
     }
 
     fn rule(&self, pointer: &str, raw: raw::RawRule, purpose: Purpose) -> Rule {
-        self.not_yet(raw.lookup == Some(true), format!("{pointer}/lookup"));
-        self.not_yet(raw.sql.is_some(), format!("{pointer}/sql"));
         if raw.operations.is_none() && raw.paths.is_none() {
             self.errors.add(pointer, "must have `operations` or `paths`");
         }
@@ -63,20 +66,46 @@ impl Check<'_> {
             self.errors.add(format!("{pointer}/scope"), "is missing: of these paths the least scope is not known");
         }
         let operations = self.operations(pointer, raw.operations.unwrap_or_default(), purpose);
-        let reads_sql = |name| Catalogue::named(name).any(|operation| operations.contains(operation));
-        let of_tables = raw.resources.as_ref().is_some_and(|resources| resources.contains_key("table"));
-        self.not_yet(
-            of_tables && reads_sql("statement_execution.execute_statement"),
-            format!("{pointer}/resources/table"),
-        );
+        let lookup = raw.lookup.unwrap_or(false);
+        let of_jobs = raw.resources.as_ref().is_some_and(|resources| resources.contains_key("job"));
+        if lookup && !(of_jobs && Self::has(&operations, names_run)) {
+            let message = "has no use: it needs `resources` with `job`, and operations on runs such as `jobs.get_run`";
+            self.errors.add(format!("{pointer}/lookup"), message);
+        }
+        let sql = raw.sql.map(|classes| self.sql(pointer, &classes));
+        if sql.is_some() && !Self::has(&operations, has_statement) {
+            let message = "has no use: it needs the operation `statement_execution.execute_statement`";
+            self.errors.add(format!("{pointer}/sql"), message);
+        }
         Rule {
             operations,
             paths: self.paths(pointer, raw.paths.unwrap_or_default()),
             resources: self.resources(pointer, raw.resources.unwrap_or_default()),
+            lookup,
+            sql,
             permit: self.permit(pointer, raw.permit, purpose),
             scope,
             pointer: pointer.into(),
         }
+    }
+
+    fn has(operations: &OperationSet, kind: fn(Operation) -> bool) -> bool {
+        // an operation that is wrong in itself is reported by itself
+        let none = Catalogue::operations().all(|operation| !operations.contains(operation));
+        none || Catalogue::operations().any(|operation| kind(operation) && operations.contains(operation))
+    }
+
+    fn sql(&self, pointer: &str, classes: &[raw::RawSqlClass]) -> SqlClasses {
+        if classes.is_empty() {
+            self.errors.add(format!("{pointer}/sql"), "must list at least one class");
+        }
+        SqlClasses::new(classes.iter().map(|class| match class {
+            raw::RawSqlClass::Select => Class::Select,
+            raw::RawSqlClass::Dml => Class::Dml,
+            raw::RawSqlClass::Ddl => Class::Ddl,
+            raw::RawSqlClass::Grant => Class::Grant,
+            raw::RawSqlClass::Other => Class::Other,
+        }))
     }
 
     fn rule_scope(&self, pointer: &str, raw: raw::RawScope, purpose: Purpose) -> Option<Scope> {

@@ -1,0 +1,173 @@
+//! What a rule says about the SQL text of a request.
+
+use super::Glob;
+use crate::databricks::sql::{Class, Kind, Object, Scan};
+
+/// The classes of statements that a rule means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SqlClasses(u8);
+
+impl SqlClasses {
+    /// The set of these.
+    #[must_use]
+    pub fn new(classes: impl IntoIterator<Item = Class>) -> Self {
+        Self(classes.into_iter().fold(0, |set, class| set | bit(class)))
+    }
+
+    /// Whether `class` is in the set.
+    #[must_use]
+    pub const fn contains(self, class: Class) -> bool {
+        self.0 & bit(class) != 0
+    }
+
+    /// Whether every statement of the text is of one of these classes. Never for a text that was not parsed.
+    pub(super) fn hold_all(self, scan: &Scan) -> bool {
+        scan.parsed.is_ok() && scan.classes.iter().all(|class| self.contains(*class))
+    }
+
+    /// Whether a statement of the text is, or may be, of one of these classes. What was not parsed may be anything.
+    pub(super) fn may_hold_one(self, scan: &Scan) -> bool {
+        scan.parsed.is_err() || scan.classes.iter().any(|class| self.contains(*class))
+    }
+}
+
+const fn bit(class: Class) -> u8 {
+    match class {
+        Class::Select => 1,
+        Class::Dml => 2,
+        Class::Ddl => 4,
+        Class::Grant => 8,
+        Class::Other => 16,
+    }
+}
+
+/// Whether everything that the text touches is a table that one of `globs` matches, or a schema or catalog whose tables all do. A text
+/// that touches nothing is within everything; one that was not parsed, within nothing.
+pub(super) fn is_within(scan: &Scan, globs: &[Glob]) -> bool {
+    scan.parsed.is_ok() && touched(scan).all(|object| covers(globs, object))
+}
+
+fn covers(globs: &[Glob], object: &Object) -> bool {
+    object.resolved
+        && match object.kind {
+            Kind::Table => globs.iter().any(|glob| glob.matches(&object.name)),
+            Kind::Schema | Kind::Catalog => globs.iter().any(|glob| glob.matches_all_within(&prefix(object))),
+            // files, functions and the like may reach any table
+            Kind::Path | Kind::Function | Kind::Other => false,
+        }
+}
+
+/// Whether the text touches, or may touch, a table that one of `globs` matches.
+pub(super) fn may_touch(scan: &Scan, globs: &[Glob]) -> bool {
+    scan.parsed.is_err() || touched(scan).any(|object| may_match(globs, object))
+}
+
+fn may_match(globs: &[Glob], object: &Object) -> bool {
+    match object.kind {
+        Kind::Table if object.resolved => globs.iter().any(|glob| glob.matches(&object.name)),
+        Kind::Schema | Kind::Catalog if object.resolved => {
+            globs.iter().any(|glob| glob.matches_some_within(&prefix(object)))
+        }
+        _ => true,
+    }
+}
+
+fn touched(scan: &Scan) -> impl Iterator<Item = &Object> {
+    scan.reads.iter().chain(&scan.writes)
+}
+
+/// What the names of all tables in a schema or catalog begin with.
+fn prefix(object: &Object) -> String {
+    format!("{}.", object.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::databricks::sql::scan;
+
+    fn globs(patterns: &[&str]) -> Vec<Glob> {
+        patterns.iter().map(|pattern| Glob::new((*pattern).to_owned())).collect()
+    }
+
+    fn within(text: &str, patterns: &[&str]) -> bool {
+        is_within(&scan(text, Some("main"), Some("sales")), &globs(patterns))
+    }
+
+    fn touches(text: &str, patterns: &[&str]) -> bool {
+        may_touch(&scan(text, Some("main"), Some("sales")), &globs(patterns))
+    }
+
+    #[test]
+    fn every_table_read_or_written_must_match() {
+        assert!(within("SELECT * FROM orders JOIN main.sales.items USING (id)", &["main.sales.*"]));
+        assert!(!within("SELECT * FROM orders JOIN main.hr.people USING (id)", &["main.sales.*"]));
+        assert!(within("INSERT INTO orders SELECT * FROM main.hr.people", &["main.sales.*", "main.hr.people"]));
+        assert!(!within("INSERT INTO main.hr.people SELECT * FROM orders", &["main.sales.*"]));
+    }
+
+    #[test]
+    fn a_text_that_touches_nothing_is_within_and_one_that_is_not_understood_is_not() {
+        assert!(within("SELECT 1", &["main.sales.*"]));
+        assert!(!within("SELECT ' FROM main.sales.orders", &["*"]));
+        assert!(!within("EXECUTE IMMEDIATE 'SELECT 1'", &["*"]));
+        assert!(!within("", &["*"]));
+    }
+
+    #[test]
+    fn what_may_reach_any_table_is_not_within_some() {
+        for text in ["SELECT * FROM read_files('/x')", "SELECT main.sales.f()", "SELECT * FROM delta.`/mnt/x`"] {
+            assert!(!within(text, &["*"]), "{text}");
+            assert!(touches(text, &["main.hr.people"]), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_complete_is_not_within_and_may_be_any() {
+        let scan = scan("SELECT * FROM orders", None, None);
+        assert!(!is_within(&scan, &globs(&["*"])));
+        assert!(may_touch(&scan, &globs(&["main.hr.people"])));
+    }
+
+    #[test]
+    fn a_schema_is_within_patterns_that_hold_all_its_tables() {
+        assert!(within("SHOW TABLES IN main.sales", &["main.sales.*"]));
+        assert!(within("SHOW TABLES IN main.sales", &["main.*"]));
+        assert!(!within("SHOW TABLES IN main.sales", &["main.sales.orders"]));
+        assert!(!within("SHOW TABLES IN main.sales", &["main.sales.o*"]));
+        assert!(!within("SHOW TABLES IN main.sales2", &["main.sales.*"]));
+        assert!(!within("SHOW SCHEMAS IN main", &["main.sales.*"]));
+    }
+
+    #[test]
+    fn a_pattern_is_touched_by_each_of_its_tables_and_by_what_holds_them() {
+        for (text, expected) in [
+            ("SELECT * FROM main.hr.people", true),
+            ("SELECT * FROM orders", false),
+            ("SELECT * FROM orders WHERE id IN (SELECT id FROM main.hr.people)", true),
+            ("DROP SCHEMA main.hr CASCADE", true),
+            ("DROP SCHEMA main.sales CASCADE", false),
+            ("SHOW SCHEMAS IN main", true),
+            ("SHOW SCHEMAS IN other", false),
+            ("SELECT 1", false),
+            ("not sql", true),
+        ] {
+            assert_eq!(touches(text, &["main.hr.*"]), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn classes_must_all_be_named_to_allow_and_one_is_enough_to_deny() {
+        let select = SqlClasses::new([Class::Select]);
+        let of = |text| scan(text, None, None);
+        for (text, all, one) in [
+            ("SELECT 1", true, true),
+            ("SELECT 1; SELECT 2", true, true),
+            ("SELECT 1; DROP TABLE a.b.c", false, true),
+            ("DROP TABLE a.b.c", false, false),
+            ("BEGIN DELETE FROM a.b.c; END", false, true),
+        ] {
+            assert_eq!((select.hold_all(&of(text)), select.may_hold_one(&of(text))), (all, one), "{text}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! How a decision was made, step by step, for people who ask why.
+
+use super::authorize::{Ask, Policy, Stop, authorize_seen_by};
+use super::permit::{Denial, Permit};
+use super::rule::{Miss, Rule};
+use std::rc::Rc;
+
+/// Sees each rule that a decision tries.
+pub(super) trait Witness {
+    /// `rule` of `owner` was tried; it means the request, or why not.
+    fn tried(&mut self, owner: Owner<'_>, rule: &Rule, outcome: &Result<(), Miss<'_>>);
+}
+
+/// Nobody watches, at no cost.
+impl Witness for () {
+    fn tried(&mut self, _: Owner<'_>, _: &Rule, _: &Result<(), Miss<'_>>) {}
+}
+
+/// Whose rule it is.
+#[derive(Clone, Copy)]
+pub(super) enum Owner<'a> {
+    Role(&'a Rc<str>),
+    Agent(&'a Rc<str>),
+}
+
+/// A decision with the steps that led to it.
+#[derive(Debug)]
+pub struct Explanation {
+    /// All roles in their order, with what each has to do with the caller.
+    pub roles: Vec<RoleSeen>,
+    /// The agents that the caller is.
+    pub agents: Vec<Rc<str>>,
+    /// The rules that were tried, in that order.
+    pub rules: Vec<RuleSeen>,
+    /// The answer: what [`super::authorize`] gives for the same question.
+    pub answer: Result<Result<Permit, Denial>, Stop>,
+}
+
+/// A role, as far as it has to do with a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleSeen {
+    /// Its name.
+    pub name: Rc<str>,
+    /// Whether it is the caller's.
+    pub standing: Standing,
+}
+
+/// What a role has to do with a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is for others: this key of its `match` does not hold.
+    NotMatched(&'static str),
+    /// It is the caller's, but not granted at this time.
+    NotInForce,
+    /// It is the caller's, who asked for another; only its deny rules count.
+    NotAskedFor,
+    /// It is the caller's.
+    Held,
+}
+
+/// A rule that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleSeen {
+    /// JSON pointer to the rule in the configuration.
+    pub pointer: Rc<str>,
+    /// The name of the role or agent that has it.
+    pub owner: Rc<str>,
+    /// Whether the owner is an agent.
+    pub is_agent: bool,
+    /// Why the rule does not mean the request; `None` if it does.
+    pub miss: Option<String>,
+}
+
+impl Witness for Vec<RuleSeen> {
+    fn tried(&mut self, owner: Owner<'_>, rule: &Rule, outcome: &Result<(), Miss<'_>>) {
+        let (owner, is_agent) = match owner {
+            Owner::Role(name) => (name, false),
+            Owner::Agent(name) => (name, true),
+        };
+        let miss = outcome.as_ref().err().map(ToString::to_string);
+        self.push(RuleSeen { pointer: Rc::clone(&rule.pointer), owner: Rc::clone(owner), is_agent, miss });
+    }
+}
+
+/// Decides as [`super::authorize`] does, and says how.
+#[must_use]
+pub fn explain(policy: &Policy, ask: &Ask<'_>) -> Explanation {
+    let roles = policy.roles().iter().map(|role| {
+        let standing = if let Some(key) = role.matches.first_missed(ask.caller, ask.provider) {
+            Standing::NotMatched(key)
+        } else if !role.validity.holds(ask.now) {
+            Standing::NotInForce
+        } else if ask.requested_role.is_some_and(|name| name != &*role.name) {
+            Standing::NotAskedFor
+        } else {
+            Standing::Held
+        };
+        RoleSeen { name: Rc::clone(&role.name), standing }
+    });
+    let roles = roles.collect();
+    let agents =
+        policy.agents().iter().filter(|agent| agent.is(ask.caller)).map(|agent| Rc::clone(&agent.name)).collect();
+    let mut rules = Vec::new();
+    let answer = authorize_seen_by(policy, ask, &mut rules);
+    Explanation { roles, agents, rules, answer }
+}
