@@ -1,5 +1,6 @@
 //! Requests of the gateway's own: to identity providers and token endpoints.
 
+use super::request_id::RequestId;
 use crate::base::{Secret, Url};
 use crate::config::{Config, Endpoint};
 use crate::exchange::{RunLookup, TokenForm};
@@ -36,12 +37,16 @@ impl Callout {
         callout
     }
 
-    /// Asks the workspace which job a run belongs to (Databricks REST reference, Get a single job run).
-    pub(super) fn run_lookup(lookup: &RunLookup, config: &Config) -> Self {
+    /// Asks the workspace which job a run belongs to (Databricks REST reference, Get a single job run), with the marks of the request
+    /// that it is for.
+    pub(super) fn run_lookup(lookup: &RunLookup, id: &RequestId, config: &Config) -> Self {
         let workspace = &config.workspace;
         let run = lookup.permit().run_to_look_up().unwrap_or_default();
         let url = workspace.url.with_path(&format!("/api/2.2/jobs/runs/get?run_id={run}"));
         let mut callout = Self::get(url, workspace.token_endpoint.upstream.clone(), config);
+        callout.headers.retain(|(name, _)| *name != "user-agent");
+        callout.headers.push(("user-agent", Secret::new(id.mark())));
+        callout.headers.extend(workspace.id.iter().map(|id| ("x-databricks-org-id", Secret::new(id.clone()))));
         callout.headers.extend(lookup.authorization().map(|value| ("authorization", value.clone())));
         callout
     }

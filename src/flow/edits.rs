@@ -41,7 +41,7 @@ impl Edits {
 
 /// The client's `User-Agent` and a mark by which Databricks' own audit can be joined.
 fn stamped(request: &Request) -> Vec<u8> {
-    let mark = format!("databricks-kong/{} req/{}", env!("CARGO_PKG_VERSION"), request.id);
+    let mark = request.id.mark();
     match &request.seen.user_agent {
         Some(agent) if !agent.is_empty() => [agent.as_slice(), b" ", mark.as_bytes()].concat(),
         _ => mark.into_bytes(),

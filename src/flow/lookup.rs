@@ -74,7 +74,7 @@ impl Flow {
 
     /// Asks the workspace.
     pub(super) fn look_up(&mut self, lookup: RunLookup, asker: Asker, env: &Env<'_>) -> Step {
-        let callout = Callout::run_lookup(&lookup, env.config);
+        let callout = Callout::run_lookup(&lookup, &asker.request.id, env.config);
         self.state = State::Lookup(Box::new(AwaitJob { asker, lookup }));
         Step::Call(callout)
     }

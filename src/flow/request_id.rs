@@ -20,6 +20,11 @@ impl RequestId {
     pub fn unknown() -> Self {
         Self("unknown".into())
     }
+
+    /// What a `User-Agent` ends in, by which Databricks' own audit can be joined.
+    pub(super) fn mark(&self) -> String {
+        format!("databricks-kong/{} req/{self}", env!("CARGO_PKG_VERSION"))
+    }
 }
 
 impl fmt::Display for RequestId {

@@ -167,6 +167,53 @@ def policy(parts: Parts, name: str) -> Config:
     return config
 
 
+def least_privilege(parts: Parts, name: str) -> Config:
+    """One job, one warehouse, one schema."""
+    config = base(parts, name)
+    warehouse = {"warehouse": ["a7066a8ef796be84"]}
+    config["roles"] = [
+        role(
+            "runner",
+            {"groups": ["runners"]},
+            {"type": "user_federation", "scope": "minimal"},
+            allow=[
+                {
+                    "operations": ["jobs.run_now", "jobs.get_run", "jobs.cancel_run"],
+                    "resources": {"job": ["101"]},
+                    "lookup": True,
+                }
+            ],
+            deny=[{"operations": ["jobs.run_now"], "resources": {"job": ["202"]}}],
+        ),
+        role(
+            "reader",
+            {"groups": ["readers"]},
+            {"type": "user_federation", "scope": "minimal"},
+            allow=[
+                {
+                    "operations": ["statement_execution.execute_statement"],
+                    "resources": {**warehouse, "table": ["main.sales.*"]},
+                    "sql": ["select"],
+                },
+                {"operations": ["sql_sessions.create"], "resources": warehouse},
+                {"operations": ["sql_sessions.delete", "statement_execution.get_statement"]},
+            ],
+        ),
+        role(
+            "thrift", {"groups": ["thrift"]}, allow=[{"operations": ["sql_warehouses.thrift"], "resources": warehouse}]
+        ),
+        role("everything", {"groups": ["everything"]}, allow=[{"operations": ["*"]}]),
+    ]
+    config["agents"] = [
+        {
+            "name": "copilot",
+            "match": {"clients": ["copilot-*"]},
+            "allow": [{"operations": ["jobs.run_now"], "resources": {"job": ["101"]}}],
+        }
+    ]
+    return config
+
+
 def minimal(parts: Parts, name: str) -> Config:
     config = base(parts, name)
     config["roles"] = [role("minimal", {"groups": ["minimal"]}, {"type": "user_federation", "scope": "minimal"})]
@@ -289,6 +336,8 @@ def all_configs() -> list[Named]:
         Named("roles", roles),
         Named("minimal", minimal),
         Named("policy", policy),
+        Named("least", least_privilege),
+        Named("least_tls", least_privilege, tls=True),
         Named("strict", strict),
         Named("impatient", impatient),
         Named("nowhere", token_endpoint_nowhere),

@@ -41,7 +41,7 @@ class Gateway(abc.ABC):
     def stop(self) -> None: ...
 
 
-def tls_files(run_dir: Path, host: str) -> tuple[Path, Path, Path]:
+def tls_files(run_dir: Path, *hosts: str) -> tuple[Path, Path, Path]:
     """A test CA, and a certificate of it for this address: (ca, certificate, key)."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -74,8 +74,10 @@ def tls_files(run_dir: Path, host: str) -> tuple[Path, Path, Path]:
         .sign(ca_key, hashes.SHA256())
     )
     leaf = (
-        builder(host, key)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False)
+        builder(hosts[0], key)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host)) for host in hosts]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_id), critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -89,18 +91,22 @@ def tls_files(run_dir: Path, host: str) -> tuple[Path, Path, Path]:
     return paths
 
 
-def _host_for_443() -> tuple[str, str]:
-    """A loopback address of its own, on which port 443 is free; or why there is none."""
+def hosts_for_443(names: list[str]) -> tuple[dict[str, str], str]:
+    """For each name a loopback address of its own, on which port 443 is free; or why there are none."""
+    hosts: dict[str, str] = {}
     error = ""
     for _ in range(20):
+        if len(hosts) == len(names):
+            return hosts, ""
         host = f"127.77.{random.randrange(256)}.{random.randrange(1, 255)}"
         try:
             with socket.socket() as probe:
                 probe.bind((host, 443))
-            return host, ""
+            if host not in hosts.values():
+                hosts[names[len(hosts)]] = host
         except OSError as refused:
             error = f"{host}:443 cannot be bound ({refused.strerror}); the SQL connector exchanges on port 443 only"
-    return "", error
+    return {}, error
 
 
 class EnvoyGateway(Gateway):
@@ -118,13 +124,12 @@ class EnvoyGateway(Gateway):
         named: list[configs.Named] | None = None,
     ):
         self.named = {one.name: one for one in named or configs.all_configs()}
-        self.tls_host, self.no_tls = _host_for_443()
-        if self.no_tls:
-            self.named.pop("tls", None)
+        self.tls_hosts, self.no_tls = hosts_for_443([one.name for one in self.named.values() if one.tls])
+        self.named = {name: one for name, one in self.named.items() if not one.tls or name in self.tls_hosts}
         plain = [one.name for one in self.named.values() if not one.tls]
         *ports, self.bare_port, self.admin_port, closed = free_ports(len(plain) + 3)
         self.ports = dict(zip(plain, ports, strict=True))
-        self.ca, self.certificate, self.key = tls_files(run_dir, self.tls_host or "127.0.0.1")
+        self.ca, self.certificate, self.key = tls_files(run_dir, *self.tls_hosts.values(), "127.0.0.1")
         self.parts = configs.Parts(idp, workspace, self.url, closed)
         self.with_filter = with_filter
 
@@ -157,7 +162,7 @@ class EnvoyGateway(Gateway):
             return f"http://127.0.0.1:{self.bare_port}"
         one = self.named[config]
         if one.tls:
-            return f"https://{self.tls_host}"
+            return f"https://{self.tls_hosts[config]}"
         return f"http://127.0.0.1:{self.ports[config]}{one.prefix}"
 
     def logs(self) -> str:
@@ -204,7 +209,7 @@ class EnvoyGateway(Gateway):
         if self.with_filter:
             filters.append(self.wasm(one))
         if one.tls:
-            return listener(one.name, self.tls_host, 443, filters, tls=(self.certificate, self.key))
+            return listener(one.name, self.tls_hosts[one.name], 443, filters, tls=(self.certificate, self.key))
         return listener(one.name, "127.0.0.1", self.ports[one.name], filters)
 
     def wasm(self, one: configs.Named) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from world import World
 HTTP_PATH = "/sql/1.0/warehouses/a7066a8ef796be84"
 
 
-def connect(world: World, token: str, **more: object):
+def connect(world: World, token: str, config: str = "tls", http_path: str = HTTP_PATH, **more: object):
     if world.gateway.no_tls:
         pytest.skip(world.gateway.no_tls)
     return sql.connect(
-        server_hostname=world.gateway.url("tls").removeprefix("https://"),
-        http_path=HTTP_PATH,
+        server_hostname=world.gateway.url(config).removeprefix("https://"),
+        http_path=http_path,
         access_token=token,
         _tls_trusted_ca_file=str(world.gateway.ca),
         _retry_stop_after_attempts_count=1,

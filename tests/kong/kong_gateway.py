@@ -12,10 +12,9 @@ from typing import Any
 
 import configs
 import pytest
-from gateway import FILTER, Gateway, tls_files
+from gateway import FILTER, Gateway, hosts_for_443, tls_files
 from stack import REPO, Idp, Workspace, free_ports, send, wait_until
 
-TLS_HOST = "127.0.0.79"
 # Kong's own validator refuses these by the filter's schema: it does not start with them.
 SCHEMA_REFUSES = {"bad_key", "bad_audience", "bad_two_errors"}
 
@@ -34,9 +33,10 @@ class KongGateway(Gateway):
         self.prefix.mkdir()
         self.with_filter = with_filter
         self.port, self.admin_port, self.status_port, closed = free_ports(4)
-        self.ca, self.certificate, self.key = tls_files(run_dir, TLS_HOST)
-        self.named = {one.name: one for one in configs.all_configs() if not one.tls and one.name not in SCHEMA_REFUSES}
-        self.no_tls = "the routes of this Kong have no TLS listener on port 443"
+        named = {one.name: one for one in configs.all_configs() if one.name not in SCHEMA_REFUSES}
+        self.tls_hosts, self.no_tls = hosts_for_443([one.name for one in named.values() if one.tls])
+        self.named = {name: one for name, one in named.items() if not one.tls or name in self.tls_hosts}
+        self.ca, self.certificate, self.key = tls_files(run_dir, *self.tls_hosts.values(), "127.0.0.1")
         self.parts = configs.Parts(idp, workspace, self.url, closed)
         self.declaration = run_dir / "kong.json"
         self.declaration.write_text(json.dumps(self.declared(), indent=1))
@@ -63,7 +63,11 @@ class KongGateway(Gateway):
             "NGINX_USER": "root root",
             "LOG_LEVEL": "notice",
             "ANONYMOUS_REPORTS": "off",
-            "PROXY_LISTEN": f"127.0.0.1:{self.port}",
+            "PROXY_LISTEN": ", ".join(
+                [f"127.0.0.1:{self.port}", *(f"{host}:443 ssl" for host in self.tls_hosts.values())]
+            ),
+            "SSL_CERT": str(self.certificate),
+            "SSL_CERT_KEY": str(self.key),
             "ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
             "STATUS_LISTEN": f"127.0.0.1:{self.status_port}",
             "ADMIN_GUI_LISTEN": "off",
@@ -88,6 +92,8 @@ class KongGateway(Gateway):
             "preserve_host": False,
             "path_handling": "v0",
         }
+        if name in self.tls_hosts:
+            route |= {"paths": ["/"], "hosts": [self.tls_hosts[name]], "strip_path": False}
         if one and self.with_filter:
             config = one.make(self.parts, one.name)
             route["filter_chains"] = [{"filters": [{"name": "databricks_kong", "config": config}]}]
@@ -96,6 +102,8 @@ class KongGateway(Gateway):
     def url(self, config: str) -> str:
         if config in SCHEMA_REFUSES:
             pytest.skip("Kong does not start with this configuration")
+        if config in self.tls_hosts:
+            return f"https://{self.tls_hosts[config]}"
         return f"http://127.0.0.1:{self.port}{self.path(config)}"
 
     def path(self, config: str) -> str:
