@@ -26,6 +26,7 @@ mod refusal;
 mod request;
 mod request_id;
 mod token;
+mod verdicts;
 
 pub use callout::{Callout, CalloutFault, CalloutReply, CalloutResult};
 pub use edits::Edits;
@@ -35,11 +36,12 @@ pub use prefetch::Prefetch;
 pub use refusal::{Reply, guard_refused, internal_error, invalid_configuration};
 pub use request::{HeaderProblem, Inspected, Request, inspect_headers};
 pub use request_id::RequestId;
+pub use verdicts::VerdictCache;
 
 use crate::base::{UnixTime, parse_object_strict};
-use crate::config::Config;
+use crate::config::{Config, Provider};
 use crate::exchange::{Authorized, Exchange, Granted, TokenCache, WorkspaceToken};
-use crate::jwt::{self, Caller, TokenError, UnverifiedToken};
+use crate::jwt::{self, Caller, KeySet, TokenError, UnverifiedToken};
 use crate::policy::{Action, Ask, Body, Denial, Permit, RunsJob, Stop, authorize};
 use keys::{Access, Begin, FetchStep, KeyFetch, Need};
 use lookup::AwaitJob;
@@ -56,6 +58,8 @@ pub struct Memory {
     pub keys: KeyStore,
     /// Databricks tokens.
     pub tokens: TokenCache,
+    /// Verified callers.
+    pub verdicts: VerdictCache,
     /// The jobs of runs that were looked up.
     pub runs: RunJobs,
 }
@@ -276,13 +280,17 @@ impl Flow {
     }
 
     fn begin_verification(&mut self, purpose: Purpose, token: &[u8], env: &mut Env<'_>) -> Result<Step, Refusal> {
+        if let Some((caller, provider)) = verified_before(token, env) {
+            caller.still_valid(env.now, provider.expectations.clock_skew)?;
+            return self.verified(purpose, caller, &provider.name, env);
+        }
         let token = UnverifiedToken::parse(token, env.config.limits.token_bytes)?;
         let issuer = token.issuer().ok_or(TokenError::IssuerMismatch)?;
         let mut providers = env.config.providers.iter();
         let provider = providers.find(|provider| provider.expectations.issuer == issuer);
         let provider = Rc::clone(provider.ok_or(TokenError::IssuerMismatch)?);
         let need = match env.memory.keys.access(&provider, env.now) {
-            Access::Fresh(keys) => match jwt::verify(&token, &keys, &provider.expectations, env.now) {
+            Access::Fresh(keys) => match verify(&token, &keys, &provider, env) {
                 Err(error) if error.keys_may_be_stale() => Need::UnknownKey,
                 verified => return self.verified(purpose, verified?, &provider.name, env),
             },
@@ -290,7 +298,7 @@ impl Flow {
                 Begin::Fetch(fetch, callout) => {
                     return Ok(self.await_keys(purpose, token, Need::Stale, fetch, callout));
                 }
-                Begin::NotNow { .. } => match jwt::verify(&token, &keys, &provider.expectations, env.now) {
+                Begin::NotNow { .. } => match verify(&token, &keys, &provider, env) {
                     Err(error) if error.keys_may_be_stale() => Need::UnknownKey,
                     verified => return self.verified(purpose, verified?, &provider.name, env),
                 },
@@ -333,7 +341,7 @@ impl Flow {
         // still verify a token that only seemed to need new ones.
         let unavailable = Refusal::KeysUnavailable { retry_after: env.memory.keys.retry_after(&provider, env.now) };
         let is_echo = matches!(purpose, Purpose::Echo(_));
-        let outcome = match keys.map(|keys| jwt::verify(&token, &keys, &provider.expectations, env.now)) {
+        let outcome = match keys.map(|keys| verify(&token, &keys, &provider, env)) {
             Some(Err(error)) if error.keys_may_be_stale() && !fetched => Err(unavailable),
             Some(verified) => {
                 verified.map_err(Refusal::from).and_then(|caller| self.verified(purpose, caller, &provider.name, env))
@@ -352,13 +360,13 @@ impl Flow {
     fn verified(
         &mut self,
         purpose: Purpose,
-        caller: Caller,
+        caller: Rc<Caller>,
         provider: &Rc<str>,
         env: &mut Env<'_>,
     ) -> Result<Step, Refusal> {
         match purpose {
             Purpose::Proxy(request) => {
-                let (caller, provider) = (Rc::new(caller), Rc::clone(provider));
+                let provider = Rc::clone(provider);
                 self.decide(Asker { request, caller, provider, body: HeldBody::Unread, runs_job: None }, env)
             }
             Purpose::Echo(_) => Ok(Step::Reply(native::echo(&caller, env.now))),
@@ -437,6 +445,29 @@ impl Asker {
             Err(stop) => Ok(Err(stop)),
         }
     }
+}
+
+/// The caller whose token this is, if its signature was checked before with the keys that are known now.
+fn verified_before(token: &[u8], env: &Env<'_>) -> Option<(Rc<Caller>, Rc<Provider>)> {
+    env.config.providers.iter().find_map(|provider| match env.memory.keys.access(provider, env.now) {
+        // a request that finds keys stale is to refresh them first
+        Access::Fresh(keys) => {
+            let caller = env.memory.verdicts.find(token, provider, &keys)?;
+            Some((caller, Rc::clone(provider)))
+        }
+        Access::Stale(_) | Access::None => None,
+    })
+}
+
+fn verify(
+    token: &UnverifiedToken,
+    keys: &Rc<KeySet>,
+    provider: &Rc<Provider>,
+    env: &mut Env<'_>,
+) -> Result<Rc<Caller>, TokenError> {
+    let caller = Rc::new(jwt::verify(token, keys, &provider.expectations, env.now)?);
+    env.memory.verdicts.keep(&caller, provider, keys, env.now, env.config.limits.cached_tokens);
+    Ok(caller)
 }
 
 fn still_valid(caller: &Caller, provider: &str, env: &Env<'_>) -> Result<(), Refusal> {

@@ -162,4 +162,3 @@ def test_an_agent_that_acts_for_an_administrator_is_held_to_its_own_rules(world:
         assert refusal(caught)[0] == "AGENT_LIMIT"
     assert not world.api()
     assert sdk(world, admin.token()).jobs.run_now(job_id=202).run_id
-

@@ -25,4 +25,5 @@ mod secrets;
 mod stage;
 mod statements;
 mod token_cache;
+mod verdicts;
 mod verification;
