@@ -23,7 +23,17 @@ const FEATURES: [(&str, &[&str]); 10] = [
 ];
 
 /// The operations whose bodies can have them.
-const INSPECTED: [&str; 13] = [
+const INSPECTED: [&str; 23] = [
+    "alerts_v2.create_alert",
+    "alerts_v2.update_alert",
+    "apps.create",
+    "apps.create_update",
+    "apps.deploy",
+    "apps.update",
+    "instance_pools.create",
+    "pipelines.clone",
+    "warehouses.create",
+    "warehouses.edit",
     "jobs.create",
     "jobs.reset",
     "jobs.update",
@@ -81,12 +91,10 @@ impl Features {
     pub fn of(operation: Operation, body: &Map<String, Value>) -> Self {
         let mut found = Self::default();
         found.walk(body);
-        let disposition = body.iter().find(|(key, _)| fold(key) == "disposition").map(|(_, value)| value);
+        let mut dispositions = body.iter().filter(|(key, _)| fold(key) == "disposition").map(|(_, value)| value);
         let inline =
             |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("inline"));
-        if operation.name() == "statement_execution.execute_statement"
-            && disposition.is_some_and(|value| !inline(value))
-        {
+        if operation.name() == "statement_execution.execute_statement" && !dispositions.all(inline) {
             found = found.with(FEATURES.len().saturating_sub(1));
         }
         // a pipeline's clusters are new ones too
@@ -94,6 +102,11 @@ impl Features {
             found = found.with(1);
         }
         found
+    }
+
+    /// Whether a field of this name, in lower case and without underscores, can tell of a feature.
+    pub(super) fn is_told_by(field: &str) -> bool {
+        matches!(field, "disposition" | "clusters") || FEATURES.iter().any(|(_, fields)| fields.contains(&field))
     }
 
     fn walk(&mut self, object: &Map<String, Value>) {
@@ -148,6 +161,13 @@ mod tests {
             ("spark_env_vars", "clusters.create", json!({"spark_env_vars": {}})),
             ("single_user_name", "clusters.create", json!({"single_user_name": "x"})),
             ("external_links", "statement_execution.execute_statement", json!({"disposition": "EXTERNAL_LINKS"})),
+            (
+                "external_links",
+                "statement_execution.execute_statement",
+                json!({"disposition": "INLINE", "disposition_": "EXTERNAL_LINKS"}),
+            ),
+            ("instance_profile", "warehouses.create", json!({"instance_profile_arn": "arn"})),
+            ("run_as", "alerts_v2.update_alert", json!({"run_as_user_name": "root"})),
         ] {
             assert_eq!(of(operation, &body), Features::named([name]).unwrap(), "{name} in {body}");
         }

@@ -7,10 +7,12 @@ mod resources;
 pub mod sql;
 mod statement;
 mod target;
+mod twins;
 
 pub use catalogue::{Catalogue, Id, Operation, Place};
 pub use features::Features;
 pub use form::{Parameter, read_form};
-pub use resources::{IdFault, Resource, folds_case, resources, stands_in_body};
+pub use resources::{IdFault, Resource, canonical, resources, stands_in_body};
 pub use statement::{has_statement, scan_body};
 pub use target::{Ambiguity, Target};
+pub use twins::has_twin;

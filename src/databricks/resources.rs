@@ -2,6 +2,7 @@
 
 use super::catalogue::{Id, Operation, Place};
 use super::target::{Target, encoded_byte};
+use super::twins::has_twin;
 use serde_json::{Map, Value};
 
 /// The id of a resource that a request is about.
@@ -22,11 +23,13 @@ pub enum IdFault {
     /// A list, an object, a boolean, a fraction, or a number written in another way than the shortest.
     #[error("a field that names a resource is not a plain id")]
     NotAnId,
+    /// The query has a field of the path or the body.
+    #[error("a field of the path or the body stands in the query too")]
+    Twice,
 }
 
 /// The kinds of resources whose names Databricks takes in any case.
-#[must_use]
-pub fn folds_case(kind: &str) -> bool {
+fn folds_case(kind: &str) -> bool {
     matches!(kind, "catalog" | "schema" | "table" | "function" | "model" | "volume" | "connection" | "vector_index")
 }
 
@@ -50,6 +53,9 @@ pub fn resources(
     headers: &[(String, String)],
     body: Option<&Map<String, Value>>,
 ) -> Result<Vec<Resource>, IdFault> {
+    if has_twin(operation, target) {
+        return Err(IdFault::Twice);
+    }
     let mut found = Vec::new();
     for id in operation.ids() {
         let mut parts = Vec::new();
@@ -72,10 +78,42 @@ fn join(id: Id, parts: Vec<Vec<String>>, found: &mut Vec<Resource>) -> Result<()
         if is_numeric(id.kind()) && !is_plain_number(&text) {
             return Err(IdFault::NotAnId);
         }
-        let text = if folds_case(id.kind()) { text.to_lowercase() } else { text };
-        found.push(Resource { kind: id.kind(), id: text });
+        if !is_plain(id.kind(), &text) {
+            return Err(IdFault::NotAnId);
+        }
+        found.push(Resource { kind: id.kind(), id: canonical(id.kind(), &text) });
     }
     Ok(())
+}
+
+/// An id, or a pattern of ids, in the one spelling in which ids are compared.
+#[must_use]
+pub fn canonical(kind: &str, id: &str) -> String {
+    match kind {
+        // `/Workspace/Users/x` and `/Users/x` are one, as are `dbfs:/x` and `/x`
+        "path" => id.strip_prefix("/Workspace").filter(|rest| rest.starts_with('/')).unwrap_or(id).to_owned(),
+        "dbfs" => id.strip_prefix("dbfs:").filter(|rest| rest.starts_with('/')).unwrap_or(id).to_owned(),
+        kind if folds_case(kind) => id.to_lowercase(),
+        _ => id.to_owned(),
+    }
+}
+
+fn is_plain(kind: &str, id: &str) -> bool {
+    if matches!(kind, "path" | "dbfs") {
+        return is_plain_path(id);
+    }
+    // the Kelvin sign is no `k` to those who compare without folding
+    let becomes_ascii = |letter: char| !letter.is_ascii() && letter.to_lowercase().any(|lower| lower.is_ascii());
+    !(folds_case(kind) && id.contains(becomes_ascii))
+}
+
+/// Whether a path goes neither up nor round about, whatever it begins with: `/a/b`, `dbfs:/a`, `s3://a/b`, `a/b`.
+fn is_plain_path(path: &str) -> bool {
+    let scheme = path.split_once(":/").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let path = scheme.map_or(path, |(_, rest)| rest);
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    !path.contains('\\') && (path.is_empty() || !path.split('/').any(|segment| matches!(segment, "" | "." | "..")))
 }
 
 /// `007` and `+7` are 7 to some readers.
@@ -110,7 +148,9 @@ fn values(
             Ok(target.parameter(name).map(str::to_owned).collect())
         }
         Place::Header(name) => {
-            Ok(headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect())
+            let values = headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+            // two headers may be joined to one
+            values.map(|value| if value.contains(',') { Err(IdFault::NotAnId) } else { Ok(value.clone()) }).collect()
         }
         Place::Body(path) => {
             let mut found = Vec::new();
@@ -201,6 +241,53 @@ mod tests {
             found("GET", "/api/2.1/unity-catalog/tables/Main.Sales.Orders", &none).unwrap(),
             ["table main.sales.orders"]
         );
+    }
+
+    #[test]
+    fn paths_that_lead_elsewhere_are_refused() {
+        let export = |path: &str| found("GET", &format!("/api/2.0/workspace/export?path={path}"), &json!({}));
+        for path in [
+            "/a/../b",
+            "/a/..",
+            "..",
+            "/a/./b",
+            "/a//b",
+            "//a",
+            "/a%5C..%5Cb",
+            "dbfs:/a/../b",
+            "s3://a//b",
+            "/../a",
+            "/../a:/b",
+        ] {
+            assert_eq!(export(path), Err(IdFault::NotAnId), "{path}");
+        }
+        for (path, id) in [
+            ("/", "/"),
+            ("/a/b%20c..d/", "/a/b c..d/"),
+            ("/Workspace/Users/x", "/Users/x"),
+            ("/Workspaces/x", "/Workspaces/x"),
+            ("a/b", "a/b"),
+            ("s3://a/b", "s3://a/b"),
+        ] {
+            assert_eq!(export(path).unwrap(), [format!("path {id}")], "{path}");
+        }
+        let read = |path: &str| found("GET", &format!("/api/2.0/dbfs/read?path={path}"), &json!({})).unwrap();
+        assert_eq!((read("dbfs:/a"), read("/a")), (vec!["dbfs /a".to_owned()], vec!["dbfs /a".to_owned()]));
+    }
+
+    #[test]
+    fn a_letter_that_lower_case_makes_another_is_refused() {
+        let table = |name: &str| found("GET", &format!("/api/2.1/unity-catalog/tables/{name}"), &json!({}));
+        assert_eq!(table("a.b.%E2%84%AAx"), Err(IdFault::NotAnId));
+        assert_eq!(table("a.b.%C3%84x").unwrap(), ["table a.b.äx"]);
+    }
+
+    #[test]
+    fn two_ids_in_one_header_are_refused() {
+        let target = Target::parse(b"/spark.connect.SparkConnectService/Config").unwrap();
+        let operation = Catalogue::find("POST", target.path()).unwrap();
+        let headers = [("x-databricks-cluster-id".to_owned(), "c-1, c-2".to_owned())];
+        assert_eq!(resources(operation, &target, &headers, None), Err(IdFault::NotAnId));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::sql::{Scan, scan};
 use serde_json::{Map, Value};
 
 /// The members of the body that say what a statement does (Databricks REST reference, Execute a SQL statement).
-const MEMBERS: [&str; 4] = ["statement", "catalog", "schema", "session_id"];
+pub(super) const MEMBERS: [&str; 4] = ["statement", "catalog", "schema", "session_id"];
 
 /// Whether requests of `operation` carry SQL text. Thrift does too, but is not read.
 #[must_use]

@@ -44,6 +44,9 @@ pub enum Ambiguity {
     /// `a`, `aid` or `access_token`.
     #[error("the query holds a parameter that would change whom the request runs as")]
     IdentityParameter,
+    /// `_method` and the like.
+    #[error("the request overrides its method by a query parameter")]
+    MethodOverride,
 }
 
 impl<'a> Target<'a> {
@@ -86,11 +89,21 @@ impl<'a> Target<'a> {
             match key.to_ascii_lowercase().as_str() {
                 "o" | "w" if Some(value.as_ref()) != workspace_id => return Err(Ambiguity::OtherWorkspace),
                 "a" | "aid" | "access_token" => return Err(Ambiguity::IdentityParameter),
+                key if is_method_override(key) => return Err(Ambiguity::MethodOverride),
                 _ => {}
             }
         }
         Ok(())
     }
+}
+
+/// The header's names, and those that web frameworks look for in the query.
+fn is_method_override(parameter: &str) -> bool {
+    let name = parameter.replace('_', "-");
+    matches!(
+        name.as_str(),
+        "-method" | "-httpmethod" | "x-http-method-override" | "x-http-method" | "x-method-override"
+    )
 }
 
 fn check_path(path: &str) -> Result<(), Ambiguity> {
@@ -146,7 +159,9 @@ fn read_query(query: &str) -> Result<Vec<Parameter<'_>>, Ambiguity> {
 
 fn names_a_resource(parameter: &str) -> bool {
     let name = parameter.to_ascii_lowercase();
-    name.ends_with("id") || matches!(name.as_str(), "o" | "w" | "a" | "path" | "name" | "full_name" | "scope" | "key")
+    name.ends_with("id")
+        || name.ends_with("name")
+        || matches!(name.as_str(), "o" | "w" | "a" | "path" | "scope" | "key")
 }
 
 #[cfg(test)]
@@ -221,6 +236,7 @@ mod tests {
             ("/a?job_id=1&job%5fid=2", RepeatedParameter),
             ("/a?job_id=1&JOB_ID=2", RepeatedParameter),
             ("/a?path=/x&path=/y", RepeatedParameter),
+            ("/a?catalog_name=x&catalog_name=y", RepeatedParameter),
         ] {
             assert_eq!(Target::parse(target.as_bytes()).err(), Some(why), "{target:?}");
         }
@@ -234,6 +250,15 @@ mod tests {
             assert_eq!(check(target, Some("7")), Err(Ambiguity::OtherWorkspace), "{target}");
         }
         assert_eq!(check("/a?o=7", None), Err(Ambiguity::OtherWorkspace));
+    }
+
+    #[test]
+    fn parameters_that_change_the_method_are_refused() {
+        for target in ["/a?_method=GET", "/a?x=y&%5FMETHOD=x", "/a?X-HTTP-Method-Override=x", "/a?x_http_method=x"] {
+            let target = Target::parse(target.as_bytes()).unwrap();
+            assert_eq!(target.check_routing(None), Err(Ambiguity::MethodOverride), "{target:?}");
+        }
+        assert_eq!(Target::parse(b"/a?method=GET&http_method=GET").unwrap().check_routing(None), Ok(()));
     }
 
     #[test]

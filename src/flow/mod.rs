@@ -263,7 +263,7 @@ impl Flow {
         let id = waiting.request().id.clone();
         match waiting {
             AwaitBody::Decision(asker) => {
-                let body = read_json(body).map_err(|refusal| (refusal, id.clone()))?;
+                let body = read_json(&asker.request, body).map_err(|refusal| (refusal, id.clone()))?;
                 // the client may have taken its time
                 still_valid(&asker.caller, &asker.provider, env)
                     .and_then(|()| self.decide(Asker { body: HeldBody::Json(body), ..asker }, env))
@@ -482,10 +482,11 @@ fn is_oauth(path: &str) -> bool {
 }
 
 /// The body that a decision needs: one JSON object that all readers read alike. An empty one is an object without members.
-fn read_json(body: ReadBody) -> Result<Map<String, Value>, Refusal> {
+fn read_json(request: &Request, body: ReadBody) -> Result<Map<String, Value>, Refusal> {
     const DEPTH: usize = 32;
     match body {
         ReadBody::Whole(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => Ok(Map::new()),
+        ReadBody::Whole(bytes) if !request.has_plain_body(&bytes) => Err(Refusal::BodyUnreadable),
         ReadBody::Whole(bytes) => parse_object_strict(&bytes, DEPTH).map_err(|_| Refusal::BodyUnreadable),
         ReadBody::TooLong => Err(Refusal::BodyTooLarge),
         ReadBody::Unreadable => Err(Refusal::BodyUnreadable),

@@ -66,6 +66,8 @@ pub struct Inspected {
     pub user_agent: Option<Vec<u8>>,
     /// The client's `Content-Type`.
     pub content_type: Option<String>,
+    /// Whether `Content-Type` or `Content-Encoding` say that the body is something else than the text that it is sent as.
+    pub encodes_body: bool,
     /// Headers that may name resources, their names in lower case.
     pub resource_headers: Vec<(String, String)>,
     /// The role that the caller asks for.
@@ -125,12 +127,21 @@ impl Inspected {
             "host" => self.host = text(),
             ":authority" if self.host.is_none() => self.host = text(),
             "user-agent" => self.user_agent = Some(value.to_vec()),
-            "content-type" => self.content_type = text(),
+            "content-type" => {
+                self.encodes_body |= self.content_type.is_some();
+                self.content_type = text();
+            }
             "content-length" => self.announces_body |= value != b"0",
             "transfer-encoding" => self.announces_body = true,
-            name if name.starts_with("x-databricks-") && !is_ours(name) => {
-                self.resource_headers.extend(text().map(|value| (name.to_owned(), value)));
+            _ if folded.starts_with("x-databricks-") && !is_ours(folded) => {
+                self.resource_headers.extend(text().map(|value| (folded.to_owned(), value)));
             }
+            _ => {}
+        }
+        // a twin of these may be believed behind the gateway
+        match folded {
+            "content-type" => self.encodes_body |= text().is_none_or(|value| names_other_charset(&value)),
+            "content-encoding" => self.encodes_body |= !value.trim_ascii().eq_ignore_ascii_case(b"identity"),
             _ => {}
         }
         if is_method_override(folded) {
@@ -141,6 +152,19 @@ impl Inspected {
 
 fn fold(name: &[u8]) -> String {
     String::from_utf8_lossy(name).to_ascii_lowercase().replace('_', "-")
+}
+
+/// Whether a `Content-Type` asks for another encoding of text than JSON has (RFC 8259 section 8.1).
+fn names_other_charset(content_type: &str) -> bool {
+    let lower = content_type.to_ascii_lowercase();
+    lower.split("charset").skip(1).any(|rest| {
+        let charset = rest.trim_start_matches([' ', '=', '"', '\'']);
+        !["utf-8", "utf8", "us-ascii"].iter().any(|known| {
+            charset
+                .strip_prefix(known)
+                .is_some_and(|after| after.is_empty() || after.starts_with([';', '"', '\'', ' ']))
+        })
+    })
 }
 
 fn is_method_override(folded: &str) -> bool {
@@ -174,6 +198,13 @@ fn names_ours(folded: &str, value: &[u8]) -> bool {
             .any(|name| is_ours(&name) || name == "user-agent")
 }
 
+/// Whether this is `name=value`.
+fn is_field(pair: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.%+[]".contains(byte);
+    let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+    !name.is_empty() && name.len() < pair.len() && name.iter().all(is_name)
+}
+
 impl Request {
     /// The head of the request `id`, as far as it can be read.
     ///
@@ -201,6 +232,17 @@ impl Request {
 
     pub(super) fn target(&self) -> Result<Target<'_>, Refusal> {
         Ok(Target::parse(&self.target)?)
+    }
+
+    /// Whether a body can be read as the JSON text that it seems to be, and as nothing else.
+    ///
+    /// `curl -d` says of every body that it is a form, so that is no reason to refuse one; that it has the fields of a form is.
+    pub(super) fn has_plain_body(&self, body: &[u8]) -> bool {
+        let content_type = self.seen.content_type.as_deref().unwrap_or_default().trim_start().to_ascii_lowercase();
+        let has_fields = || body.split(|byte| *byte == b'&').skip(1).any(is_field);
+        let is_form = content_type.starts_with("multipart/")
+            || (content_type.starts_with("application/x-www-form-urlencoded") && has_fields());
+        !(self.seen.encodes_body || is_form)
     }
 
     /// The bearer token (RFC 6750 section 2.1), the only form in which a caller may bring one.
@@ -287,6 +329,57 @@ mod tests {
         let mut twice = inspect(&[("X-Databricks-Org-Id", "1"), ("x-databricks-org-id", "2")]);
         twice.refuse_repeated();
         assert_eq!(twice.problem, Some(HeaderProblem::Repeated));
+    }
+
+    #[test]
+    fn twins_of_headers_that_name_resources_are_read_with_them() {
+        let seen = inspect(&[("X-Databricks-Cluster-Id", "a"), ("x_databricks_cluster_id", "b")]);
+        let named: Vec<_> = seen.resource_headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(named, [("x-databricks-cluster-id", "a"), ("x-databricks-cluster-id", "b")]);
+    }
+
+    fn has_plain_body(headers: &[(&str, &str)], body: &str) -> bool {
+        let seen = inspect(&[&[(":method", "POST")], headers].concat());
+        let request = Request::new(RequestId::unknown(), seen, b"/".to_vec(), true, SharedSecrets::default()).unwrap();
+        request.has_plain_body(body.as_bytes())
+    }
+
+    #[test]
+    fn a_body_that_is_json_and_nothing_else_is_plain() {
+        for headers in [
+            &[][..],
+            &[("Content-Type", "application/json")],
+            &[("Content-Type", "application/json; charset=UTF-8")],
+            &[("Content-Type", "application/json;charset=\"utf-8\"")],
+            &[("content-type", "application/x-www-form-urlencoded")],
+            &[("Content-Encoding", "identity")],
+        ] {
+            for body in ["{}", r#"{"statement":"select a = 1 & 2"}"#] {
+                assert!(has_plain_body(headers, body), "{headers:?} {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_that_may_be_something_else_is_not_plain() {
+        for headers in [
+            &[("Content-Encoding", "gzip")][..],
+            &[("Content-Encoding", "identity"), ("Content-Encoding", "br")],
+            &[("content_encoding", "x")],
+            &[("Content-Encoding", "")],
+            &[("Content-Type", "application/json; charset=utf-16")],
+            &[("Content-Type", "application/json; charset = UTF-7")],
+            &[("Content-Type", "application/json; charset=utf-8; charset=utf-7")],
+            &[("Content-Type", "application/json; charset=utf-8x")],
+            &[("content_type", "text/plain; charset=ibm037")],
+            &[("Content-Type", "application/json"), ("Content-Type", "application/json")],
+            &[("Content-Type", "multipart/form-data; boundary=b")],
+        ] {
+            assert!(!has_plain_body(headers, "{}"), "{headers:?}");
+        }
+        let form = [("Content-Type", "Application/x-www-form-urlencoded; charset=utf-8")];
+        assert!(!has_plain_body(&form, r#"{"x":"&job_id=102&"}"#));
+        assert!(!has_plain_body(&form, r#"{"x":"&job%5Fid=102"}"#));
     }
 
     #[test]

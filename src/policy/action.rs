@@ -3,7 +3,8 @@
 
 use crate::databricks::sql::Scan;
 use crate::databricks::{
-    Catalogue, Features, IdFault, Operation, Resource, Target, has_statement, resources, scan_body, stands_in_body,
+    Catalogue, Features, IdFault, Operation, Resource, Target, has_statement, has_twin, resources, scan_body,
+    stands_in_body,
 };
 use serde_json::{Map, Value};
 use std::cell::OnceCell;
@@ -117,6 +118,11 @@ impl<'a> Action<'a> {
         Ok(found.iter().filter(move |resource| resource.kind == kind).map(|resource| resource.id.as_str()))
     }
 
+    fn refuse_twins(&self) -> Result<(), Lack> {
+        let has_twin = self.operation.is_some_and(|operation| has_twin(operation, self.target));
+        if has_twin { Err(Lack::Clarity(IdFault::Twice)) } else { Ok(()) }
+    }
+
     /// The job of the request's run; `None` if there is none to be found.
     pub(super) fn runs_job(&self) -> Result<Option<&str>, Lack> {
         let mut runs = self.ids("run")?;
@@ -133,6 +139,7 @@ impl<'a> Action<'a> {
         if !self.operation.is_some_and(has_statement) {
             return Ok(None);
         }
+        self.refuse_twins()?;
         let body = match self.body {
             Body::Unread => return Err(Lack::Body),
             Body::Absent => None,
@@ -147,6 +154,7 @@ impl<'a> Action<'a> {
         let Some(operation) = self.operation.filter(|operation| Features::can_be_in(*operation)) else {
             return Ok(Features::default());
         };
+        self.refuse_twins()?;
         match self.body {
             Body::Unread => Err(Lack::Body),
             Body::Absent => Ok(Features::default()),

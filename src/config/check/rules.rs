@@ -3,7 +3,7 @@
 use super::Check;
 use crate::config::raw;
 use crate::databricks::sql::Class;
-use crate::databricks::{Catalogue, Features, Operation, folds_case, has_statement};
+use crate::databricks::{Catalogue, Features, Operation, canonical, has_statement};
 use crate::policy::{Agent, Allow, Glob, OperationSet, PathPattern, Rule, Scope, SqlClasses};
 use std::collections::BTreeSet;
 
@@ -156,10 +156,7 @@ impl Check<'_> {
             if patterns.is_empty() {
                 self.errors.add(pointer, "must list at least one id");
             }
-            let fold = folds_case(&kind);
-            let globs =
-                patterns.into_iter().map(|pattern| Glob::new(if fold { pattern.to_lowercase() } else { pattern }));
-            let globs = globs.collect();
+            let globs = patterns.iter().map(|pattern| Glob::new(canonical(&kind, pattern))).collect();
             (kind, globs)
         });
         read.collect()
