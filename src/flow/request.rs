@@ -140,7 +140,10 @@ impl Inspected {
         }
         // a twin of these may be believed behind the gateway
         match folded {
-            "content-type" => self.encodes_body |= text().is_none_or(|value| names_other_charset(&value)),
+            // Envoy joins two headers to one, and no type has a comma
+            "content-type" => {
+                self.encodes_body |= text().is_none_or(|value| value.contains(',') || names_other_charset(&value));
+            }
             "content-encoding" => self.encodes_body |= !value.trim_ascii().eq_ignore_ascii_case(b"identity"),
             _ => {}
         }
@@ -373,6 +376,7 @@ mod tests {
             &[("Content-Type", "application/json; charset=utf-8x")],
             &[("content_type", "text/plain; charset=ibm037")],
             &[("Content-Type", "application/json"), ("Content-Type", "application/json")],
+            &[("Content-Type", "application/json,multipart/form-data; boundary=b")],
             &[("Content-Type", "multipart/form-data; boundary=b")],
         ] {
             assert!(!has_plain_body(headers, "{}"), "{headers:?}");

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass, field
 from typing import Any
 from collections.abc import Callable
 
-from stack import ACCOUNT_ID, ASSUMABLE_GROUP, SP_ETL, SP_FEDERATED, SP_SECOND, SP_SECRETS, WORKSPACE_ID, Idp, Workspace
+from stack import (
+    ACCOUNT_ID,
+    ASSUMABLE_GROUP,
+    REPO,
+    SP_ETL,
+    SP_FEDERATED,
+    SP_SECOND,
+    SP_SECRETS,
+    WORKSPACE_ID,
+    Idp,
+    Workspace,
+)
 
 Config = dict[str, Any]
 
@@ -214,6 +226,12 @@ def least_privilege(parts: Parts, name: str) -> Config:
     return config
 
 
+def bypass(parts: Parts, name: str) -> Config:
+    """The policy that the attempts of tests/bypass are made at."""
+    policy = json.loads((REPO / "tests/bypass/policy.json").read_text())
+    return {**base(parts, name), "roles": policy["roles"], "agents": policy["agents"]}
+
+
 def minimal(parts: Parts, name: str) -> Config:
     config = base(parts, name)
     config["roles"] = [role("minimal", {"groups": ["minimal"]}, {"type": "user_federation", "scope": "minimal"})]
@@ -336,6 +354,7 @@ def all_configs() -> list[Named]:
         Named("roles", roles),
         Named("minimal", minimal),
         Named("policy", policy),
+        Named("bypass", bypass),
         Named("least", least_privilege),
         Named("least_tls", least_privilege, tls=True),
         Named("strict", strict),
