@@ -15,6 +15,8 @@ struct Contexts {
     requests: BTreeMap<u32, RequestContext>,
     /// Which context waits for which callout.
     callouts: BTreeMap<u32, u32>,
+    /// Requests that may go on past a guard, by the host's name for them, and the context that said so.
+    marks: BTreeMap<String, u32>,
 }
 
 thread_local! {
@@ -39,6 +41,16 @@ pub(super) fn with_memory<T>(action: impl FnOnce(&mut Memory) -> T) -> Option<T>
 /// The answer to the callout `token` is for `context`.
 pub(super) fn expect_callout(token: u32, context: u32) {
     contexts(|contexts| contexts.callouts.insert(token, context));
+}
+
+/// Notes that `context` allowed the request of that name.
+pub(super) fn mark(request: String, context: u32) {
+    contexts(|contexts| contexts.marks.insert(request, context));
+}
+
+/// Whether the request of that name was allowed, once.
+pub(super) fn take_mark(request: &str) -> bool {
+    contexts(|contexts| contexts.marks.remove(request).is_some()).unwrap_or(false)
 }
 
 pub(super) fn on_context_create(context: u32, root: u32) {
@@ -125,5 +137,6 @@ pub(super) fn on_delete(context: u32) {
         contexts.requests.remove(&context);
         contexts.roots.remove(&context);
         contexts.callouts.retain(|_, waiting| *waiting != context);
+        contexts.marks.retain(|_, marked_by| *marked_by != context);
     });
 }

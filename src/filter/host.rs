@@ -1,7 +1,7 @@
 //! What the two hosts, Kong and Envoy, do differently, and how the core's words become hostcalls.
 
 use super::abi::{self, Buffer, Headers, HostError, Level};
-use super::headers;
+use super::{events, headers};
 use crate::base::{Secret, UnixTime};
 use crate::exchange::SharedSecrets;
 use crate::flow::{Callout, CalloutFault, CalloutReply, CalloutResult, Reply};
@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 /// Longer answers are not read at all.
 const LONGEST_REPLY: usize = 512 * 1024;
-/// By which an entry tells a guard entry behind it that the request may go on.
+/// By which an entry tells a guard entry behind it that the request may go on, on hosts with filter state.
 const MARK: &str = "databricks_kong_allowed";
 
 /// The two hosts.
@@ -158,7 +158,8 @@ pub(super) fn request_id() -> Option<String> {
     String::from_utf8(bytes?).ok()
 }
 
-/// The secrets of these names that a plugin put into `kong.ctx.shared`.
+/// The secrets of these names that a plugin put into `kong.ctx.shared`. To be called while the request's headers are handled, and not
+/// after a callout; see [`mark_allowed`].
 pub(super) fn shared_secrets(names: &[String]) -> SharedSecrets {
     if names.is_empty() || Host::current() != Host::Kong {
         return SharedSecrets::new();
@@ -170,21 +171,31 @@ pub(super) fn shared_secrets(names: &[String]) -> SharedSecrets {
     read.collect()
 }
 
-fn mark_path() -> Vec<&'static str> {
+/// Tells a guard entry that the request may go on. Without the mark the guard refuses, so a failure needs no handling.
+///
+/// On Kong the mark is kept in the instance, which all entries of a worker share: a trap takes it along. Not in `kong.ctx.shared`, because
+/// reading or writing any `kong.*` property after a callout corrupts the worker. Its Lua handler writes the request into whatever coroutine
+/// ran last, often a timer's of Kong's own, which then goes on with a request that may be gone: the worker dies, or sends a request twice
+/// (`set_r` in ngx_wasm_module's lib/resty/wasmx/proxy_wasm.lua). While a request's headers are handled, its own coroutine ran last.
+pub(super) fn mark_allowed(context: u32) {
     match Host::current() {
-        Host::Kong => vec!["kong", "ctx", "shared", MARK],
-        Host::Envoy => vec![MARK],
+        Host::Kong => {
+            if let Some(id) = request_id() {
+                events::mark(id, context);
+            }
+        }
+        Host::Envoy => {
+            let _ = abi::set_property(&[MARK], b"yes");
+        }
     }
 }
 
-/// Tells a guard entry that the request may go on. Without the mark the guard refuses, so a failure needs no handling.
-pub(super) fn mark_allowed() {
-    let _ = abi::set_property(&mark_path(), b"yes");
-}
-
-/// Whether an entry before this one said that the request may go on.
-pub(super) fn is_marked_allowed() -> bool {
-    abi::property(&mark_path()).is_some_and(|mark| mark == b"yes")
+/// Whether an entry before this one said that the request may go on. On Kong the mark is used up.
+pub(super) fn take_mark() -> bool {
+    match Host::current() {
+        Host::Kong => request_id().is_some_and(|id| events::take_mark(&id)),
+        Host::Envoy => abi::property(&[MARK]).is_some_and(|mark| mark == b"yes"),
+    }
 }
 
 /// Whether Kong has an answer of an upstream; never on another host.

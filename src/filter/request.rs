@@ -83,7 +83,7 @@ impl RequestContext {
         let settings = self.root.try_borrow_mut().ok().and_then(|mut root| root.settings(host::now()));
         match settings {
             Some(Settings::Enforce(config)) => self.decide(config, end_of_stream),
-            Some(Settings::Guard) if host::is_marked_allowed() => {
+            Some(Settings::Guard) if host::take_mark() => {
                 self.phase = Phase::Forwarded { flow: Flow::default(), bodiless: false };
                 Action::Continue
             }
@@ -224,7 +224,7 @@ impl RequestContext {
                     let flow = std::mem::take(flow);
                     self.phase = Phase::Forwarded { flow, bodiless: edits.is_bodiless() };
                     // last of all: whatever failed before leaves no mark
-                    host::mark_allowed();
+                    host::mark_allowed(self.id);
                     return Action::Continue;
                 }
                 Step::Reply(reply) => return self.answer(&reply),

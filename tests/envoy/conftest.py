@@ -87,3 +87,4 @@ def world(gateway: Gateway, idp: Idp, workspace: Workspace, run_dir: Path) -> It
     yield one
     workspace.clear_faults()
     one.check_promises()
+    assert not gateway.complaints(), "the host is well"

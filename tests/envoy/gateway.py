@@ -27,6 +27,7 @@ class Gateway(abc.ABC):
     blanks_headers = False  # whether headers that must not be sent are made empty instead
     normalizes_paths = False  # whether the host itself makes odd paths plain before the filter sees them
     refuses_oddities = False  # whether the host itself refuses long headers and a second Authorization
+    guards = False  # whether there are routes `guarded` and `guard_alone`, with a guard entry behind the filter's or alone
     retries_exchanges = True  # whether a lost exchange can be tried again within the same request
 
     @abc.abstractmethod
@@ -39,6 +40,10 @@ class Gateway(abc.ABC):
 
     @abc.abstractmethod
     def stop(self) -> None: ...
+
+    def complaints(self) -> list[str]:
+        """Lines of the log by which the host says that something is wrong with itself."""
+        return []
 
 
 def tls_files(run_dir: Path, *hosts: str) -> tuple[Path, Path, Path]:

@@ -19,6 +19,9 @@ from stack import REPO, Idp, Workspace, free_ports, send, wait_until
 SCHEMA_REFUSES = {"bad_key", "bad_audience", "bad_two_errors"}
 
 
+SERIOUS = ("crit", "alert", "emerg")
+
+
 class KongGateway(Gateway):
     """Kong 3.9 by the executable in KONG_BIN. Configurations are told apart by a path prefix that the route strips."""
 
@@ -26,6 +29,7 @@ class KongGateway(Gateway):
     normalizes_paths = True
     refuses_oddities = True
     retries_exchanges = False
+    guards = True
 
     def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, with_filter: bool = True):
         self.kong = os.environ["KONG_BIN"]
@@ -82,7 +86,17 @@ class KongGateway(Gateway):
         services = [self.service("bare", workspace, None)]
         for one in self.named.values():
             services.append(self.service(one.name, workspace, one))
+        main = self.named["main"].make(self.parts, "main")
+        services.append(self.chain("guarded", [main, {"mode": "guard"}]))
+        services.append(self.chain("guard_alone", [{"mode": "guard"}]))
         return {"_format_version": "3.0", "services": services}
+
+    def chain(self, name: str, entries: list[Any]) -> dict[str, Any]:
+        service = self.service(name, self.parts.workspace.url, None)
+        if self.with_filter:
+            filters = [{"name": "databricks_kong", "config": config} for config in entries]
+            service["routes"][0]["filter_chains"] = [{"filters": filters}]
+        return service
 
     def service(self, name: str, url: str, one: configs.Named | None) -> dict[str, Any]:
         route: dict[str, Any] = {
@@ -114,6 +128,9 @@ class KongGateway(Gateway):
     def logs(self) -> str:
         log = self.prefix / "logs/error.log"
         return log.read_text(errors="replace") if log.exists() else ""
+
+    def complaints(self) -> list[str]:
+        return [line for line in self.logs().splitlines() if any(f" [{level}] " in line for level in SERIOUS)]
 
     def stop(self) -> None:
         subprocess.run(
