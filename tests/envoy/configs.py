@@ -232,6 +232,13 @@ def bypass(parts: Parts, name: str) -> Config:
     return {**base(parts, name), "roles": policy["roles"], "agents": policy["agents"]}
 
 
+def nothing(parts: Parts, name: str) -> Config:
+    """A role that is denied whatever the catalogue knows: its refusals name the operation."""
+    config = base(parts, name)
+    config["roles"] = [role("nothing", {"groups": ["nothing"]}, deny=[{"operations": ["*"]}])]
+    return config
+
+
 def minimal(parts: Parts, name: str) -> Config:
     config = base(parts, name)
     config["roles"] = [role("minimal", {"groups": ["minimal"]}, {"type": "user_federation", "scope": "minimal"})]
@@ -355,6 +362,7 @@ def all_configs() -> list[Named]:
         Named("minimal", minimal),
         Named("policy", policy),
         Named("bypass", bypass),
+        Named("nothing", nothing),
         Named("least", least_privilege),
         Named("least_tls", least_privilege, tls=True),
         Named("strict", strict),
