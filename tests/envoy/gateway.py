@@ -27,7 +27,7 @@ class Gateway(abc.ABC):
     blanks_headers = False  # whether headers that must not be sent are made empty instead
     normalizes_paths = False  # whether the host itself makes odd paths plain before the filter sees them
     refuses_oddities = False  # whether the host itself refuses long headers and a second Authorization
-    guards = False  # whether there are routes `guarded` and `guard_alone`, with a guard entry behind the filter's or alone
+    guards = False  # whether there are routes `guarded` and `guard_alone`, whose chains have a guard entry
     retries_exchanges = True  # whether a lost exchange can be tried again within the same request
 
     @abc.abstractmethod
