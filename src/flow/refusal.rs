@@ -114,7 +114,7 @@ impl Refusal {
             Self::BodyUnreadable => (400, "BODY_UNREADABLE", BAD),
             Self::BodyTooLarge => (413, "BODY_TOO_LARGE", "REQUEST_TOO_LARGE"),
             Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
-            Self::Denied(denial) => (403, denial_reason(denial), DENIED),
+            Self::Denied(denial) => (403, denial.reason(), DENIED),
             Self::ExchangeRefused { .. } => (403, "EXCHANGE_REFUSED", DENIED),
             Self::KeysUnavailable { .. } => (503, "KEYS_UNAVAILABLE", UNAVAILABLE),
             Self::ExchangeUnavailable { .. } | Self::LookupUnavailable { .. } => {
@@ -215,19 +215,6 @@ impl Refusal {
             challenge.push_str(&format!(", resource_metadata=\"{}/.well-known/oauth-protected-resource\"", url.base()));
         }
         challenge
-    }
-}
-
-const fn denial_reason(denial: &Denial) -> &'static str {
-    match denial {
-        Denial::GroupsOverage => "GROUPS_OVERAGE",
-        Denial::NoRole => "NO_ROLE",
-        Denial::GrantInactive { .. } => "GRANT_INACTIVE",
-        Denial::RuleDenied { .. } => "RULE_DENIED",
-        Denial::OperationUnknown => "OPERATION_UNKNOWN",
-        Denial::OperationSensitive { .. } => "OPERATION_SENSITIVE",
-        Denial::NoRule { .. } => "NO_RULE",
-        Denial::AgentLimit { .. } => "AGENT_LIMIT",
     }
 }
 

@@ -86,6 +86,12 @@ impl<'a> Action<'a> {
         self.target.path()
     }
 
+    /// Whether the request is for the workspace's own OAuth endpoints.
+    pub(super) fn is_oauth(&self) -> bool {
+        let path = self.path().to_ascii_lowercase();
+        path == "/oidc" || path.starts_with("/oidc/")
+    }
+
     /// All ids that can be told by now, for a record of the request.
     #[must_use]
     pub fn known_resources(&self) -> &[Resource] {

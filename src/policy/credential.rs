@@ -46,10 +46,16 @@ impl Credential {
         }
     }
 
+    /// Whether a token is asked for, and with it a scope.
+    #[must_use]
+    pub const fn asks_for_scope(&self) -> bool {
+        !matches!(self, Self::Passthrough | Self::None)
+    }
+
     /// Whether the scope asked for is the least that the operation needs.
     #[must_use]
     pub const fn is_minimal(&self) -> bool {
-        !matches!(self, Self::Passthrough | Self::None) && self.scope().is_none()
+        self.asks_for_scope() && self.scope().is_none()
     }
 
     /// The type as the configuration names it.

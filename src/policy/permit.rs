@@ -145,6 +145,21 @@ fn named(operation: Option<Operation>) -> String {
 }
 
 impl Denial {
+    /// The reason code of the refusal.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::GroupsOverage => "GROUPS_OVERAGE",
+            Self::NoRole => "NO_ROLE",
+            Self::GrantInactive { .. } => "GRANT_INACTIVE",
+            Self::RuleDenied { .. } => "RULE_DENIED",
+            Self::OperationUnknown => "OPERATION_UNKNOWN",
+            Self::OperationSensitive { .. } => "OPERATION_SENSITIVE",
+            Self::NoRule { .. } => "NO_RULE",
+            Self::AgentLimit { .. } => "AGENT_LIMIT",
+        }
+    }
+
     /// The operation, the role and the rule that the denial is about, as far as it is about some.
     #[must_use]
     pub fn subject(&self) -> (Option<Operation>, Option<&str>, Option<&str>) {

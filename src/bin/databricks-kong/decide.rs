@@ -1,0 +1,239 @@
+//! One request of one caller, decided as the gateway decides it, and why.
+//!
+//! The decision is the filter's own: its flow runs here from headers to the end, in a world in which every callout is answered. The steps
+//! come from `policy::explain` for the same caller and request. Should the two ever differ, that is said instead of an answer.
+
+use crate::identity::{Identity, Presented, present};
+use databricks_kong::base::{Secret, UnixTime};
+use databricks_kong::config::{Config, ConfigError, Settings};
+use databricks_kong::databricks::{Operation, Target};
+use databricks_kong::flow::{Callout, Flow, Inspected, inspect_headers};
+use databricks_kong::jwt::{self, Caller, KeySet, UnverifiedToken};
+use databricks_kong::policy::{Action, Ask, Body, Explanation, RunsJob, explain};
+use databricks_kong::sim::{Answer, Client, End, Purpose, Sim};
+use serde_json::{Map, Value, json};
+use std::rc::Rc;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// Who.
+    pub(crate) identity: Identity,
+    /// The request's method.
+    pub(crate) method: String,
+    /// The request's path and query.
+    pub(crate) path: String,
+    /// Further headers.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The request's body.
+    pub(crate) body: Option<String>,
+    /// The job of the run that the request names, as the workspace would tell.
+    pub(crate) job_of_run: Option<u64>,
+    /// When.
+    pub(crate) now: UnixTime,
+}
+
+/// What the gateway does.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    /// `allow`, `deny` or `would_deny`.
+    pub(crate) decision: &'static str,
+    /// The HTTP status of a refusal.
+    pub(crate) status: Option<u16>,
+    /// The reason code of a refusal, or of a denial that is only recorded.
+    pub(crate) reason: Option<String>,
+    /// The same for people.
+    pub(crate) message: Option<String>,
+    /// The operation; nothing if the catalogue does not know the request.
+    pub(crate) operation: Option<Operation>,
+    /// The ids that the request carries, by their types.
+    pub(crate) resources: Vec<(&'static str, String)>,
+    /// The role that decided.
+    pub(crate) role: Option<String>,
+    /// JSON pointer to the rule that decided.
+    pub(crate) rule: Option<String>,
+    /// The type of the credential that is used.
+    pub(crate) credential: Option<&'static str>,
+    /// The OAuth scope that is asked for.
+    pub(crate) scope: Option<String>,
+    /// The verified caller, and the name of its provider.
+    pub(crate) caller: Option<(Rc<Caller>, Rc<str>)>,
+    /// How policy came to its answer; nothing if the request did not come that far.
+    pub(crate) steps: Option<Explanation>,
+}
+
+/// Why there is no decision.
+#[derive(Debug)]
+pub(crate) enum Undecided {
+    /// The configuration is invalid.
+    Config(Vec<ConfigError>),
+    /// It is a guard's, which decides nothing by itself.
+    Guard,
+    /// Something in the question, for whoever asked.
+    Question(String),
+}
+
+/// Decides.
+pub(crate) fn decide(config: &Value, question: &Question) -> Result<Decision, Undecided> {
+    let presented = present(config, &question.identity, question.now).map_err(Undecided::Question)?;
+    // the gateway's environment is not here, and no decision depends on a secret's value
+    let config = match Settings::parse(presented.config.to_string().as_bytes(), &|_| Some("secret".to_owned())) {
+        Ok(Settings::Enforce(config)) => config,
+        Ok(Settings::Guard) => return Err(Undecided::Guard),
+        Err(errors) => return Err(Undecided::Config(errors)),
+    };
+    let client = client(&config, question, &presented);
+    let seen = inspect_headers(client.headers.iter().map(|(name, value)| (name.as_bytes(), value.expose().as_bytes())));
+    let end = run(&config, question, &presented, &client);
+    let mut decision = outcome(end)?;
+    decision.caller = caller(&config, question, &presented);
+    explain_to(&mut decision, &config, question, &seen);
+    if agrees(&decision) {
+        Ok(decision)
+    } else {
+        let bug = "the filter and its explanation differ, which is a bug of this tool; please report the request and the rules";
+        Err(Undecided::Question(bug.to_owned()))
+    }
+}
+
+fn client(config: &Config, question: &Question, presented: &Presented) -> Client {
+    let headers = question.headers.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone())));
+    let authorization = presented.token.iter().map(|token| Secret::new(format!("Bearer {}", token.expose())));
+    let authorization = authorization.map(|value| ("Authorization".to_owned(), value));
+    let shared = config.shared_secrets.iter().map(|name| (name.clone(), Secret::new("secret".to_owned())));
+    Client {
+        method: question.method.clone(),
+        target: question.path.clone().into_bytes(),
+        headers: headers.chain(authorization).collect(),
+        body: question.body.as_ref().map(|body| Secret::new(body.clone().into_bytes())),
+        shared: shared.collect(),
+    }
+}
+
+fn run(config: &Rc<Config>, question: &Question, presented: &Presented, client: &Client) -> End {
+    let issuer = |callout: &Callout| {
+        let discovery = callout.url.to_string();
+        let issuers = config.providers.iter().map(|provider| provider.expectations.issuer.clone());
+        issuers.into_iter().find(|issuer| discovery.starts_with(issuer.trim_end_matches('/')))
+    };
+    let mut world = |purpose: Purpose, callout: &Callout| match purpose {
+        Purpose::Discovery => {
+            let document = json!({"issuer": issuer(callout), "jwks_uri": "https://localhost/keys"});
+            Answer::new(200, document.to_string())
+        }
+        Purpose::Keys => Answer::new(200, presented.keys.clone()),
+        Purpose::Token => {
+            Answer::new(200, json!({"access_token": "x", "token_type": "Bearer", "expires_in": 3600}).to_string())
+        }
+        Purpose::Lookup => match question.job_of_run {
+            Some(job) => Answer::new(200, json!({ "job_id": job }).to_string()),
+            None => Answer::new(404, "{}"),
+        },
+    };
+    Sim::new(Rc::clone(config), question.now).run(&mut Flow::default(), client, &mut world).end
+}
+
+fn outcome(end: End) -> Result<Decision, Undecided> {
+    let mut decision = Decision {
+        decision: "allow",
+        status: None,
+        reason: None,
+        message: None,
+        operation: None,
+        resources: Vec::new(),
+        role: None,
+        rule: None,
+        credential: None,
+        scope: None,
+        caller: None,
+        steps: None,
+    };
+    match end {
+        End::Forward { .. } => {}
+        End::Reply { status, reason, body, .. } if !reason.is_empty() => {
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            decision.decision = "deny";
+            decision.status = Some(status);
+            decision.reason = Some(reason.to_owned());
+            decision.message = body.get("message").and_then(text);
+            let metadata = |key: &str| body.pointer("/details/0/metadata").and_then(|map| map.get(key)).and_then(text);
+            decision.role = metadata("role");
+            decision.rule = metadata("rule");
+        }
+        End::Reply { status, .. } => {
+            decision.status = Some(status);
+            decision.message = Some("the gateway answers this itself".to_owned());
+        }
+        End::Unfinished => return Err(Undecided::Question("the request line cannot be read".to_owned())),
+    }
+    Ok(decision)
+}
+
+fn caller(config: &Config, question: &Question, presented: &Presented) -> Option<(Rc<Caller>, Rc<str>)> {
+    let token = presented.token.as_ref()?;
+    let token = UnverifiedToken::parse(token.expose().as_bytes(), config.limits.token_bytes).ok()?;
+    let issuer = token.issuer()?;
+    let provider = config.providers.iter().find(|provider| provider.expectations.issuer == issuer)?;
+    let keys = KeySet::parse(presented.keys.as_bytes()).ok()?.keys;
+    let caller = jwt::verify(&token, &keys, &provider.expectations, question.now).ok()?;
+    Some((Rc::new(caller), Rc::clone(&provider.name)))
+}
+
+fn explain_to(decision: &mut Decision, config: &Config, question: &Question, seen: &Inspected) {
+    let target = question.path.clone().into_bytes();
+    let Ok(target) = Target::parse(&target) else { return };
+    let object: Option<Map<String, Value>> = question.body.as_ref().and_then(|body| serde_json::from_str(body).ok());
+    let body = object.as_ref().map_or(Body::Absent, Body::Json);
+    let job = question.job_of_run.map(|job| job.to_string());
+    let runs_job = job.as_deref().map_or(RunsJob::Unknown, RunsJob::Is);
+    let action = Action::new(&question.method, &target, &seen.resource_headers, body).with_runs_job(runs_job);
+    decision.operation = action.operation();
+    decision.resources = action.known_resources().iter().map(|resource| (resource.kind, resource.id.clone())).collect();
+    let Some((caller, provider)) = &decision.caller else { return };
+    let requested_role = seen.requested_role.as_deref();
+    let ask = Ask { caller, provider, requested_role, action: &action, now: question.now };
+    let steps = explain(&config.policy, &ask);
+    if decision.decision == "allow"
+        && let Ok(Ok(permit)) = &steps.answer
+    {
+        decision.role = Some(permit.role().to_owned());
+        decision.rule = permit.rule().map(str::to_owned);
+        decision.credential = Some(permit.credential().kind());
+        decision.scope = permit.credential().asks_for_scope().then(|| permit.scope().as_str().to_owned());
+        if let Some(denial) = permit.would_deny() {
+            decision.decision = "would_deny";
+            decision.reason = Some(denial.reason().to_owned());
+            decision.message = Some(denial.to_string());
+        }
+    }
+    decision.steps = Some(steps);
+}
+
+/// Whether the filter's answer is what its policy says; where the request never came to policy, there is nothing to compare.
+fn agrees(decision: &Decision) -> bool {
+    let Some(steps) = &decision.steps else { return true };
+    match (&steps.answer, decision.reason.as_deref()) {
+        (Ok(Ok(_)), None) => true,
+        (Ok(Ok(permit)), Some(reason)) => {
+            permit.would_deny().is_some_and(|denial| denial.reason() == reason) || !is_policys(reason)
+        }
+        (Ok(Err(denial)), Some(reason)) => denial.reason() == reason || !is_policys(reason),
+        (Ok(Err(_)), None) => decision.status.is_some(),
+        (Err(_), reason) => reason.is_none_or(|reason| !is_policys(reason)),
+    }
+}
+
+/// Whether policy gives this reason; everything else is found before it is asked, or after.
+fn is_policys(reason: &str) -> bool {
+    const REASONS: [&str; 8] = [
+        "GROUPS_OVERAGE",
+        "NO_ROLE",
+        "GRANT_INACTIVE",
+        "RULE_DENIED",
+        "OPERATION_UNKNOWN",
+        "OPERATION_SENSITIVE",
+        "NO_RULE",
+        "AGENT_LIMIT",
+    ];
+    REASONS.contains(&reason)
+}

@@ -1,0 +1,75 @@
+//! `databricks-kong`: checks, explains and tests the configuration of the filter of the same name, with the filter's own code.
+
+#![allow(clippy::print_stderr, reason = "what a command line tool is for")]
+
+mod decide;
+mod document;
+mod entries;
+mod explain;
+mod identity;
+mod operations;
+mod output;
+mod source;
+mod test;
+
+use clap::{Parser, Subcommand};
+use databricks_kong::config::schema;
+use output::{Color, Exit, Format, Style};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  databricks-kong explain kong.yml POST /api/2.2/jobs/run-now --claims '{\"sub\": \"anna\", \"groups\": [\"eng\"]}' --body '{\"job_id\": 101}'
+  databricks-kong test examples/
+  databricks-kong operations 'jobs.*'
+  databricks-kong operations --sensitive --format json
+
+Exit codes: 0 fine or allowed, 1 failure, 2 denied, 3 invalid configuration.";
+
+/// Checks, explains and tests what the databricks_kong filter would do, with the filter's own code
+#[derive(Parser, Debug)]
+#[command(version, after_help = EXAMPLES, max_term_width = 110)]
+struct Arguments {
+    /// For whom the answer is written
+    #[arg(long, global = true, value_enum, default_value = "human")]
+    format: Format,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    color: Color,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Show what the gateway does with one request of one caller, step by step
+    Explain(Box<explain::Arguments>),
+    /// Run policy tests
+    Test(test::Arguments),
+    /// List the operations that rules can name
+    Operations(operations::Arguments),
+    /// Print the JSON Schema of the configuration
+    Schema,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let style = Style::new(arguments.color);
+    let exit = match arguments.command {
+        Command::Explain(explained) => explain::run(&explained, arguments.format, style),
+        Command::Test(tests) => test::run(&tests, arguments.format, style),
+        Command::Operations(wanted) => operations::run(&wanted, arguments.format, style),
+        Command::Schema => print_schema(),
+    };
+    exit.into()
+}
+
+fn print_schema() -> Exit {
+    match schema::config_schema() {
+        Ok(schema) => {
+            output::print(&format!("{schema:#}\n"));
+            Exit::Fine
+        }
+        Err(error) => output::fail(&error.to_string()),
+    }
+}
