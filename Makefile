@@ -1,12 +1,15 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm schema test lint fix deny demo clean clean-cache
+.PHONY: help wasm cli schema test lint fix deny demo clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 wasm: ## build filters/databricks_kong.wasm
 	@scripts/build-wasm
+
+cli: ## build the command line tool, target/release/databricks-kong
+	@scripts/with-rust cargo build --quiet --locked --release --features cli --bin databricks-kong
 
 schema: ## write filters/databricks_kong.meta.json, the configuration's schema, from the types
 	@DATABRICKS_KONG_WRITE_SCHEMA=1 scripts/with-rust cargo test --quiet --locked --features schema --test meta_schema

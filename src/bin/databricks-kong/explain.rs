@@ -235,6 +235,9 @@ fn verdict(decision: &Decision, style: Style) -> String {
             let _ = write!(text, ", {word} `{value}`");
         }
     }
+    if decision.decision == "allow" && decision.role.is_some() && decision.rule.is_none() {
+        let _ = write!(text, ", which has no `allow` and may do all that is not sensitive");
+    }
     if let Some(credential) = decision.credential {
         let _ = write!(text, ", with credential `{credential}`");
     }

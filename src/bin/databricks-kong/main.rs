@@ -53,7 +53,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Failure } else { Exit::Fine };
+            // who reads may have gone, which changes nothing
+            let _ = error.print();
+            // clap's own code for a wrong argument is 2, which means a denied request here
+            return exit.into();
+        }
+    };
     let style = Style::new(arguments.color);
     let exit = match arguments.command {
         Command::Explain(explained) => explain::run(&explained, arguments.format, style),

@@ -117,7 +117,12 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     }
     match format {
         Format::Json => print(&format!("{:#}\n", summary(&outcomes))),
-        Format::Human => outcomes.iter().for_each(|outcome| print(&outcome.for_people(style))),
+        Format::Human => {
+            for of_file in outcomes.chunk_by(|one, next| one.file == next.file) {
+                print(&format!("{}\n", of_file.first().map_or("", |outcome| &outcome.file)));
+                of_file.iter().for_each(|outcome| print(&outcome.for_people(style)));
+            }
+        }
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed()).count();
     if format == Format::Human {
@@ -260,15 +265,15 @@ impl Outcome {
 
     fn for_people(&self, style: Style) -> String {
         if self.passed() {
-            return format!("{} {}\n", style.good("pass"), self.name);
+            return format!("  {} {}\n", style.good("pass"), self.name);
         }
-        let mut text = format!("{} {} {}\n", style.bad("FAIL"), style.bold(&self.name), style.dim(&self.file));
+        let mut text = format!("  {} {}\n", style.bad("FAIL"), style.bold(&self.name));
         for (key, expected, actual) in &self.differences {
-            text.push_str(&format!("  {key}: expected `{expected}`, but it is `{actual}`\n"));
+            text.push_str(&format!("    {key}: expected `{expected}`, but it is `{actual}`\n"));
         }
         if let (Some(question), Some(decision)) = (&self.question, &self.decision) {
             for line in for_people(question, decision, style).lines() {
-                text.push_str(&format!("  {line}\n"));
+                text.push_str(&format!("    {line}\n"));
             }
         }
         text

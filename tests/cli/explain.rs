@@ -1,0 +1,170 @@
+//! `databricks-kong explain`.
+
+use crate::{run, run_with, temporary};
+use jwt_simple::prelude::{Claims, Duration, ECDSAP256KeyPairLike as _, ECDSAP256PublicKeyLike as _, ES256KeyPair};
+use serde_json::json;
+
+const OBSERVED: &str = "tests/cli/files/observed.yml";
+const OKTA: &str = "examples/okta/kong.yml";
+const RUNNER: &str = r#"{"sub": "anna@example.com", "groups": ["job-runners"]}"#;
+const RUN_NOW: [&str; 2] = ["POST", "/api/2.2/jobs/run-now"];
+
+fn okta(request: [&str; 2], more: &[&str]) -> Vec<String> {
+    let arguments = ["explain", OKTA, request[0], request[1], "--now", "2026-11-25T09:00:00Z"];
+    arguments.iter().chain(more).map(|text| (*text).to_owned()).collect()
+}
+
+fn explain(request: [&str; 2], more: &[&str]) -> crate::Ran {
+    let arguments = okta(request, more);
+    run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn an_allowed_request_is_explained_and_exits_0() {
+    insta::assert_snapshot!(explain(RUN_NOW, &["--claims", RUNNER, "--body", r#"{"job_id": 101}"#]).shown());
+}
+
+#[test]
+fn a_refused_request_is_explained_and_exits_2() {
+    insta::assert_snapshot!(explain(RUN_NOW, &["--claims", RUNNER, "--body", r#"{"job_id": 103}"#]).shown());
+}
+
+#[test]
+fn programs_get_the_same_as_json() {
+    let ran = explain(RUN_NOW, &["--claims", RUNNER, "--body", r#"{"job_id": 103}"#, "--format", "json"]);
+    assert_eq!(ran.exit, 2);
+    insta::assert_snapshot!(ran.stdout);
+}
+
+#[test]
+fn a_denial_that_is_only_recorded_is_said_to_be_one_and_exits_0() {
+    let ran = run(&[
+        "explain",
+        OBSERVED,
+        "GET",
+        "/api/2.2/jobs/get?job_id=7",
+        "--claims",
+        r#"{"sub": "x"}"#,
+        "--header",
+        "X-Databricks-Role: reader",
+    ]);
+    insta::assert_snapshot!(ran.shown());
+}
+
+#[test]
+fn sensitive_operations_are_said_to_be_such() {
+    let ran =
+        run(&["explain", OBSERVED, "post", "/api/2.0/token/create", "--claims", r#"{"sub": "x"}"#, "--body", "{}"]);
+    insta::assert_snapshot!(ran.shown());
+}
+
+#[test]
+fn a_run_is_looked_up_as_the_workspace_would_answer() {
+    let request = ["GET", "/api/2.2/jobs/runs/get?run_id=5"];
+    let decision = |more: &[&str]| explain(request, &[&["--claims", RUNNER], more].concat()).exit;
+    assert_eq!(decision(&["--job-of-run", "101"]), 0);
+    assert_eq!(decision(&["--job-of-run", "103"]), 2);
+    assert_eq!(decision(&[]), 2);
+}
+
+#[test]
+fn a_body_comes_from_a_file_or_from_standard_input() {
+    let body = temporary("body.json", r#"{"job_id": 101}"#);
+    assert_eq!(explain(RUN_NOW, &["--claims", RUNNER, "--body", &format!("@{body}")]).exit, 0);
+    let arguments = okta(RUN_NOW, &["--claims", RUNNER, "--body", "-"]);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    assert_eq!(run_with(&arguments, r#"{"job_id": 101}"#).exit, 0);
+    assert_eq!(run_with(&arguments, r#"{"job_id": 102}"#).exit, 2);
+}
+
+#[test]
+fn claims_come_from_a_file_and_the_provider_can_be_chosen() {
+    let claims = temporary("claims.json", r#"{"sub": "x"}"#);
+    let ran = |more: &[&str]| {
+        run(&[&["explain", OBSERVED, "GET", "/api/2.2/jobs/list", "--claims", &claims, "--format", "json"], more]
+            .concat())
+    };
+    assert_eq!(ran(&[]).json()["role"], "reader");
+    let other = ran(&["--provider", "other"]).json();
+    assert_eq!(
+        (&other["role"], &other["credential"], &other["scope"]),
+        (&"runner".into(), &"service_principal_secret".into(), &"jobs".into())
+    );
+    let unknown = ran(&["--provider", "nobody"]);
+    assert_eq!((unknown.exit, unknown.stdout.as_str()), (1, ""));
+    assert!(
+        unknown.stderr.contains("`nobody` is no identity provider of the configuration; it has idp, other"),
+        "{}",
+        unknown.stderr
+    );
+}
+
+#[test]
+fn without_claims_and_token_it_says_so() {
+    let ran = explain(["GET", "/api/2.2/jobs/list"], &[]);
+    assert_eq!(ran.exit, 2);
+    assert!(ran.stdout.contains("this is what happens without a token"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("DENIED 401 TOKEN_MISSING"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_token_is_verified_with_keys_and_only_read_without() {
+    let key = ES256KeyPair::generate().with_key_id("k1");
+    let claims = Claims::with_custom_claims(json!({"groups": ["job-runners"]}), Duration::from_hours(1))
+        .with_issuer("https://example.okta.com/oauth2/default")
+        .with_audience("databricks")
+        .with_subject("anna@example.com");
+    let token = temporary("token", &key.sign(claims).unwrap());
+    let jwks = |name: &str, key: &ES256KeyPair| {
+        let point = key.public_key().public_key().to_bytes_uncompressed();
+        let coordinate = |range: std::ops::Range<usize>| {
+            use base64::Engine as _;
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&point[range])
+        };
+        let key = json!({"kty": "EC", "crv": "P-256", "kid": "k1", "x": coordinate(1..33), "y": coordinate(33..65)});
+        temporary(name, &json!({"keys": [key]}).to_string())
+    };
+    let (own, other) = (jwks("own.json", &key), jwks("other.json", &ES256KeyPair::generate()));
+    let ran =
+        |more: &[&str]| run(&[&["explain", OKTA, "GET", "/api/2.2/jobs/list", "--token-file", &token], more].concat());
+
+    let verified = ran(&["--jwks", &own]);
+    assert_eq!(verified.exit, 0, "{}", verified.shown());
+    assert!(!verified.stdout.contains("not checked"), "{}", verified.stdout);
+    let forged = ran(&["--jwks", &other]);
+    assert_eq!(forged.exit, 2);
+    assert!(forged.stdout.contains("DENIED 401 TOKEN_INVALID"), "{}", forged.stdout);
+    let unchecked = ran(&[]);
+    assert_eq!(unchecked.exit, 0);
+    assert!(unchecked.stdout.contains("the token's signature is not checked"), "{}", unchecked.stdout);
+}
+
+#[test]
+fn an_invalid_configuration_is_said_line_by_line_and_exits_3() {
+    insta::assert_snapshot!(run(&["explain", "tests/cli/files/invalid.yml", "GET", "/api/2.2/jobs/list"]).shown());
+}
+
+#[test]
+fn what_cannot_be_answered_exits_1_and_says_why() {
+    let two = "tests/cli/files/two-entries.yml";
+    for (arguments, said) in [
+        (&["explain", "nowhere.yml", "GET", "/"][..], "`nowhere.yml` cannot be read"),
+        (
+            &["explain", two, "GET", "/"],
+            "choose one entry of `tests/cli/files/two-entries.yml` with --entry: service `jobs`",
+        ),
+        (&["explain", two, "GET", "/", "--entry", "x"], "no entry is meant by that"),
+        (&["explain", OKTA, "GET", "/", "--claims", "{"], "the claims are not a JSON object"),
+        (&["explain", OKTA, "GET", "/", "--header", "x"], "`x` is not of the form `name: value`"),
+        (&["explain", OKTA, "GET", "/", "--now", "today"], "`today` is not a point in time"),
+        (&["explain", "tests/cli/main.rs", "GET", "/"], "tests/cli/main.rs:"),
+    ] {
+        let ran = run(arguments);
+        assert_eq!((ran.exit, ran.stdout.as_str()), (1, ""), "{arguments:?}");
+        assert!(ran.stderr.contains(said), "{arguments:?}: {}", ran.stderr);
+    }
+    assert_eq!(
+        run(&["explain", two, "GET", "/api/2.2/jobs/list", "--entry", "sql", "--claims", r#"{"sub": "x"}"#]).exit,
+        0
+    );
+}
