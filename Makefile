@@ -11,8 +11,8 @@ wasm: ## build filters/databricks_kong.wasm
 cli: ## build the command line tool, target/release/databricks-kong
 	@scripts/with-rust cargo build --quiet --locked --release --features cli --bin databricks-kong
 
-schema: ## write filters/databricks_kong.meta.json, the configuration's schema, from the types
-	@DATABRICKS_KONG_WRITE_SCHEMA=1 scripts/with-rust cargo test --quiet --locked --features schema --test meta_schema
+schema: ## write the schemas of the configuration and of audit records from the types
+	@DATABRICKS_KONG_WRITE_SCHEMA=1 scripts/with-rust cargo test --quiet --locked --features schema --test meta_schema --test audit_schema
 
 test: ## build, then run every test
 	@scripts/test

@@ -3,9 +3,10 @@
 //! The core has no host, no clock and no I/O; a file imports only from the left:
 //!
 //! ```text
-//! base <- jwt, databricks <- policy <- exchange <- config <- flow <- sim, filter
+//! base <- jwt, databricks <- policy <- exchange, audit <- config <- flow <- sim, filter
 //! ```
 
+pub mod audit;
 pub mod base;
 pub mod config;
 pub mod databricks;

@@ -3,13 +3,14 @@
 //! The clock moves only when told, callouts are answered by a [`World`], and secrets are shown as names or fingerprints, so a
 //! transcript may be printed and compared. It decides nothing: a real host that is told the same story must give the same transcript.
 
+use crate::audit::Record;
 use crate::base::{Fingerprint, Secret, UnixTime};
 use crate::config::{Config, KeySource};
 use crate::databricks::read_form;
 use crate::exchange::SharedSecrets;
 use crate::flow::{
-    Callout, CalloutFault, CalloutReply, CalloutResult, Edits, Env, Event, Flow, Memory, Prefetch, ReadBody, Reply,
-    Request, RequestId, Step, inspect_headers,
+    Callout, CalloutFault, CalloutReply, CalloutResult, Edits, Env, Event, Flow, Memory, Metric, Prefetch, ReadBody,
+    Reply, Request, RequestId, Step, inspect_headers,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -158,6 +159,8 @@ pub struct Sim {
     pub memory: Memory,
     /// The time. It moves when told, and by what answers take.
     pub now: UnixTime,
+    /// What was counted, in its order.
+    pub counts: Vec<Metric>,
     names: Vec<(Secret<String>, String)>,
     requests: u64,
 }
@@ -166,7 +169,7 @@ impl Sim {
     /// A worker that has just started.
     #[must_use]
     pub fn new(config: Rc<Config>, now: UnixTime) -> Self {
-        Self { config, memory: Memory::default(), now, names: Vec::new(), requests: 0 }
+        Self { config, memory: Memory::default(), now, counts: Vec::new(), names: Vec::new(), requests: 0 }
     }
 
     /// Lets time pass.
@@ -181,7 +184,8 @@ impl Sim {
 
     /// Feeds one event; what goes to the log is appended to `log`.
     pub fn on(&mut self, flow: &mut Flow, event: Event, log: &mut Vec<String>) -> Step {
-        flow.on(event, &mut Env { config: &self.config, memory: &mut self.memory, now: self.now, log })
+        let (config, memory, counts) = (&self.config, &mut self.memory, &mut self.counts);
+        flow.on(event, &mut Env { config, memory, now: self.now, log, counts })
     }
 
     /// An id for the next request.
@@ -192,7 +196,7 @@ impl Sim {
 
     /// Runs a request from its headers to its end. `flow` is left as it is then, to hear of the response.
     pub fn run(&mut self, flow: &mut Flow, client: &Client, world: &mut dyn World) -> Transcript {
-        let mut transcript = Transcript { callouts: Vec::new(), log: Vec::new(), end: End::Unfinished };
+        let mut transcript = Transcript { callouts: Vec::new(), log: Vec::new(), record: None, end: End::Unfinished };
         let Some(request) = client.request(self.next_id()) else { return transcript };
         let mut event = Event::Request(request);
         for _ in 0..MOST_STEPS {
@@ -212,6 +216,7 @@ impl Sim {
                 }
             };
         }
+        transcript.record = flow.record().cloned();
         transcript
     }
 
@@ -230,8 +235,8 @@ impl Sim {
 
     /// Runs one step of a [`Prefetch`].
     pub fn prefetch<T>(&mut self, step: impl FnOnce(&mut Env<'_>) -> T) -> T {
-        let (config, memory) = (&self.config, &mut self.memory);
-        step(&mut Env { config, memory, now: self.now, log: &mut Vec::new() })
+        let (config, memory, counts) = (&self.config, &mut self.memory, &mut self.counts);
+        step(&mut Env { config, memory, now: self.now, log: &mut Vec::new(), counts })
     }
 
     fn ask(&mut self, callout: &Callout, world: &mut dyn World) -> CalloutResult {
@@ -362,6 +367,8 @@ pub struct Transcript {
     pub callouts: Vec<Shown>,
     /// What went to the log.
     pub log: Vec<String>,
+    /// What was recorded of it.
+    pub record: Option<Record>,
     /// How it ended.
     pub end: End,
 }

@@ -12,6 +12,7 @@ pub mod schema;
 
 pub use read::ConfigError;
 
+use crate::audit;
 use crate::base::Url;
 use crate::jwt::Expectations;
 use crate::policy::Policy;
@@ -40,6 +41,8 @@ pub struct Config {
     pub callouts: CalloutLimits,
     /// Bounds on sizes and memory.
     pub limits: Limits,
+    /// What is recorded, and where.
+    pub audit: audit::Settings,
     /// The names of `kong.ctx.shared` that secrets come from.
     pub shared_secrets: Vec<String>,
 }

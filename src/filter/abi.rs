@@ -40,6 +40,7 @@ pub(super) enum Buffer {
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
 pub(super) enum Level {
+    Info = 2,
     Warn = 3,
     Error = 4,
 }
@@ -56,6 +57,8 @@ mod imports {
     #[link(wasm_import_module = "env")]
     unsafe extern "C" {
         pub(super) fn proxy_log(level: u32, text: *const u8, length: usize) -> u32;
+        pub(super) fn proxy_define_metric(kind: u32, name: *const u8, length: usize, metric: *mut u32) -> u32;
+        pub(super) fn proxy_increment_metric(metric: u32, by: i64) -> u32;
         pub(super) fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
         pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
         pub(super) fn proxy_get_buffer_bytes(
@@ -140,6 +143,21 @@ pub(super) fn log(level: Level, text: &str) {
     // there is nowhere to report that a line was not written
     // SAFETY: the pointer is valid for the length, and the host only reads.
     let _ = unsafe { imports::proxy_log(level as u32, text.as_ptr(), text.len()) };
+}
+
+/// The counter of that name, which is made if it is not there.
+pub(super) fn counter(name: &str) -> HostResult<u32> {
+    const COUNTER: u32 = 0;
+    let mut metric = 0;
+    // SAFETY: the name is valid for its length, the host only reads it, and writes one u32 to a valid place.
+    check(unsafe { imports::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut metric) })?;
+    Ok(metric)
+}
+
+/// Counts one more.
+pub(super) fn increment(counter: u32) -> HostResult<()> {
+    // SAFETY: no memory is shared.
+    check(unsafe { imports::proxy_increment_metric(counter, 1) })
 }
 
 /// Nanoseconds since 1970.

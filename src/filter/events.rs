@@ -4,7 +4,9 @@ use super::abi::{self, Action, Level};
 use super::host;
 use super::request::RequestContext;
 use super::root::RootContext;
-use crate::flow::{Memory, RequestId, internal_error};
+use super::{audit, metrics};
+use crate::audit::Record;
+use crate::flow::{Memory, Metric, RequestId, internal_error};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -17,6 +19,8 @@ struct Contexts {
     callouts: BTreeMap<u32, u32>,
     /// Requests that may go on past a guard, by the host's name for them, and the context that said so.
     marks: BTreeMap<String, u32>,
+    /// Requests that waited for a callout, by the host's name for them, and the context that did.
+    waited: BTreeMap<String, u32>,
 }
 
 thread_local! {
@@ -41,6 +45,16 @@ pub(super) fn with_memory<T>(action: impl FnOnce(&mut Memory) -> T) -> Option<T>
 /// The answer to the callout `token` is for `context`.
 pub(super) fn expect_callout(token: u32, context: u32) {
     contexts(|contexts| contexts.callouts.insert(token, context));
+}
+
+/// Notes that `context` lets the request of that name wait.
+pub(super) fn note_wait(request: &str, context: u32) {
+    contexts(|contexts| contexts.waited.insert(request.to_owned(), context));
+}
+
+/// Whether the request of that name waited for a callout, in this entry or in one before.
+pub(super) fn has_waited(request: &str) -> bool {
+    contexts(|contexts| contexts.waited.contains_key(request)).unwrap_or(true)
 }
 
 /// Notes that `context` allowed the request of that name.
@@ -90,7 +104,10 @@ fn with_request<T>(context: u32, action: impl FnOnce(&mut RequestContext) -> T) 
 
 fn refuse_lost(what: &'static str) -> Action {
     abi::log(Level::Error, what);
-    host::reply(&internal_error(what, &RequestId::unknown()));
+    let reply = internal_error(what, &RequestId::unknown());
+    metrics::count(Metric::of_refusal(reply.status, reply.reason));
+    audit::log(&Record::refused(RequestId::unknown().as_str(), reply.reason, host::now()));
+    host::reply(&reply);
     Action::Pause
 }
 
@@ -138,5 +155,6 @@ pub(super) fn on_delete(context: u32) {
         contexts.roots.remove(&context);
         contexts.callouts.retain(|_, waiting| *waiting != context);
         contexts.marks.retain(|_, marked_by| *marked_by != context);
+        contexts.waited.retain(|_, waited_in| *waited_in != context);
     });
 }

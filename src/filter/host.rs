@@ -215,3 +215,13 @@ pub(super) fn aim_at_nothing() -> Option<Vec<u8>> {
 pub(super) fn aim_at(target: &[u8]) -> bool {
     abi::set_property(&UPSTREAM_URI, target).is_ok()
 }
+
+/// Sets the nginx variable `$databricks_audit`. Where Kong's configuration does not declare it, nothing happens.
+pub(super) fn set_audit_variable(value: &str) {
+    let _ = abi::set_property(&["ngx", "databricks_audit"], value.as_bytes());
+}
+
+/// Puts a value into `kong.ctx.shared`; whether it is there.
+pub(super) fn share(name: &str, value: &str) -> bool {
+    abi::set_property(&["kong", "ctx", "shared", name], value.as_bytes()).is_ok()
+}

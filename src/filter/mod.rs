@@ -1,13 +1,18 @@
 //! The shell around the core: proxy-wasm events in, hostcalls out. It holds no logic of its own.
 //!
 //! `abi` talks to the host, `events` finds the context that an event is for, `request` and `root` are the two kinds of context.
+//! `audit` and `metrics` hand the core's records and counts to the host.
 
 #[cfg(target_arch = "wasm32")]
 mod abi;
 #[cfg(target_arch = "wasm32")]
+mod audit;
+#[cfg(target_arch = "wasm32")]
 mod events;
 #[cfg(target_arch = "wasm32")]
 mod host;
+#[cfg(target_arch = "wasm32")]
+mod metrics;
 #[cfg(target_arch = "wasm32")]
 mod request;
 #[cfg(target_arch = "wasm32")]

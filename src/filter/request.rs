@@ -3,10 +3,11 @@
 use super::abi::{self, Action, Buffer, Headers, Level};
 use super::host::{self, Host};
 use super::root::{RootContext, with_env};
-use super::{events, headers};
+use super::{audit, events, headers, metrics};
+use crate::audit::Record;
 use crate::config::{Config, Settings};
 use crate::flow::{
-    Callout, CalloutFault, CalloutResult, Event, Flow, Inspected, ReadBody, Reply, Request, RequestId, Step,
+    Callout, CalloutFault, CalloutResult, Event, Flow, Inspected, Metric, ReadBody, Reply, Request, RequestId, Step,
     guard_refused, inspect_headers, internal_error, invalid_configuration,
 };
 use std::cell::RefCell;
@@ -51,6 +52,8 @@ pub(super) struct RequestContext {
     target: Option<Vec<u8>>,
     /// Whether Kong would put an answer where it then empties a callout's bytes; see [`host::reply_beside_a_callout`].
     spare_bytes: bool,
+    /// Whether the event that is handled came straight from Kong's Lua for this request; see [`audit::share`].
+    beside_lua: bool,
     phase: Phase,
 }
 
@@ -60,7 +63,7 @@ enum Phase {
     /// The core decides. The whole body may arrive before it is asked for.
     Deciding { flow: Flow, config: Rc<Config>, callout: Option<Sent>, body: Option<ReadBody> },
     /// The request went on.
-    Forwarded { flow: Flow, bodiless: bool },
+    Forwarded { flow: Flow, config: Option<Rc<Config>>, bodiless: bool },
     /// The request was answered.
     Answered,
 }
@@ -75,20 +78,35 @@ struct Sent {
 
 impl RequestContext {
     pub(super) fn new(id: u32, root: Rc<RefCell<RootContext>>) -> Self {
-        Self { id, root, request_id: RequestId::unknown(), target: None, spare_bytes: false, phase: Phase::New }
+        Self {
+            id,
+            root,
+            request_id: RequestId::unknown(),
+            target: None,
+            spare_bytes: false,
+            beside_lua: false,
+            phase: Phase::New,
+        }
     }
 
     pub(super) fn on_headers(&mut self, end_of_stream: bool) -> Action {
         self.request_id = host::request_id().and_then(|id| RequestId::new(&id)).unwrap_or_else(RequestId::unknown);
+        self.beside_lua = !events::has_waited(self.request_id.as_str());
+        let action = self.begin(end_of_stream);
+        self.beside_lua = false;
+        action
+    }
+
+    fn begin(&mut self, end_of_stream: bool) -> Action {
         let settings = self.root.try_borrow_mut().ok().and_then(|mut root| root.settings(host::now()));
         match settings {
             Some(Settings::Enforce(config)) => self.decide(config, end_of_stream),
             Some(Settings::Guard) if host::take_mark() => {
-                self.phase = Phase::Forwarded { flow: Flow::default(), bodiless: false };
+                self.phase = Phase::Forwarded { flow: Flow::default(), config: None, bodiless: false };
                 Action::Continue
             }
-            Some(Settings::Guard) => self.answer(&guard_refused(&self.request_id)),
-            None => self.answer(&invalid_configuration(&self.request_id)),
+            Some(Settings::Guard) => self.refuse(&guard_refused(&self.request_id)),
+            None => self.refuse(&invalid_configuration(&self.request_id)),
         }
     }
 
@@ -207,6 +225,7 @@ impl RequestContext {
                     Ok(token) => {
                         *callout = Some(Sent { token, has_body: call.has_body(), failed: false });
                         events::expect_callout(token, self.id);
+                        events::note_wait(self.request_id.as_str(), self.id);
                         return Action::Pause;
                     }
                     Err(fault) => event = Event::Callout(CalloutResult::Err(fault)),
@@ -221,13 +240,21 @@ impl RequestContext {
                     if !aimed || !edits.headers().all(set) {
                         return self.fail("the request's headers cannot be set");
                     }
-                    let flow = std::mem::take(flow);
-                    self.phase = Phase::Forwarded { flow, bodiless: edits.is_bodiless() };
+                    let record = flow.record().cloned();
+                    let log = config.audit.log;
+                    let (flow, config) = (std::mem::take(flow), Some(Rc::clone(config)));
+                    self.phase = Phase::Forwarded { flow, config, bodiless: edits.is_bodiless() };
+                    self.record(record, log);
                     // last of all: whatever failed before leaves no mark
                     host::mark_allowed(self.id);
                     return Action::Continue;
                 }
-                Step::Reply(reply) => return self.answer(&reply),
+                Step::Reply(reply) => {
+                    let record = flow.record().cloned();
+                    let log = config.audit.log;
+                    self.record(record, log);
+                    return self.answer(&reply);
+                }
             }
         }
     }
@@ -249,7 +276,30 @@ impl RequestContext {
 
     fn fail(&mut self, what: &'static str) -> Action {
         abi::log(Level::Error, what);
-        self.answer(&internal_error(what, &self.request_id))
+        self.refuse(&internal_error(what, &self.request_id))
+    }
+
+    /// Refuses what the core did not, or not in the end.
+    fn refuse(&mut self, reply: &Reply) -> Action {
+        metrics::count(Metric::of_refusal(reply.status, reply.reason));
+        let (record, log) = match &mut self.phase {
+            Phase::Deciding { flow, config, .. } | Phase::Forwarded { flow, config: Some(config), .. } => {
+                flow.abandon(reply.reason, host::now());
+                (flow.record().cloned(), config.audit.log)
+            }
+            _ => (Some(Record::refused(self.request_id.as_str(), reply.reason, host::now())), true),
+        };
+        self.record(record, log);
+        self.answer(reply)
+    }
+
+    /// Hands a record over, before the request goes on or is answered.
+    fn record(&mut self, record: Option<Record>, log: bool) {
+        let Some(record) = record else { return };
+        if log {
+            audit::log(&record);
+        }
+        audit::publish(&record, self.beside_lua);
     }
 
     fn answer(&mut self, reply: &Reply) -> Action {

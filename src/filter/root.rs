@@ -1,7 +1,7 @@
 //! One entry's configuration in one instance, and the keys that its ticks fetch ahead of need.
 
 use super::abi::{self, Buffer, Level};
-use super::{events, host};
+use super::{events, host, metrics};
 use crate::base::UnixTime;
 use crate::config::{Config, Settings};
 use crate::flow::{Callout, CalloutResult, Env, Prefetch};
@@ -23,6 +23,7 @@ impl RootContext {
     pub(super) fn on_configure(&mut self, size: usize) {
         let text = host::body(Buffer::Configuration, size).unwrap_or_default();
         self.used_at = host::now();
+        metrics::define();
         match Settings::parse(&text, &|name| std::env::var(name).ok()) {
             Ok(settings) => self.settings = Some(settings),
             Err(errors) => {
@@ -75,8 +76,10 @@ impl RootContext {
 /// Runs one step of the core and writes what it has to say to the log.
 pub(super) fn with_env<T>(config: &Rc<Config>, action: impl FnOnce(&mut Env<'_>) -> T) -> Option<T> {
     let now = host::now();
-    let mut log = Vec::new();
-    let result = events::with_memory(|memory| action(&mut Env { config, memory, now, log: &mut log }));
+    let (mut log, mut counts) = (Vec::new(), Vec::new());
+    let result =
+        events::with_memory(|memory| action(&mut Env { config, memory, now, log: &mut log, counts: &mut counts }));
+    metrics::count(counts);
     for line in log {
         abi::log(Level::Warn, &line);
     }

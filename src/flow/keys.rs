@@ -1,7 +1,7 @@
 //! The identity providers' keys: what is known, when it is to be fetched, and the way of one fetch.
 
-use super::Env;
 use super::callout::{Callout, CalloutFault, CalloutResult};
+use super::{Env, Metric};
 use crate::base::{Fingerprint, UnixTime, Url, parse_object_strict};
 use crate::config::{CalloutLimits, Config, Endpoint, KeySource, Provider};
 use crate::jwt::KeySet;
@@ -263,7 +263,12 @@ impl KeyFetch {
 
     pub(super) fn on_reply(self, result: CalloutResult, env: &mut Env<'_>) -> FetchStep {
         let fault = match self.read(result, env) {
-            Ok(step) => return step,
+            Ok(step) => {
+                if matches!(step, FetchStep::Done(true)) {
+                    env.count(Metric::KeysFetchOk);
+                }
+                return step;
+            }
             Err(fault) => fault,
         };
         let Self { provider, endpoint, .. } = &self;
@@ -272,6 +277,7 @@ impl KeyFetch {
             let (fetch, callout) = self.send(env.config);
             return FetchStep::Call(fetch, callout);
         }
+        env.count(Metric::KeysFetchFailed);
         env.memory.keys.failed(&self.provider, env.now);
         FetchStep::Done(false)
     }

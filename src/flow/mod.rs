@@ -20,6 +20,7 @@ mod callout;
 mod edits;
 mod keys;
 mod lookup;
+mod metric;
 mod native;
 mod prefetch;
 mod refusal;
@@ -32,14 +33,17 @@ pub use callout::{Callout, CalloutFault, CalloutReply, CalloutResult};
 pub use edits::Edits;
 pub use keys::KeyStore;
 pub use lookup::RunJobs;
+pub use metric::Metric;
 pub use prefetch::Prefetch;
 pub use refusal::{Reply, guard_refused, internal_error, invalid_configuration};
 pub use request::{HeaderProblem, Inspected, Request, inspect_headers};
 pub use request_id::RequestId;
 pub use verdicts::VerdictCache;
 
+use crate::audit::{Decision, Draft, Record};
 use crate::base::{UnixTime, parse_object_strict};
 use crate::config::{Config, Provider};
+use crate::databricks::Catalogue;
 use crate::exchange::{Authorized, Exchange, Granted, TokenCache, WorkspaceToken};
 use crate::jwt::{self, Caller, KeySet, TokenError, UnverifiedToken};
 use crate::policy::{Action, Ask, Body, Permit, RunsJob, Stop, authorize};
@@ -75,6 +79,14 @@ pub struct Env<'a> {
     pub now: UnixTime,
     /// What an operator should read.
     pub log: &'a mut Vec<String>,
+    /// What is counted.
+    pub counts: &'a mut Vec<Metric>,
+}
+
+impl Env<'_> {
+    fn count(&mut self, metric: Metric) {
+        self.counts.push(metric);
+    }
 }
 
 /// Something that happened to a request.
@@ -130,6 +142,8 @@ pub struct Flow {
     state: State,
     /// The token that was sent on, so that it can be forgotten if the workspace refuses it.
     sent: Option<WorkspaceToken>,
+    /// What is recorded of the request.
+    audit: Draft,
 }
 
 #[derive(Debug, Default)]
@@ -209,6 +223,9 @@ struct AwaitKeys {
 impl Flow {
     /// Handles one event.
     pub fn on(&mut self, event: Event, env: &mut Env<'_>) -> Step {
+        if matches!(event, Event::Callout(_)) {
+            self.audit.answered(env.now);
+        }
         let outcome = match (std::mem::replace(&mut self.state, State::Done), event) {
             (State::Idle, Event::Request(request)) => self.on_request(request, env),
             (State::Body(waiting), Event::Body(body)) => self.on_body(*waiting, body, env),
@@ -217,7 +234,49 @@ impl Flow {
             (State::Lookup(waiting), Event::Callout(result)) => self.on_lookup(*waiting, result, env),
             (_, _) => Err((Refusal::Internal("an event arrived that nothing waited for"), RequestId::unknown())),
         };
-        outcome.unwrap_or_else(|(refusal, id)| Step::Reply(refusal.reply(&id, env)))
+        let step = outcome.unwrap_or_else(|(refusal, id)| {
+            if let Refusal::Denied(denial) = &refusal {
+                self.audit.denied(denial, &env.config.audit);
+            }
+            Step::Reply(refusal.reply(&id, env))
+        });
+        self.write_down(&step, env);
+        step
+    }
+
+    fn write_down(&mut self, step: &Step, env: &mut Env<'_>) {
+        match step {
+            Step::Call(_) => self.audit.called(env.now),
+            Step::AwaitBody => {}
+            Step::Forward(_) => {
+                self.audit.forward(env.now);
+                let decision = self.record().map(|record| record.decision);
+                let observed = decision == Some(Decision::WouldDeny);
+                env.count(if observed { Metric::RequestsWouldDeny } else { Metric::RequestsAllowed });
+            }
+            Step::Reply(reply) if reply.status < 300 => {
+                // public documents are no event
+                if self.record().is_some() {
+                    env.count(Metric::RequestsAllowed);
+                }
+            }
+            Step::Reply(reply) => {
+                let reason = if reply.reason.is_empty() { metric::GRANT_REFUSED } else { reply.reason };
+                self.audit.refuse(reason, env.now);
+                env.counts.extend(Metric::of_refusal(reply.status, reason));
+            }
+        }
+    }
+
+    /// What is recorded of the request, once it was decided; nothing for public documents.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        self.audit.record()
+    }
+
+    /// The request is refused after all, by whoever runs this.
+    pub fn abandon(&mut self, reason: &'static str, now: UnixTime) {
+        self.audit.refuse(reason, now);
     }
 
     /// Whether the next event must be the body.
@@ -241,12 +300,19 @@ impl Flow {
 
     fn on_request(&mut self, request: Request, env: &mut Env<'_>) -> Outcome {
         let id = request.id.clone();
+        self.audit.request(id.as_str(), &request.method, env.config.workspace.id.as_deref());
         self.try_request(request, env).map_err(|refusal| (refusal, id))
     }
 
     fn try_request(&mut self, request: Request, env: &mut Env<'_>) -> Result<Step, Refusal> {
         request.check(env.config.workspace.id.as_deref())?;
-        match native::find(&request)? {
+        let native = native::find(&request)?;
+        match native {
+            Some(Native::TokenExchange) => self.audit.own_endpoint(native::TOKEN_PATH),
+            Some(Native::Document(_)) => {}
+            None => self.audit.operation(Catalogue::find(&request.method, request.target()?.path())),
+        }
+        match native {
             Some(Native::Document(document)) => return Ok(Step::Reply(document.reply(&request, env.config))),
             Some(Native::TokenExchange) if request.has_body => {
                 self.state = State::Body(Box::new(AwaitBody::Exchange(request)));
@@ -256,7 +322,7 @@ impl Flow {
             None => {}
         }
         let token = request.bearer()?;
-        self.begin_verification(Purpose::Proxy(request), token.expose().as_bytes(), env)
+        self.begin_verification(Purpose::Proxy(request), token.expose(), env)
     }
 
     fn on_body(&mut self, waiting: AwaitBody, body: ReadBody, env: &mut Env<'_>) -> Outcome {
@@ -271,7 +337,7 @@ impl Flow {
             }
             AwaitBody::Exchange(request) => match native::subject_token(&request, body) {
                 Ok(Ok(token)) => self
-                    .begin_verification(Purpose::Echo(request), token.expose().as_bytes(), env)
+                    .begin_verification(Purpose::Echo(request), token.expose(), env)
                     .or_else(|refusal| Ok(Step::Reply(native::refused_subject_token(refusal.reply(&id, env))))),
                 Ok(Err(reply)) => Ok(Step::Reply(reply)),
                 Err(refusal) => Err((refusal, id)),
@@ -279,8 +345,14 @@ impl Flow {
         }
     }
 
-    fn begin_verification(&mut self, purpose: Purpose, token: &[u8], env: &mut Env<'_>) -> Result<Step, Refusal> {
-        if let Some((caller, provider)) = verified_before(token, env) {
+    fn begin_verification(&mut self, purpose: Purpose, token: &str, env: &mut Env<'_>) -> Result<Step, Refusal> {
+        self.try_verification(purpose, token.as_bytes(), env).inspect_err(|_| self.audit.token(token))
+    }
+
+    fn try_verification(&mut self, purpose: Purpose, token: &[u8], env: &mut Env<'_>) -> Result<Step, Refusal> {
+        let known = verified_before(token, env);
+        env.count(if known.is_some() { Metric::VerdictCacheHit } else { Metric::VerdictCacheMiss });
+        if let Some((caller, provider)) = known {
             caller.still_valid(env.now, provider.expectations.clock_skew)?;
             return self.verified(purpose, caller, &provider.name, env);
         }
@@ -348,6 +420,9 @@ impl Flow {
             }
             None => Err(unavailable),
         };
+        if outcome.is_err() {
+            self.audit.token(token.token().expose());
+        }
         outcome.map_err(|refusal| (refusal, id.clone())).or_else(|(refusal, id)| {
             if is_echo {
                 Ok(Step::Reply(native::refused_subject_token(refusal.reply(&id, env))))
@@ -364,19 +439,25 @@ impl Flow {
         provider: &Rc<str>,
         env: &mut Env<'_>,
     ) -> Result<Step, Refusal> {
+        self.audit.caller(&caller, provider, env.config.policy.agent_of(&caller), &env.config.audit);
         match purpose {
             Purpose::Proxy(request) => {
                 let provider = Rc::clone(provider);
                 self.decide(Asker { request, caller, provider, body: HeldBody::Unread, runs_job: None }, env)
             }
-            Purpose::Echo(_) => Ok(Step::Reply(native::echo(&caller, env.now))),
+            Purpose::Echo(_) => {
+                self.audit.answer(env.now);
+                Ok(Step::Reply(native::echo(&caller, env.now)))
+            }
         }
     }
 
     /// Decides; first without the body and the job of a run, and again with them if a rule needs them.
     fn decide(&mut self, mut asker: Asker, env: &mut Env<'_>) -> Result<Step, Refusal> {
-        match asker.answer(env)? {
+        match asker.answer(&mut self.audit, env)? {
             Ok(permit) => {
+                let would_deny = permit.would_deny().map(|denial| (denial, denial.reason()));
+                self.audit.permitted(&permit, would_deny, &env.config.audit);
                 if let Some(denial) = permit.would_deny() {
                     env.log.push(format!("would deny {}: {denial}", asker.request.id));
                 }
@@ -421,7 +502,7 @@ impl Flow {
 
 impl Asker {
     /// What policy says, or what it lacks.
-    fn answer(&self, env: &Env<'_>) -> Result<Result<Permit, Stop>, Refusal> {
+    fn answer(&self, audit: &mut Draft, env: &Env<'_>) -> Result<Result<Permit, Stop>, Refusal> {
         let request = &self.request;
         let target = request.target()?;
         let body = match &self.body {
@@ -438,7 +519,11 @@ impl Asker {
             Action::new(&request.method, &target, &request.seen.resource_headers, body).with_runs_job(runs_job);
         let requested_role = request.seen.requested_role.as_deref();
         let ask = Ask { caller: &self.caller, provider: &self.provider, requested_role, action: &action, now: env.now };
-        match authorize(&env.config.policy, &ask) {
+        let answer = authorize(&env.config.policy, &ask);
+        if answer.is_ok() {
+            audit.touches(action.known_resources(), action.known_sql(), &env.config.audit);
+        }
+        match answer {
             Ok(decision) => Ok(Ok(decision?)),
             Err(stop) => Ok(Err(stop)),
         }

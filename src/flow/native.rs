@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+/// Where clients exchange tokens.
+pub(super) const TOKEN_PATH: &str = "/oidc/v1/token";
 const OWN: &str = "/.well-known/databricks-kong/";
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
@@ -38,7 +40,7 @@ pub(super) enum Document {
 pub(super) fn find(request: &Request) -> Result<Option<Native>, Refusal> {
     let path = request.target()?.path();
     let document = match (request.method.as_str(), path) {
-        ("POST", "/oidc/v1/token") => return Ok(Some(Native::TokenExchange)),
+        ("POST", TOKEN_PATH) => return Ok(Some(Native::TokenExchange)),
         (_, path) if path.starts_with(OWN) => return Err(Refusal::NotFound),
         ("GET" | "HEAD", "/.well-known/databricks-config") => Document::DatabricksConfig,
         ("GET" | "HEAD", "/oidc/.well-known/oauth-authorization-server" | "/oidc/.well-known/openid-configuration") => {

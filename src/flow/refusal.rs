@@ -311,6 +311,44 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_has_its_counter() {
+        let internal = Refusal::Internal("x");
+        let retry_after = Duration::ZERO;
+        let operation = crate::databricks::Catalogue::find("GET", "/api/2.1/jobs/list").unwrap();
+        let denials = [
+            Denial::GroupsOverage,
+            Denial::NoRole,
+            Denial::GrantInactive { role: "r".into() },
+            Denial::RuleDenied { role: "r".into(), rule: "/x".into(), operation: None },
+            Denial::OperationUnknown,
+            Denial::OperationSensitive { operation },
+            Denial::NoRule { operation: None },
+            Denial::AgentLimit { agent: "a".into(), operation: None },
+        ];
+        let others = [
+            Refusal::TokenMissing,
+            Refusal::Token(TokenError::SignatureInvalid),
+            Refusal::Token(TokenError::Expired),
+            Refusal::Token(TokenError::NotYetValid),
+            Refusal::Ambiguous(String::new()),
+            Refusal::BodyUnreadable,
+            Refusal::BodyTooLarge,
+            Refusal::NotFound,
+            Refusal::ExchangeRefused { code: None },
+            Refusal::KeysUnavailable { retry_after },
+            Refusal::ExchangeUnavailable { retry_after },
+            Refusal::LookupUnavailable { retry_after },
+            Refusal::InvalidConfiguration,
+            Refusal::Guard,
+            internal,
+        ];
+        for refusal in denials.into_iter().map(Refusal::Denied).chain(others) {
+            let reason = refusal.row().1;
+            assert!(crate::flow::metric::REASONS.contains(&reason), "{reason}");
+        }
+    }
+
+    #[test]
     fn no_message_makes_the_sdks_retry() {
         // databricks-sdk 0.156 retries whatever says one of these
         let phrases = ["please try again later", "unexpected error", "rpc token bucket", "clusternotready"];

@@ -21,6 +21,12 @@ impl RequestId {
         Self("unknown".into())
     }
 
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// What a `User-Agent` ends in, by which Databricks' own audit can be joined.
     pub(super) fn mark(&self) -> String {
         format!("databricks-kong/{} req/{self}", env!("CARGO_PKG_VERSION"))

@@ -2,7 +2,8 @@
 
 use super::callout::{Callout, CalloutFault, CalloutResult};
 use super::refusal::Refusal;
-use super::{Asker, Env, Flow, Outcome, State, Step};
+use super::{Asker, Env, Flow, Metric, Outcome, State, Step};
+use crate::audit::TokenUse;
 use crate::base::UnixTime;
 use crate::exchange::{ExchangeFault, Lookup, Pending, WorkspaceToken};
 use std::time::Duration;
@@ -31,9 +32,15 @@ impl Flow {
         env: &mut Env<'_>,
     ) -> Result<Step, Refusal> {
         let old = match env.memory.tokens.lookup(pending.key(), env.now, pending.not_after()) {
-            Lookup::Hit(token) => return self.go_on_with(token, pending, asker, env),
+            Lookup::Hit(token) => {
+                self.use_token(TokenUse::Hit, env);
+                return self.go_on_with(token, pending, asker, env);
+            }
             Lookup::Renew(token) => Some(token),
-            Lookup::Miss => None,
+            Lookup::Miss => {
+                self.use_token(TokenUse::Miss, env);
+                None
+            }
             Lookup::Backoff(until) => return Err(Refusal::ExchangeUnavailable { retry_after: until.since(env.now) }),
         };
         let tries_left = env.config.callouts.attempts;
@@ -52,11 +59,16 @@ impl Flow {
         let fault = match read(&waiting, result) {
             Ok(token) => {
                 env.memory.tokens.store(&token, env.now, env.config.limits.cached_tokens);
+                env.count(Metric::ExchangeOk);
+                if waiting.old.is_some() {
+                    self.use_token(TokenUse::Renewed, env);
+                }
                 let AwaitToken { asker, pending, .. } = waiting;
                 return self.go_on_with(token, pending, asker, env).map_err(|refusal| (refusal, id));
             }
             Err(fault) => fault,
         };
+        env.count(fault.metric());
         env.log.push(format!("no databricks token for role `{}`: {fault}", waiting.pending.permit().role()));
         if let Failure::Answer(ExchangeFault::Throttled { retry_after }) = &fault {
             env.memory.tokens.back_off(waiting.pending.key(), env.now.plus(*retry_after), env.now);
@@ -65,10 +77,20 @@ impl Flow {
         }
         match waiting.old.take() {
             Some(old) if old.lives_at(env.now) => {
+                self.use_token(TokenUse::Hit, env);
                 self.go_on_with(old, waiting.pending, waiting.asker, env).map_err(|refusal| (refusal, id))
             }
             _ => Err((fault.refusal(), id)),
         }
+    }
+
+    fn use_token(&mut self, how: TokenUse, env: &mut Env<'_>) {
+        self.audit.token_use(how);
+        env.count(match how {
+            TokenUse::Hit => Metric::TokenCacheHit,
+            TokenUse::Miss => Metric::TokenCacheMiss,
+            TokenUse::Renewed => Metric::TokenCacheRenewed,
+        });
     }
 
     fn go_on_with(
@@ -108,6 +130,13 @@ impl Failure {
     /// Whether the next try may end otherwise.
     const fn may_pass(&self) -> bool {
         matches!(self, Self::Callout(_) | Self::Answer(ExchangeFault::Failed { .. } | ExchangeFault::Unusable))
+    }
+
+    const fn metric(&self) -> Metric {
+        match self {
+            Self::Answer(ExchangeFault::Refused { .. }) => Metric::ExchangeRefused,
+            Self::Answer(_) | Self::Callout(_) => Metric::ExchangeFailed,
+        }
     }
 
     fn refusal(self) -> Refusal {

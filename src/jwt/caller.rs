@@ -251,7 +251,9 @@ fn optional_text(claims: &Map<String, Value>, path: &ClaimPath) -> Result<Option
     }
 }
 
-fn token_id(token: &str) -> String {
+/// The first 16 hex digits of the token's SHA-256.
+#[must_use]
+pub fn token_id(token: &str) -> String {
     Sha256::digest(token).iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
         // writing to a `String` cannot fail
         let _ = write!(text, "{byte:02x}");

@@ -39,7 +39,7 @@ pub(crate) mod testing;
 mod verify;
 
 pub use algorithm::Algorithm;
-pub use caller::{Caller, Groups};
+pub use caller::{Caller, Groups, token_id};
 pub use claims::{ClaimPath, ClaimPathError, Expectations};
 pub use compact::UnverifiedToken;
 pub use error::{TokenError, TokenFault};

@@ -38,6 +38,12 @@ impl Policy {
         Self { index: RoleIndex::new(&roles), roles, agents, observe }
     }
 
+    /// The name of the first agent that `caller` is.
+    #[must_use]
+    pub fn agent_of(&self, caller: &Caller) -> Option<&str> {
+        self.agents.iter().find(|agent| agent.is(caller)).map(|agent| &*agent.name)
+    }
+
     pub(super) fn roles(&self) -> &[Role] {
         &self.roles
     }

@@ -11,6 +11,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod audit;
 mod bypass;
 mod exchange_answers;
 mod exchange_requests;

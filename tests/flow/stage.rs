@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use databricks_kong::audit::Record;
 use databricks_kong::base::{Secret, UnixTime};
 use databricks_kong::config::{Config, Settings};
 use databricks_kong::flow::{CalloutFault, CalloutResult, Event, Flow, Prefetch, Step};
@@ -193,7 +194,9 @@ impl Stage {
 
     pub(crate) fn send(&mut self, client: &Client) -> Transcript {
         self.flow = Flow::default();
-        self.sim.run(&mut self.flow, client, &mut self.world)
+        let transcript = self.sim.run(&mut self.flow, client, &mut self.world);
+        transcript.record.iter().for_each(assert_valid);
+        transcript
     }
 
     /// Sends a request and leaves it where it waits.
@@ -211,6 +214,22 @@ impl Stage {
 
     pub(crate) fn pass(&mut self, seconds: u64) {
         self.sim.pass(secs(seconds));
+    }
+}
+
+/// Every record of every story is as its published schema says, and holds no token.
+#[track_caller]
+pub(crate) fn assert_valid(record: &Record) {
+    static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+        let text = include_str!("../../docs/audit/record.v1.schema.json");
+        jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
+    });
+    let text = record.to_json();
+    let value = serde_json::from_str(&text).unwrap();
+    let errors: Vec<_> = SCHEMA.iter_errors(&value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{text}: {errors:#?}");
+    for secret in ["eyJ", "dbx-", "canary-secret"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
     }
 }
 

@@ -7,11 +7,12 @@ mod rules;
 use super::raw::{self, RawConfig, RawMode};
 use super::read::{ConfigError, Errors, FromConfig, Node};
 use super::{CalloutLimits, Config, Endpoint, Limits, Settings, Workspace};
+use crate::audit::{self, Grant};
 use crate::base::Url;
 use crate::jwt::ClaimPath;
 use crate::policy::Policy;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -79,7 +80,6 @@ impl Check<'_> {
         self.not_yet(raw.identity_header.is_some(), "/identity_header");
         let certificates = raw.client_certificate.unwrap_or(raw::RawClientCertificate::Off);
         self.not_yet(certificates != raw::RawClientCertificate::Off, "/client_certificate");
-        self.not_yet(raw.audit.is_some(), "/audit");
 
         let callouts = self.callouts(raw.callouts.as_ref());
         let limits = self.limits(raw.limits.as_ref());
@@ -90,11 +90,13 @@ impl Check<'_> {
         let providers = self.providers(raw.identity_providers.unwrap_or_default(), callouts.allow_http);
         let mut shared_secrets = BTreeSet::new();
         let names = providers.iter().map(|provider| provider.name.to_string()).collect();
+        let grants = grants(raw.roles.as_deref().unwrap_or_default());
+        let audit = audit_settings(raw.audit.as_ref(), grants);
         let roles = self.roles(raw.roles.unwrap_or_default(), &names, &mut shared_secrets);
         let agents = self.agents(raw.agents.unwrap_or_default());
         let policy = Policy::new(roles, agents, raw.mode == Some(RawMode::Observe));
         let shared_secrets = shared_secrets.into_iter().collect();
-        let config = Config { workspace: workspace?, providers, policy, callouts, limits, shared_secrets };
+        let config = Config { workspace: workspace?, providers, policy, callouts, limits, audit, shared_secrets };
         Some(Settings::Enforce(Rc::new(config)))
     }
 
@@ -183,4 +185,23 @@ impl Check<'_> {
             Err(error) => self.wrong(pointer, format!("`{text}` {error}")),
         }
     }
+}
+
+fn audit_settings(raw: Option<&raw::RawAudit>, grants: BTreeMap<Rc<str>, Grant>) -> audit::Settings {
+    audit::Settings {
+        log: raw.and_then(|raw| raw.log).unwrap_or(true),
+        sql_tables: raw.and_then(|raw| raw.sql_tables).unwrap_or(true),
+        digest_subjects: raw.and_then(|raw| raw.subject) == Some(raw::RawAuditSubject::Sha256),
+        grants,
+    }
+}
+
+/// Why roles are granted, by their names.
+fn grants(roles: &[raw::RawRole]) -> BTreeMap<Rc<str>, Grant> {
+    let grant = |role: &raw::RawRole| {
+        let raw = role.grant.clone()?;
+        let break_glass = raw.break_glass.unwrap_or(false);
+        Some((role.name.as_str().into(), Grant { approved_by: raw.approved_by, ticket: raw.ticket, break_glass }))
+    };
+    roles.iter().filter_map(grant).collect()
 }

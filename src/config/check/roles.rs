@@ -25,7 +25,6 @@ impl Check<'_> {
             if !names.insert(raw.name.clone()) {
                 self.errors.add(format!("{pointer}/name"), format!("`{}` is already another role's name", raw.name));
             }
-            self.not_yet(raw.grant.is_some(), format!("{pointer}/grant"));
             let matches = self.matches(&pointer, raw.r#match, providers);
             let validity = self.validity(&pointer, raw.valid);
             let credential = self.credential(&format!("{pointer}/credential"), raw.credential, shared);

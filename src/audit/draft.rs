@@ -1,0 +1,228 @@
+//! A record while its request is on its way: what becomes known is added, and the decision ends it.
+
+use super::Settings;
+use super::record::{Decision, Grant, Record, Sql, TokenUse};
+use super::text::fit;
+use crate::base::UnixTime;
+use crate::databricks::sql::{Class, Kind, Scan};
+use crate::databricks::{Operation, Resource};
+use crate::jwt::{Caller, token_id};
+use crate::policy::{Denial, Permit};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+/// Bytes that a value may take. All values together fit into a line of the log; see the tests.
+const LONG: usize = 200;
+const NAME: usize = 100;
+const SHORT: usize = 64;
+/// A method is a word.
+const WORD: usize = 16;
+/// Items of one list.
+const MOST: usize = 20;
+
+/// The record of a request that may not be decided yet.
+#[derive(Debug, Default)]
+pub struct Draft {
+    record: Record,
+    decided: bool,
+    called_at: Option<UnixTime>,
+    waited: Duration,
+}
+
+impl Draft {
+    /// The record, once the request was decided.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        self.decided.then_some(&self.record)
+    }
+
+    /// The request arrived.
+    pub fn request(&mut self, id: &str, method: &str, workspace_id: Option<&str>) {
+        self.record.v = 1;
+        self.record.request_id = self.fit(id, SHORT);
+        self.record.method = Some(self.fit(method, WORD));
+        self.record.workspace_id = workspace_id.map(|id| self.fit(id, SHORT));
+    }
+
+    /// What it asks for.
+    pub fn operation(&mut self, operation: Option<Operation>) {
+        self.record.operation = operation.map(Operation::name);
+        self.record.path_template = operation.map(Operation::template);
+    }
+
+    /// It is for an endpoint of the gateway itself.
+    pub const fn own_endpoint(&mut self, path: &'static str) {
+        self.record.path_template = Some(path);
+    }
+
+    /// A token was brought; whether it is good is not known.
+    pub fn token(&mut self, token: &str) {
+        self.record.token_id = Some(token_id(token));
+    }
+
+    /// The token was verified.
+    pub fn caller(&mut self, caller: &Caller, provider: &str, agent: Option<&str>, settings: &Settings) {
+        self.record.idp = Some(self.fit(provider, SHORT));
+        self.record.subject = Some(if settings.digest_subjects {
+            digest(provider, caller.subject())
+        } else {
+            self.fit(caller.subject(), LONG)
+        });
+        self.record.client = caller.client().map(|client| self.fit(client, NAME));
+        self.record.act = caller.actor().map(|actor| self.fit(actor, NAME));
+        self.record.agent = agent.map(|agent| self.fit(agent, SHORT));
+        self.record.token_id = Some(caller.token_id().to_owned());
+    }
+
+    /// What it touches, as far as that was read.
+    pub fn touches(&mut self, resources: &[Resource], scan: Option<&Scan>, settings: &Settings) {
+        let mut lists = BTreeMap::<_, BTreeSet<_>>::new();
+        for resource in resources {
+            lists.entry(resource.kind).or_default().insert(resource.id.as_str());
+        }
+        self.record.resources = lists.into_iter().map(|(kind, ids)| (kind, self.list(ids))).collect();
+        self.record.sql = scan.map(|scan| self.sql(scan, settings.sql_tables));
+    }
+
+    /// Policy lets it go on; `would_deny` is the denial that is recorded only, and its reason code.
+    pub fn permitted(&mut self, permit: &Permit, would_deny: Option<(&Denial, &'static str)>, settings: &Settings) {
+        self.role(permit.role(), settings);
+        self.record.rule = permit.rule().map(|rule| self.fit(rule, SHORT));
+        self.record.credential = Some(permit.credential().kind());
+        if permit.credential().scope().is_some() || permit.credential().is_minimal() {
+            self.record.scope = Some(self.fit(permit.scope().as_str(), NAME));
+        }
+        self.record.decision = Decision::Allow;
+        self.record.reason = "ALLOWED";
+        if let Some((denial, reason)) = would_deny {
+            self.about(denial);
+            self.record.decision = Decision::WouldDeny;
+            self.record.reason = reason;
+        }
+    }
+
+    /// Policy does not.
+    pub fn denied(&mut self, denial: &Denial, settings: &Settings) {
+        self.about(denial);
+        if let (_, Some(role), _) = denial.subject() {
+            self.role(role, settings);
+        }
+    }
+
+    fn about(&mut self, denial: &Denial) {
+        let (_, _, rule) = denial.subject();
+        self.record.rule = rule.map(|rule| self.fit(rule, SHORT));
+        if let Denial::AgentLimit { agent, .. } = denial {
+            self.record.agent = Some(self.fit(agent, SHORT));
+        }
+    }
+
+    fn role(&mut self, role: &str, settings: &Settings) {
+        self.record.role = Some(self.fit(role, NAME));
+        self.record.grant = settings.grants.get(role).map(|grant| Grant {
+            approved_by: grant.approved_by.as_deref().map(|name| self.fit(name, NAME)),
+            ticket: grant.ticket.as_deref().map(|ticket| self.fit(ticket, SHORT)),
+            break_glass: grant.break_glass,
+        });
+    }
+
+    /// Where the Databricks token comes from.
+    pub const fn token_use(&mut self, how: TokenUse) {
+        self.record.token_cache = Some(how);
+    }
+
+    /// Another server was asked.
+    pub const fn called(&mut self, now: UnixTime) {
+        self.called_at = Some(now);
+    }
+
+    /// It answered, or did not.
+    pub fn answered(&mut self, now: UnixTime) {
+        let waited = self.called_at.take().map(|since| now.since(since)).unwrap_or_default();
+        self.waited = self.waited.saturating_add(waited);
+    }
+
+    /// The request goes on.
+    pub fn forward(&mut self, now: UnixTime) {
+        self.end(now);
+    }
+
+    /// The request is refused, also if it was to go on.
+    pub fn refuse(&mut self, reason: &'static str, now: UnixTime) {
+        self.record.decision = Decision::Deny;
+        self.record.reason = reason;
+        self.end(now);
+    }
+
+    /// The gateway answers the request as was asked.
+    pub fn answer(&mut self, now: UnixTime) {
+        self.record.decision = Decision::Allow;
+        self.record.reason = "ALLOWED";
+        self.end(now);
+    }
+
+    fn end(&mut self, now: UnixTime) {
+        self.record.v = 1;
+        if self.record.request_id.is_empty() {
+            self.record.request_id = "unknown".to_owned();
+        }
+        self.record.time = time(now);
+        self.record.callout_ms = u64::try_from(self.waited.as_millis()).unwrap_or(u64::MAX);
+        self.decided = true;
+    }
+
+    fn fit(&mut self, text: &str, room: usize) -> String {
+        let (text, cut) = fit(text, room);
+        self.record.truncated |= cut;
+        text
+    }
+
+    fn list<'t>(&mut self, items: impl IntoIterator<Item = &'t str>) -> Vec<String> {
+        let mut items = items.into_iter();
+        let list = items.by_ref().take(MOST).map(|item| self.fit(item, NAME)).collect();
+        self.record.truncated |= items.next().is_some();
+        list
+    }
+
+    fn sql(&mut self, scan: &Scan, with_tables: bool) -> Sql {
+        let parsed = scan.parsed.is_ok();
+        let classes: BTreeSet<_> = scan.classes.iter().copied().collect();
+        let classes: Vec<_> = classes.into_iter().map(class).collect();
+        // paths and functions are parts of the text, and may hold anything
+        let named = |kind| matches!(kind, Kind::Table | Kind::Schema | Kind::Catalog);
+        let tables: BTreeSet<_> = scan.reads.iter().chain(&scan.writes).filter(|object| named(object.kind)).collect();
+        let tables: BTreeSet<_> = tables.into_iter().map(|object| object.name.as_str()).collect();
+        Sql {
+            class: (parsed && !classes.is_empty()).then(|| classes.join(",")),
+            tables: if with_tables { self.list(tables) } else { Vec::new() },
+            parsed,
+        }
+    }
+}
+
+const fn class(class: Class) -> &'static str {
+    match class {
+        Class::Select => "select",
+        Class::Dml => "dml",
+        Class::Ddl => "ddl",
+        Class::Grant => "grant",
+        Class::Other => "other",
+    }
+}
+
+/// By which a subject can be recognised and not read. The provider's name is part of it: subjects are unique within a provider only.
+fn digest(provider: &str, subject: &str) -> String {
+    let digest = Sha256::new().chain_update(provider).chain_update([0]).chain_update(subject).finalize();
+    let digits = digest.iter().take(16).map(|byte| format!("{byte:02x}"));
+    std::iter::once("sha256:".to_owned()).chain(digits).collect()
+}
+
+/// RFC 3339 in UTC, with milliseconds.
+pub(super) fn time(now: UnixTime) -> String {
+    // what lies beyond the year 9999 cannot be written
+    const LAST: u64 = 253_402_300_799_999;
+    let since = Duration::from_millis(now.as_millis().min(LAST));
+    let time = SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH);
+    humantime::format_rfc3339_millis(time).to_string()
+}
