@@ -2,11 +2,14 @@
 
 #![allow(clippy::print_stderr, reason = "what a command line tool is for")]
 
+mod check;
 mod decide;
 mod document;
 mod entries;
 mod explain;
+mod findings;
 mod identity;
+mod lint;
 mod operations;
 mod output;
 mod source;
@@ -19,6 +22,7 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
+  databricks-kong check --strict kong.yml
   databricks-kong explain kong.yml POST /api/2.2/jobs/run-now --claims '{\"sub\": \"anna\", \"groups\": [\"eng\"]}' --body '{\"job_id\": 101}'
   databricks-kong test examples/
   databricks-kong operations 'jobs.*'
@@ -42,6 +46,8 @@ struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Say everything that is wrong or odd about configurations, each with its line
+    Check(check::Arguments),
     /// Show what the gateway does with one request of one caller, step by step
     Explain(Box<explain::Arguments>),
     /// Run policy tests
@@ -65,6 +71,7 @@ fn main() -> ExitCode {
     };
     let style = Style::new(arguments.color);
     let exit = match arguments.command {
+        Command::Check(files) => check::run(&files, arguments.format, style),
         Command::Explain(explained) => explain::run(&explained, arguments.format, style),
         Command::Test(tests) => test::run(&tests, arguments.format, style),
         Command::Operations(wanted) => operations::run(&wanted, arguments.format, style),

@@ -1,0 +1,155 @@
+//! `databricks-kong check`: everything that is wrong or odd about files in which the filter is configured.
+
+use crate::document::Document;
+use crate::entries::{Entry, entries};
+use crate::explain::{now, point_in_time};
+use crate::findings::{Finding, Report, Severity, mask};
+use crate::lint::{self, codes};
+use crate::output::{self, Exit, Format, Style};
+use clap::Args;
+use databricks_kong::base::UnixTime;
+use databricks_kong::config::Settings;
+use serde_json::{Value, json};
+
+/// Which files are checked, and how.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Declarative configurations of Kong, or bare configurations of the filter, as YAML or JSON
+    #[arg(required = true)]
+    files: Vec<String>,
+    /// Warnings count as failures
+    #[arg(long)]
+    strict: bool,
+    /// Takes `{env: NAME}` secrets from this process's environment; without it they count as set, as the gateway's environment is not here
+    #[arg(long)]
+    env: bool,
+    /// Does not report warnings of this code, e.g. W002; may be given again
+    #[arg(long, value_name = "CODE")]
+    allow: Vec<String>,
+    /// The time at which grants are looked at, e.g. 2026-11-01T00:00:00Z; now, unless given
+    #[arg(long, value_name = "RFC3339", value_parser = point_in_time)]
+    now: Option<UnixTime>,
+}
+
+pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
+    let mut reports = Vec::new();
+    let mut failures = Vec::new();
+    let mut configurations = 0_usize;
+    for path in &arguments.files {
+        match check_file(path, arguments) {
+            Ok((report, count)) => {
+                configurations = configurations.saturating_add(count);
+                reports.push(report);
+            }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    let count = |severity| reports.iter().map(|report: &Report| report.count(severity)).sum::<usize>();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    match format {
+        Format::Human => {
+            for report in &reports {
+                output::print(&report.human(style));
+            }
+            if failures.is_empty() {
+                let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+                output::print(&format!("{}: {errors}, {warnings}\n", counted(configurations, "configuration")));
+            }
+        }
+        Format::Json => {
+            let findings: Vec<_> = reports.iter().flat_map(Report::json).collect();
+            let summary = json!({
+                "findings": findings, "configurations": configurations, "errors": errors, "warnings": warnings, "failures": failures,
+            });
+            output::print(&format!("{summary:#}\n"));
+        }
+    }
+    for failure in &failures {
+        output::fail(failure);
+    }
+    if !failures.is_empty() {
+        Exit::Failure
+    } else if errors > 0 {
+        Exit::Invalid
+    } else if arguments.strict && warnings > 0 {
+        Exit::Failure
+    } else {
+        Exit::Fine
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What there is to say about a file, and how many configurations of the filter it has.
+fn check_file(path: &str, arguments: &Arguments) -> Result<(Report, usize), String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("`{path}` cannot be read: {error}"))?;
+    let now = arguments.now.unwrap_or_else(now);
+    let environment = |name: &str| if arguments.env { std::env::var(name).ok() } else { Some("set".to_owned()) };
+    let (mut report, count) = check_text(path, text, &environment, now);
+    if count == 0 && report.findings.is_empty() {
+        return Err(format!("`{path}` has no entry of `databricks_kong`"));
+    }
+    let is_allowed = |finding: &Finding| {
+        finding.kind.severity == Severity::Warning && arguments.allow.iter().any(|code| code == finding.kind.code)
+    };
+    report.findings.retain(|finding| !is_allowed(finding));
+    Ok((report, count))
+}
+
+fn check_text(
+    path: &str,
+    text: String,
+    environment: &dyn Fn(&str) -> Option<String>,
+    now: UnixTime,
+) -> (Report, usize) {
+    let path = path.to_owned();
+    let document = match Document::parse(&text) {
+        Ok(document) => document,
+        Err(error) => {
+            let finding = Finding {
+                kind: &codes::UNREADABLE,
+                pointer: String::new(),
+                place: error.at..error.at,
+                message: error.message,
+                help: None,
+                related: None,
+            };
+            return (Report { path, text, findings: vec![finding] }, 0);
+        }
+    };
+    let entries = entries(&document);
+    let mut findings = if entries.is_empty() { Vec::new() } else { lint::kong::lint(&document) };
+    let mut secrets = Vec::new();
+    for entry in &entries {
+        let config = configuration(entry, &document);
+        findings.extend(errors(entry, &document, environment));
+        let place = lint::Entry { document: &document, pointer: &entry.config, config: &config, now };
+        findings.extend(place.lint());
+        secrets.extend(lint::secrets(&config).iter().map(|pointer| entry.in_file(pointer)));
+    }
+    findings.sort_by_key(|finding| (finding.place.start, finding.kind.code));
+    let text = mask(&text, &document, &secrets);
+    (Report { path, text, findings }, entries.len())
+}
+
+/// The configuration itself, also where it is JSON in a string.
+fn configuration(entry: &Entry, document: &Document) -> Value {
+    match document.value.pointer(&entry.config) {
+        Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+        Some(value) => value.clone(),
+        None => Value::Null,
+    }
+}
+
+fn errors(entry: &Entry, document: &Document, environment: &dyn Fn(&str) -> Option<String>) -> Vec<Finding> {
+    let config = document.value.pointer(&entry.config).unwrap_or(&Value::Null);
+    let Err(errors) = Settings::parse(config.to_string().as_bytes(), environment) else { return Vec::new() };
+    let finding = |error: databricks_kong::config::ConfigError| {
+        let place = if error.pointer.is_empty() { "the configuration" } else { error.pointer.as_str() };
+        let message = format!("{place}: {}", error.message);
+        Finding::new(&codes::INVALID_SETTING, document, &entry.in_file(&error.pointer), message)
+    };
+    errors.into_iter().map(finding).collect()
+}

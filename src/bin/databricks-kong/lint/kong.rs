@@ -1,0 +1,249 @@
+//! Mistakes in how Kong is told to use the filter: where its entries stand, and what the service and the route around them do.
+
+use super::codes;
+use crate::document::{Document, step};
+use crate::findings::Finding;
+use serde_json::Value;
+
+/// The filter's name in Kong's configuration.
+const FILTER: &str = "databricks_kong";
+
+/// An entry that is not switched off.
+#[derive(Clone, Debug)]
+struct Active {
+    pointer: String,
+    is_guard: bool,
+    is_last: bool,
+}
+
+/// A service or a route, and what is said of it elsewhere in the file.
+#[derive(Clone, Copy, Debug)]
+struct Place<'v> {
+    value: &'v Value,
+    word: &'static str,
+}
+
+/// Everything odd about a declarative configuration; nothing about a file that is none.
+pub(crate) fn lint(document: &Document) -> Vec<Finding> {
+    let file = &document.value;
+    let Some(members) = file.as_object() else { return Vec::new() };
+    if !["_format_version", "services", "routes", "plugins", "filter_chains"]
+        .iter()
+        .any(|key| members.contains_key(*key))
+    {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    if !members.get("_format_version").is_some_and(Value::is_string) {
+        found.push(
+            Finding::new(
+                &codes::NO_FORMAT_VERSION,
+                document,
+                "/_format_version",
+                "Kong refuses a file without `_format_version`",
+            )
+            .help("begin the file with `_format_version: \"3.0\"`"),
+        );
+    }
+    let look = Look { document, file };
+    for (index, service) in items(file, "services") {
+        look.service(service, &format!("/services/{index}"), &mut found);
+    }
+    for (index, route) in items(file, "routes").filter(|(_, route)| !look.has_service(route)) {
+        look.route(route, &format!("/routes/{index}"), None, &mut found);
+    }
+    // an entry of a service is seen once a route
+    found.sort_by(|one, other| (one.place.start, one.kind.code).cmp(&(other.place.start, other.kind.code)));
+    found.dedup_by(|one, other| one.kind == other.kind && one.pointer == other.pointer);
+    found
+}
+
+fn items<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = (usize, &'v Value)> {
+    value.get(key).and_then(Value::as_array).into_iter().flatten().enumerate()
+}
+
+/// Whether `holder` refers to `place` by its `word`: by name, by id, or by an object with one of them.
+fn refers(holder: &Value, place: Place<'_>) -> bool {
+    let Some(reference) = holder.get(place.word) else { return false };
+    let is_own =
+        |text: &str| ["name", "id"].iter().any(|key| place.value.get(key).and_then(Value::as_str) == Some(text));
+    match reference {
+        Value::String(text) => is_own(text),
+        object => ["name", "id"].iter().any(|key| object.get(key).and_then(Value::as_str).is_some_and(is_own)),
+    }
+}
+
+fn is_on(value: &Value) -> bool {
+    value.get("enabled") != Some(&Value::Bool(false))
+}
+
+fn is_guard(entry: &Value) -> bool {
+    let config = entry.get("config");
+    let inner = config.and_then(Value::as_str).and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let mode = |config: &Value| config.get("mode").and_then(Value::as_str) == Some("guard");
+    inner.as_ref().or(config).is_some_and(mode)
+}
+
+struct Look<'a> {
+    document: &'a Document,
+    file: &'a Value,
+}
+
+impl<'a> Look<'a> {
+    fn finding(&self, kind: &'static crate::findings::Kind, pointer: &str, message: &str) -> Finding {
+        Finding::new(kind, self.document, pointer, message)
+    }
+
+    fn has_service(&self, route: &Value) -> bool {
+        items(self.file, "services").any(|(_, value)| refers(route, Place { value, word: "service" }))
+    }
+
+    fn service(&self, service: &'a Value, pointer: &str, found: &mut Vec<Finding>) {
+        let place = Place { value: service, word: "service" };
+        let nested = items(service, "routes").map(|(index, route)| (route, format!("{pointer}/routes/{index}")));
+        let elsewhere = items(self.file, "routes").filter(|(_, route)| refers(route, place));
+        let elsewhere = elsewhere.map(|(index, route)| (route, format!("/routes/{index}")));
+        let mut decides = !self.chain(place, pointer).is_empty() || !self.plugins(place, pointer).is_empty();
+        for (route, at) in nested.chain(elsewhere) {
+            decides |= self.route(route, &at, Some((place, pointer)), found);
+        }
+        if decides && service.get("retries").and_then(Value::as_f64) != Some(0.0) {
+            let missing = service.get("retries").is_none();
+            let message =
+                if missing { "Kong tries a request up to 5 times again" } else { "Kong tries failed requests again" };
+            let pointer = if missing { pointer.to_owned() } else { format!("{pointer}/retries") };
+            found.push(
+                self.finding(&codes::RETRIES, &pointer, &format!("{message}: a job may run twice"))
+                    .help("set `retries: 0` on the service"),
+            );
+        }
+    }
+
+    /// Whether one of the filter's entries is active on the route.
+    fn route(
+        &self,
+        route: &'a Value,
+        pointer: &str,
+        service: Option<(Place<'a>, &str)>,
+        found: &mut Vec<Finding>,
+    ) -> bool {
+        let place = Place { value: route, word: "route" };
+        let of_service = service.map(|(service, at)| (self.chain(service, at), self.plugins(service, at)));
+        let (mut chain, service_plugins) = of_service.unwrap_or_default();
+        for entry in &mut chain {
+            // the route's chain comes behind the service's
+            entry.is_last &= self.chains(place, pointer).is_empty();
+        }
+        chain.extend(self.chain(place, pointer));
+        let own = self.plugins(place, pointer);
+        // of the plugins of one name Kong runs the one of the route
+        let plugins = if own.is_empty() { service_plugins } else { own };
+        self.order(&chain, &plugins, found);
+        let config = chain.iter().chain(&plugins).find(|entry| !entry.is_guard);
+        if let Some(entry) = config {
+            self.stripped(route, pointer, entry, found);
+        }
+        !chain.is_empty() || !plugins.is_empty()
+    }
+
+    fn order(&self, chain: &[Active], plugins: &[Active], found: &mut Vec<Finding>) {
+        let mut deciding = chain.iter().chain(plugins).filter(|entry| !entry.is_guard);
+        if let (Some(first), Some(second)) = (deciding.next(), deciding.next()) {
+            let message = "two entries decide about one request: the second refuses all, as the first has replaced the caller's token";
+            found.push(
+                self.finding(&codes::TWO_DECIDE, &second.pointer, message)
+                    .related(self.document, &first.pointer, "the first")
+                    .help("keep one of them; a guard is `config: {mode: guard}`"),
+            );
+        }
+        for entry in plugins.iter().filter(|entry| entry.is_guard) {
+            let message = "a guard among `plugins`: their order is not sure, so it may come before what it guards";
+            found.push(
+                self.finding(&codes::GUARD_AMONG_PLUGINS, &entry.pointer, message)
+                    .help("put it last into a filter chain"),
+            );
+        }
+        for (place, entry) in chain.iter().enumerate().filter(|(_, entry)| entry.is_guard) {
+            if !chain.iter().take(place).any(|before| !before.is_guard) {
+                let message = "a guard without an entry before it that decides refuses every request";
+                found.push(
+                    self.finding(&codes::GUARD_ALONE, &entry.pointer, message)
+                        .help("put it behind the entry that has the roles"),
+                );
+            } else if !entry.is_last || chain.len() > place.saturating_add(1) {
+                let message = "a guard that is not last: what the filters behind it do, it does not see";
+                found.push(
+                    self.finding(&codes::GUARD_NOT_LAST, &entry.pointer, message).help("put it last into the chain"),
+                );
+            }
+        }
+    }
+
+    /// Whether the path that Databricks gets is the one that clients send below `public_url`.
+    fn stripped(&self, route: &Value, pointer: &str, entry: &Active, found: &mut Vec<Finding>) {
+        let config = self.file.pointer(&format!("{}/config", entry.pointer));
+        let Some(public_url) = config.and_then(|config| config.pointer("/workspace/public_url")?.as_str()) else {
+            return;
+        };
+        let rest = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
+        let prefix = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default().trim_end_matches('/');
+        let strips = route.get("strip_path") != Some(&Value::Bool(false));
+        let paths: Vec<_> = items(route, "paths").filter_map(|(_, path)| path.as_str()).collect();
+        // a path that begins with `~` is a regular expression
+        if paths.iter().any(|path| path.starts_with('~')) {
+            return;
+        }
+        let is_prefix = |path: &&str| path.trim_end_matches('/') == prefix;
+        let place =
+            if route.get("strip_path").is_some() { format!("{pointer}/strip_path") } else { pointer.to_owned() };
+        if !prefix.is_empty() && !(strips && paths.iter().any(|path| is_prefix(&path))) {
+            let message = format!(
+                "`public_url` ends in `{prefix}`, which this route does not strip: Databricks knows no such path"
+            );
+            let help = format!("set `paths: [{prefix}]` and `strip_path: true`");
+            found.push(self.finding(&codes::STRIPPED_PATH, &place, &message).help(help));
+        } else if prefix.is_empty() && strips && paths.iter().any(|path| !is_prefix(&path)) {
+            let message = "this route strips a path that `public_url` does not end in: Databricks gets paths that clients did not ask for";
+            found.push(
+                self.finding(&codes::STRIPPED_PATH, &place, message)
+                    .help("set `strip_path: false`, or add the path to `public_url`"),
+            );
+        }
+    }
+
+    /// The chains of a service or a route, with the ways to them.
+    fn chains(&self, place: Place<'a>, pointer: &str) -> Vec<(&'a Value, String)> {
+        self.about("filter_chains", place, pointer)
+    }
+
+    fn about(&self, key: &str, place: Place<'a>, pointer: &str) -> Vec<(&'a Value, String)> {
+        let nested = items(place.value, key).map(|(index, value)| (value, format!("{pointer}{}/{index}", step(key))));
+        let elsewhere = items(self.file, key).filter(|(_, value)| refers(value, place));
+        let elsewhere = elsewhere.map(|(index, value)| (value, format!("{}/{index}", step(key))));
+        nested.chain(elsewhere).filter(|(value, _)| is_on(value)).collect()
+    }
+
+    fn chain(&self, place: Place<'a>, pointer: &str) -> Vec<Active> {
+        let mut active = Vec::new();
+        for (chain, at) in self.chains(place, pointer) {
+            let filters: Vec<_> = items(chain, "filters").filter(|(_, filter)| is_on(filter)).collect();
+            for (index, filter) in &filters {
+                if filter.get("name").and_then(Value::as_str) == Some(FILTER) {
+                    let is_last = filters.last().is_some_and(|(last, _)| last == index);
+                    active.push(Active {
+                        pointer: format!("{at}/filters/{index}"),
+                        is_guard: is_guard(filter),
+                        is_last,
+                    });
+                }
+            }
+        }
+        active
+    }
+
+    fn plugins(&self, place: Place<'a>, pointer: &str) -> Vec<Active> {
+        let plugins = self.about("plugins", place, pointer).into_iter();
+        let ours = plugins.filter(|(plugin, _)| plugin.get("name").and_then(Value::as_str) == Some(FILTER));
+        ours.map(|(plugin, pointer)| Active { pointer, is_guard: is_guard(plugin), is_last: true }).collect()
+    }
+}

@@ -1,0 +1,209 @@
+//! A rule as it was written, and what can be proved of it: which requests it covers that another one means too.
+//!
+//! Everything here errs on the side of silence. What cannot be read is left to `Settings::parse`, which reports it.
+
+use databricks_kong::databricks::{Catalogue, Operation, canonical, has_statement};
+use databricks_kong::policy::{Glob, OperationSet, PathPattern};
+use serde_json::Value;
+
+/// What a list of rules is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Allow,
+    Deny,
+}
+
+/// A rule.
+#[derive(Debug)]
+pub(super) struct Rule {
+    /// JSON pointer to the rule in the file.
+    pub(super) pointer: String,
+    /// The patterns of operations, as they were written.
+    pub(super) patterns: Vec<String>,
+    /// The patterns of paths, as they were written.
+    pub(super) paths: Vec<String>,
+    /// Types of resources with patterns of ids.
+    pub(super) resources: Vec<(String, Vec<Glob>)>,
+    /// Classes of SQL statements.
+    pub(super) sql: Option<Vec<String>>,
+    operations: OperationSet,
+    path_patterns: Vec<PathPattern>,
+    permit: Vec<String>,
+    lookup: bool,
+}
+
+impl Rule {
+    /// The rules of a list.
+    pub(super) fn list(value: Option<&Value>, pointer: &str, purpose: Purpose) -> Vec<Self> {
+        let rules = value.and_then(Value::as_array).into_iter().flatten().enumerate();
+        rules.map(|(index, rule)| Self::new(rule, format!("{pointer}/{index}"), purpose)).collect()
+    }
+
+    fn new(value: &Value, pointer: String, purpose: Purpose) -> Self {
+        let patterns = texts(value.get("operations"));
+        let mut operations = OperationSet::default();
+        for pattern in &patterns {
+            operations.add(pattern, purpose == Purpose::Deny);
+        }
+        let resources = value.get("resources").and_then(Value::as_object).into_iter().flatten().map(|(kind, ids)| {
+            let globs = texts(Some(ids)).iter().map(|id| Glob::new(canonical(kind, id))).collect();
+            (kind.clone(), globs)
+        });
+        let paths = texts(value.get("paths"));
+        Self {
+            pointer,
+            operations,
+            path_patterns: paths.iter().filter_map(|path| PathPattern::parse(path)).collect(),
+            resources: resources.collect(),
+            sql: value.get("sql").filter(|sql| sql.is_array()).map(|sql| texts(Some(sql))),
+            permit: texts(value.get("permit")),
+            lookup: value.get("lookup").and_then(Value::as_bool).unwrap_or(false),
+            patterns,
+            paths,
+        }
+    }
+
+    /// What a role without `allow` may do.
+    pub(super) fn default_allow() -> Self {
+        Self::new(&serde_json::json!({ "operations": ["*"] }), String::new(), Purpose::Allow)
+    }
+
+    /// The operations that the rule names, by name or by path.
+    pub(super) fn operations(&self) -> impl Iterator<Item = Operation> {
+        Catalogue::operations().filter(|operation| self.names(*operation))
+    }
+
+    pub(super) fn names(&self, operation: Operation) -> bool {
+        self.operations.contains(operation)
+            || !operation.is_sensitive() && self.path_patterns.iter().any(|pattern| is_within(operation, pattern))
+    }
+
+    /// Whether the rule is about certain resources or statements only.
+    pub(super) fn has_limits(&self) -> bool {
+        !self.resources.is_empty() || self.sql.is_some()
+    }
+
+    /// The first of the rule's limits that no request of `operation` can satisfy, as `resources` wants an id that such requests do not
+    /// carry.
+    pub(super) fn impossible(&self, operation: Operation) -> Option<&str> {
+        let carried = |kind: &str| {
+            let has = |wanted: &str| operation.ids().any(|id| id.kind() == wanted);
+            has(kind) || kind == "table" && has_statement(operation) || kind == "job" && self.lookup && has("run")
+        };
+        let resource = self.resources.iter().map(|(kind, _)| kind.as_str()).find(|kind| !carried(kind));
+        resource.or_else(|| (self.sql.is_some() && !has_statement(operation)).then_some("sql"))
+    }
+
+    /// Whether the limits of `self` hold for every request for which those of `other` hold.
+    pub(super) fn limits_cover(&self, other: &Self) -> bool {
+        let within =
+            |globs: &[Glob], others: &[Glob]| others.iter().all(|other| globs.iter().any(|glob| covers(glob, other)));
+        let resources = self.resources.iter().all(|(kind, globs)| {
+            let others = other.resources.iter().find(|(other, _)| other == kind);
+            others.is_some_and(|(_, others)| within(globs, others)) && (self.lookup || !other.lookup)
+        });
+        let sql = self.sql.as_ref().is_none_or(|classes| {
+            other.sql.as_ref().is_some_and(|others| others.iter().all(|class| classes.contains(class)))
+        });
+        resources && sql
+    }
+
+    /// Whether every request of an operation that both name is allowed by `self` if it is by `other`.
+    pub(super) fn allows_all_of(&self, other: &Self) -> bool {
+        self.limits_cover(other) && other.permit.iter().all(|feature| self.permit.contains(feature))
+    }
+}
+
+/// Whether every request of all that `rule` means is meant by one of `others`; `allows` says of one of them if it suffices.
+pub(super) fn is_covered<'r>(
+    rule: &Rule,
+    others: impl Iterator<Item = &'r Rule> + Clone,
+    suffices: impl Fn(&Rule) -> bool,
+) -> bool {
+    let enough: Vec<_> = others.filter(|other| suffices(other)).collect();
+    let path_is_covered = |path: &String| enough.iter().any(|other| other.paths.contains(path));
+    let mut operations = Catalogue::operations().filter(|operation| rule.operations.contains(*operation)).peekable();
+    let means_something = operations.peek().is_some() || !rule.paths.is_empty();
+    means_something
+        && operations.all(|operation| enough.iter().any(|other| other.names(operation)))
+        && rule.paths.iter().all(path_is_covered)
+}
+
+/// Whether every text that `narrow` matches, `wide` matches. A star of the narrow one can only be matched by one of the wide one, as no
+/// other character of a pattern matches a star.
+pub(super) fn covers(wide: &Glob, narrow: &Glob) -> bool {
+    wide.matches(narrow.as_str())
+}
+
+/// Whether a request of `operation` can be meant by a pattern of paths; tried with a placeholder's shortest filling.
+fn is_within(operation: Operation, pattern: &PathPattern) -> bool {
+    let segments = operation.template().split('/').map(|segment| if segment.starts_with('{') { "x" } else { segment });
+    let path = segments.collect::<Vec<_>>().join("/");
+    let method = if operation.method() == "*" { "POST" } else { operation.method() };
+    pattern.matches(method, &path)
+}
+
+/// The texts of a list.
+pub(super) fn texts(value: Option<&Value>) -> Vec<String> {
+    let items = value.and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rule(value: &Value) -> Rule {
+        Rule::new(value, String::new(), Purpose::Allow)
+    }
+
+    #[test]
+    fn a_pattern_covers_another_only_if_it_matches_all_that_the_other_does() {
+        let glob = |text: &str| Glob::new(text.to_owned());
+        for (wide, narrow, expected) in [
+            ("*", "a", true),
+            ("*", "*", true),
+            ("team-*", "team-a", true),
+            ("team-*", "team-a*", true),
+            ("team-a*", "team-*", false),
+            ("a", "*", false),
+            ("*-b", "a*b", false),
+            ("a*c", "a*b*c", true),
+        ] {
+            assert_eq!(covers(&glob(wide), &glob(narrow)), expected, "{wide} {narrow}");
+        }
+    }
+
+    #[test]
+    fn limits_are_compared_type_by_type() {
+        let all = rule(&json!({"operations": ["jobs.get"]}));
+        let one = rule(&json!({"operations": ["jobs.get"], "resources": {"job": ["1"]}}));
+        let some = rule(&json!({"operations": ["jobs.get"], "resources": {"job": ["*"]}}));
+        let looked_up = rule(&json!({"operations": ["jobs.get"], "resources": {"job": ["1"]}, "lookup": true}));
+        let reads = rule(&json!({"operations": ["jobs.get"], "sql": ["select"]}));
+        let more = rule(&json!({"operations": ["jobs.get"], "sql": ["select", "dml"]}));
+        for (wide, narrow, expected) in [
+            (&all, &one, true),
+            (&one, &all, false),
+            (&some, &one, true),
+            (&one, &some, false),
+            (&looked_up, &one, true),
+            (&one, &looked_up, false),
+            (&more, &reads, true),
+            (&reads, &more, false),
+            (&reads, &one, false),
+        ] {
+            assert_eq!(wide.limits_cover(narrow), expected, "{wide:?} {narrow:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_by_path_names_the_operations_there_but_no_sensitive_one() {
+        let named = |rule: &Rule, name: &str| Catalogue::named(name).any(|operation| rule.names(operation));
+        let by_path = rule(&json!({"paths": ["* /api/2.0/**"]}));
+        assert!(named(&by_path, "statement_execution.execute_statement"));
+        assert!(!named(&by_path, "tokens.create"));
+        assert!(!named(&rule(&json!({"paths": ["GET /api/2.0/**"]})), "statement_execution.execute_statement"));
+    }
+}

@@ -1,0 +1,55 @@
+//! What is odd about a configuration as a whole: secrets in the file, switches for tests left on.
+
+use super::{Entry, codes, items};
+use crate::findings::Finding;
+use serde_json::Value;
+
+pub(super) fn lint(entry: &Entry<'_>, found: &mut Vec<Finding>) {
+    let config = entry.config;
+    for pointer in secrets(config) {
+        found.push(
+            entry
+                .finding(&codes::PLAIN_SECRET, &format!("{}{pointer}", entry.pointer), "a secret stands in the file")
+                .help("use `{env: NAME}`, or `{shared: NAME}` with a plugin that reads it from a vault"),
+        );
+    }
+    if config.pointer("/callouts/allow_http") == Some(&Value::Bool(true)) {
+        let pointer = format!("{}/callouts/allow_http", entry.pointer);
+        found.push(
+            entry
+                .finding(&codes::ALLOW_HTTP, &pointer, "tokens and keys may go over plain http")
+                .help("take it out; http to the gateway's own machine works without it"),
+        );
+    }
+    if config.get("mode").and_then(Value::as_str) == Some("observe") {
+        found.push(observe(entry, &format!("{}/mode", entry.pointer), "denials are recorded and not enforced"));
+    }
+    for (index, role) in items(config, "roles") {
+        if role.get("observe") == Some(&Value::Bool(true)) {
+            let pointer = format!("{}/roles/{index}/observe", entry.pointer);
+            found.push(observe(entry, &pointer, "this role's denials are recorded and not enforced"));
+        }
+    }
+    if config.pointer("/limits/cached_tokens").and_then(Value::as_f64) == Some(0.0) {
+        let pointer = format!("{}/limits/cached_tokens", entry.pointer);
+        found.push(
+            entry
+                .finding(&codes::NO_TOKEN_CACHE, &pointer, "every request fetches a Databricks token of its own")
+                .help("take it out: tokens are never kept past their end, nor used for anybody else"),
+        );
+    }
+}
+
+fn observe(entry: &Entry<'_>, pointer: &str, message: &str) -> Finding {
+    entry.finding(&codes::OBSERVE, pointer, message).help("take it out when the records show no denial that surprises")
+}
+
+/// JSON pointers to the secrets that stand in a configuration as they are.
+pub(crate) fn secrets(config: &Value) -> Vec<String> {
+    let of_roles = items(config, "roles")
+        .flat_map(|(index, _)| ["client_secret", "key"].map(|key| format!("/roles/{index}/credential/{key}")));
+    let of_providers = items(config, "identity_providers")
+        .map(|(index, _)| format!("/identity_providers/{index}/introspection/client_secret"));
+    let all = of_roles.chain(of_providers).chain(["/identity_header/key".to_owned()]);
+    all.filter(|pointer| config.pointer(pointer).is_some_and(Value::is_string)).collect()
+}
