@@ -153,3 +153,43 @@ fn errors(entry: &Entry, document: &Document, environment: &dyn Fn(&str) -> Opti
     };
     errors.into_iter().map(finding).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The codes found in a bare configuration with this role, without those of every role that allows too much.
+    fn codes(role: &str) -> Vec<&'static str> {
+        let text = format!(
+            "workspace: {{url: https://x.example}}\nidentity_providers: [{{name: a, issuer: https://i.example, audiences: [d]}}]\n\
+             roles:\n- {{name: r, match: {{groups: [g]}}, credential: {{type: user_federation, scope: minimal}}, {role}}}\n"
+        );
+        let (report, _) = check_text("f.yml", text, &|_| None, UnixTime::from_secs(1_800_000_000));
+        report.findings.iter().map(|finding| finding.kind.code).collect()
+    }
+
+    #[test]
+    fn each_mistake_in_a_role_is_found_and_its_cure_is_clean() {
+        let clean = "allow: [{operations: [jobs.get], resources: {job: ['1']}}]";
+        assert_eq!(codes(clean), [""; 0]);
+        let table = "{operations: [statement_execution.execute_statement], resources: {table: [a.b.*]}}";
+        for (role, code) in [
+            ("observe: false".to_owned(), "W002"),
+            ("allow: []".to_owned(), "W014"),
+            ("allow: [{operations: ['*']}]".to_owned(), "W001"),
+            ("allow: [{operations: ['jobs.*']}]".to_owned(), "W001"),
+            (format!("allow: [{table}, {{operations: [statement_execution.execute_statement]}}]"), "W010"),
+            ("allow: [{operations: [jobs.get]}, {operations: [jobs.get], resources: {job: ['1']}}]".to_owned(), "W011"),
+            (format!("{clean}, deny: [{{operations: ['jobs.*']}}]"), "W011"),
+            (format!("allow: [{table}, {{operations: [sql_warehouses.thrift]}}]"), "W012"),
+            ("allow: [{operations: [jobs.get, jobs.list], resources: {job: ['1']}}]".to_owned(), "W013"),
+            (format!("{clean}, valid: {{until: 2020-01-01T00:00:00Z}}"), "W040"),
+            (format!("{clean}, observe: true"), "W042"),
+            ("allow: [{operations: [no.such]}]".to_owned(), "E002"),
+        ] {
+            assert!(codes(&role).contains(&code), "{role}: {:?}", codes(&role));
+        }
+        assert_eq!(codes(&format!("allow: [{table}]")), [""; 0]);
+        assert_eq!(codes(&format!("{clean}, valid: {{until: 2090-01-01T00:00:00Z}}")), [""; 0]);
+    }
+}

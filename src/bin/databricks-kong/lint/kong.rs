@@ -193,16 +193,17 @@ impl<'a> Look<'a> {
         if paths.iter().any(|path| path.starts_with('~')) {
             return;
         }
-        let is_prefix = |path: &&str| path.trim_end_matches('/') == prefix;
+        let is_prefix = |path: &str| path.trim_end_matches('/') == prefix;
+        let strips_prefix = strips && paths.iter().any(|path| is_prefix(path));
         let place =
             if route.get("strip_path").is_some() { format!("{pointer}/strip_path") } else { pointer.to_owned() };
-        if !prefix.is_empty() && !(strips && paths.iter().any(|path| is_prefix(&path))) {
+        if !prefix.is_empty() && !strips_prefix {
             let message = format!(
                 "`public_url` ends in `{prefix}`, which this route does not strip: Databricks knows no such path"
             );
             let help = format!("set `paths: [{prefix}]` and `strip_path: true`");
             found.push(self.finding(&codes::STRIPPED_PATH, &place, &message).help(help));
-        } else if prefix.is_empty() && strips && paths.iter().any(|path| !is_prefix(&path)) {
+        } else if prefix.is_empty() && strips && paths.iter().any(|path| !is_prefix(path)) {
             let message = "this route strips a path that `public_url` does not end in: Databricks gets paths that clients did not ask for";
             found.push(
                 self.finding(&codes::STRIPPED_PATH, &place, message)
