@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli schema test lint fix deny demo clean clean-cache
+.PHONY: help wasm cli schema catalogue bench test lint fix deny demo clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -13,6 +13,13 @@ cli: ## build the command line tool, target/release/databricks-kong
 
 schema: ## write the schemas of the configuration and of audit records from the types
 	@DATABRICKS_KONG_WRITE_SCHEMA=1 scripts/with-rust cargo test --quiet --locked --features schema --test meta_schema --test audit_schema
+
+catalogue: ## write the table of Databricks operations from the pinned SDK, and list what the newest one has more
+	@python3 -B tests/catalogue/generate --install
+	@python3 -B tests/catalogue/generate --check-newer || true
+
+bench: ## measure how long a decision takes with 10 and with 1,000 roles (compiles some minutes)
+	@scripts/with-rust cargo bench --quiet --locked --bench decide
 
 test: ## build, then run every test
 	@scripts/test

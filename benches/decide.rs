@@ -9,6 +9,7 @@
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
     clippy::cast_precision_loss,
+    clippy::disallowed_methods,
     reason = "a benchmark may fail loudly, and prints its numbers"
 )]
 

@@ -11,7 +11,8 @@ sys.path.insert(0, str(HERE))
 
 from classify import Additions, Row, finish, merge, shape, unclassified  # noqa: E402
 from emit import ambiguous, encoded_ids, tree  # noqa: E402
-from sdk import documented_format  # noqa: E402
+from features import not_inspected, told  # noqa: E402
+from sdk import Call, documented_format  # noqa: E402
 
 LOADER = importlib.machinery.SourceFileLoader("generate", str(HERE / "generate"))
 GENERATE = importlib.util.module_from_spec(importlib.util.spec_from_loader("generate", LOADER))
@@ -22,6 +23,26 @@ ADDITIONS = Additions(HERE / "additions.toml")
 class NoMixins:
     def mixin_paths(self):
         return ["/api/2.0/fs/new-thing"]
+
+    def calls(self):
+        return [], []
+
+
+class Bodies:
+    """An SDK with two calls, whose bodies have an instance profile in a nested object."""
+
+    def calls(self):
+        calls = [Call("new_things", "create", "POST", "/n", body={"settings": None})]
+        return [*calls, Call("warehouses", "edit", "POST", "/w", body={"settings": None})], []
+
+    def services(self):
+        return {}
+
+    def nested(self, module, annotation):
+        return ("m", "Settings"), False
+
+    def fields(self, module, name):
+        return [("instance_profile_arn", None, False), ("more", ("m", "Settings"), False)]
 
 
 class Ambiguity(unittest.TestCase):
@@ -82,6 +103,17 @@ class Forms(unittest.TestCase):
         self.assertEqual(len([p for p in problems if "a.b" in p]), 1)
         self.assertEqual(len([p for p in problems if "c.d" in p]), 0)
         self.assertEqual(len([p for p in problems if "new-thing" in p]), 1)
+
+
+class Features(unittest.TestCase):
+    def test_a_body_that_nobody_looks_into_is_a_problem(self):
+        fields, inspected = told()
+        self.assertTrue({"runas", "instanceprofilearn", "gitsource"} <= fields)
+        self.assertIn("jobs.submit", inspected)
+        self.assertEqual(list(not_inspected(Bodies(), [])), [("new_things.create", ["instance_profile_arn"])])
+        self.assertEqual(
+            list(not_inspected(Bodies(), [Row("new_things.create", "POST", "/n", sensitive="settings")])), []
+        )
 
 
 class Rows(unittest.TestCase):

@@ -64,3 +64,29 @@ fn text(span: u32) -> &'static str {
     let length = usize::try_from(span & 0xfff).unwrap_or(usize::MAX);
     table::TEXT.get(offset..offset.saturating_add(length)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn the_table_is_compact() {
+        let sizes = [
+            size_of_val(&table::METHODS),
+            size_of_val(&table::SCOPES),
+            size_of_val(&table::REASONS),
+            size_of_val(&table::KINDS),
+            size_of_val(&table::OPERATIONS),
+            size_of_val(&table::NODES),
+            size_of_val(&table::LABELS),
+            size_of_val(&table::TARGETS),
+            size_of_val(&table::LISTS),
+            size_of_val(&table::BY_NAME),
+            size_of_val(&table::ALIASES),
+            table::TEXT.len(),
+        ];
+        let bytes: usize = sizes.iter().sum();
+        assert!(bytes < 150 * 1024, "{bytes} bytes: {sizes:?}");
+        assert!(bytes > 20 * 1024, "{bytes} bytes are not all of it");
+    }
+}
