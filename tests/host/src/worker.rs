@@ -1,0 +1,716 @@
+//! One worker: the life of the filter's instance, of its contexts and of requests.
+
+use crate::calls::{CalloutEnd, Delivered, PendingCall};
+use crate::module::FILTER;
+use crate::pairs::Pair;
+use crate::request::{HttpRequest, Outcome, Request, Step};
+use crate::world::{Callback, Frame, Injected, LogLine, Misuse, Owner, Profile, Root, Switches, World};
+use std::time::Duration;
+use wasmtime::{Instance, Store, WasmParams, WasmResults};
+
+/// When a worker starts, in seconds since 1970.
+const START: u64 = 1_800_000_000;
+/// Instructions for one callback: some hundred milliseconds, and far more than any honest one takes.
+const FUEL: u64 = 500_000_000;
+const CONTINUE: u32 = 0;
+
+/// An entry of the filter in a chain: one configuration in one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry(u32);
+
+/// A request that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestHandle(u32);
+
+/// One worker with one instance of the filter.
+pub struct Worker {
+    /// Always there but within [`Worker::throw_instance_away`].
+    store: Option<Store<World>>,
+    instance: Option<Instance>,
+    instances: usize,
+}
+
+impl Worker {
+    /// A worker that has just started.
+    #[must_use]
+    pub fn new(profile: Profile) -> Self {
+        Self::with(profile, Switches::default())
+    }
+
+    /// The same, set up otherwise.
+    #[must_use]
+    pub fn with(profile: Profile, switches: Switches) -> Self {
+        let world = World::new(profile, switches, START * 1_000_000_000);
+        Self { store: Some(Store::new(FILTER.module().engine(), world)), instance: None, instances: 0 }
+    }
+
+    fn store(&mut self) -> &mut Store<World> {
+        self.store.as_mut().expect("there is one")
+    }
+
+    fn world(&mut self) -> &mut World {
+        self.store().data_mut()
+    }
+
+    fn look(&self) -> &World {
+        self.store.as_ref().expect("there is one").data()
+    }
+
+    fn request(&mut self, request: u32) -> &mut Request {
+        self.world().requests.get_mut(&request).expect("the request is known")
+    }
+
+    // --- what a test looks at
+
+    /// Which host this is.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.look().profile
+    }
+
+    /// Seconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.look().clock / 1_000_000_000
+    }
+
+    /// What was logged so far.
+    #[must_use]
+    pub fn log(&self) -> &[LogLine] {
+        &self.look().log
+    }
+
+    /// How the request ended, if it did.
+    #[must_use]
+    pub fn outcome(&self, request: RequestHandle) -> &Outcome {
+        &self.look().requests[&request.0].outcome
+    }
+
+    /// The host's name of the request, as the filter may show it.
+    #[must_use]
+    pub fn request_id(&self, request: RequestHandle) -> &str {
+        &self.look().requests[&request.0].id
+    }
+
+    /// The callouts that wait for an answer, the oldest first.
+    #[must_use]
+    pub fn pending(&self) -> Vec<PendingCall> {
+        self.look().calls.values().map(|(call, _)| call.clone()).collect()
+    }
+
+    /// Whether the request waits for its own body.
+    #[must_use]
+    pub fn awaits_body(&self, request: RequestHandle) -> bool {
+        let request = &self.look().requests[&request.0];
+        request.outcome == Outcome::Waiting && request.body_is_late
+    }
+
+    /// How many instances there were so far.
+    #[must_use]
+    pub const fn instances(&self) -> usize {
+        self.instances
+    }
+
+    /// How many calls the filter made so far.
+    #[must_use]
+    pub fn hostcalls(&self) -> u64 {
+        self.look().hostcalls
+    }
+
+    /// Whether any configuration has a tick.
+    #[must_use]
+    pub fn ticks(&self) -> bool {
+        self.look().roots.values().any(|root| root.tick_period.is_some())
+    }
+
+    /// Bytes of the instance's memory.
+    pub fn memory(&mut self) -> usize {
+        let Some(instance) = self.instance else { return 0 };
+        let memory = instance.get_memory(self.store(), "memory").expect("the module has a memory");
+        memory.data_size(self.store())
+    }
+
+    // --- what a test does to the worker
+
+    /// Adds an entry with this configuration.
+    pub fn configure(&mut self, config: &str) -> Entry {
+        let root =
+            Root { config: config.as_bytes().to_vec(), started: false, tick_period: None, next_tick: 0, alive: false };
+        let name = self.world().name();
+        self.world().roots.insert(name, root);
+        self.ensure_root(name);
+        Entry(name)
+    }
+
+    /// Lets time pass. Each tick that became due meanwhile happens once.
+    pub fn pass(&mut self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).expect("not for centuries");
+        self.world().clock += nanos;
+        let now = self.look().clock;
+        let due = |root: &Root| root.tick_period.filter(|_| root.next_tick <= now);
+        let due: Vec<_> = self.look().roots.iter().filter_map(|(name, root)| Some((*name, due(root)?))).collect();
+        for (name, period) in due {
+            self.world().roots.get_mut(&name).expect("it is known").next_tick = now + period;
+            self.tick(name);
+        }
+    }
+
+    fn tick(&mut self, root: u32) {
+        self.ensure_root(root);
+        self.invoke::<_, ()>("proxy_on_tick", Frame::of(Callback::Tick, root), root);
+    }
+
+    /// Makes the filter trap at its `calls`-th call of the host from now on, 0 being the next.
+    pub fn trap_after(&mut self, calls: u32) {
+        self.world().trap_in = Some(calls);
+    }
+
+    /// Takes back [`Worker::trap_after`].
+    pub fn no_trap(&mut self) {
+        self.world().trap_in = None;
+    }
+
+    /// Throws the instance and all its contexts away, as Kong does some time after a change of any chain.
+    pub fn lose_instance(&mut self) {
+        self.throw_instance_away();
+    }
+
+    // --- what a test does to requests
+
+    /// A request arrives and passes these entries.
+    pub fn send(&mut self, entries: &[Entry], client: &HttpRequest) -> RequestHandle {
+        let name = self.add(entries, client);
+        self.run(name);
+        RequestHandle(name)
+    }
+
+    fn add(&mut self, entries: &[Entry], client: &HttpRequest) -> u32 {
+        let name = self.world().name();
+        let id = format!("{name:032x}");
+        let is_kong = self.look().is_kong();
+        let path = client.shown_path.as_ref().unwrap_or(&client.target);
+        // the authority that Kong shows is its own
+        let host = client.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let authority = if is_kong { "kong:8000" } else { host.map_or("", |(_, value)| value.as_str()) };
+        let pair = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let pseudo = [(":method", client.method.as_str()), (":path", path), (":authority", authority)];
+        let pseudo = pseudo.into_iter().chain([(":scheme", "https")]).map(|(name, value)| pair(name, value));
+        let own = client.headers.iter().map(|(name, value)| pair(name, value));
+        let mut own: Vec<Pair> = own.collect();
+        if !is_kong {
+            own.push(pair("x-request-id", &id));
+        }
+        if let Some(body) = &client.body {
+            own.push(pair("content-length", &body.len().to_string()));
+        }
+        let shown = pseudo.chain(own.iter().cloned()).collect();
+        let request = Request {
+            entries: entries.iter().map(|entry| entry.0).collect(),
+            contexts: vec![None; entries.len()],
+            has_seen_body: vec![false; entries.len()],
+            method: client.method.clone(),
+            target: client.target.clone(),
+            id,
+            shown,
+            sent: own,
+            body: client.body.clone(),
+            arrived: 0,
+            body_is_late: client.slow_body && client.body.as_ref().is_some_and(|body| !body.is_empty()),
+            shared: client.shared.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect(),
+            upstream_status: None,
+            response_headers: Vec::new(),
+            step: Step::Headers(0),
+            paused: false,
+            local: None,
+            client_gone: false,
+            outcome: Outcome::Waiting,
+        };
+        self.world().requests.insert(name, request);
+        name
+    }
+
+    /// The body of a request that kept it back arrives.
+    pub fn body_arrives(&mut self, request: RequestHandle) {
+        let name = request.0;
+        self.request(name).body_is_late = false;
+        if self.request(name).outcome != Outcome::Waiting {
+            return;
+        }
+        match self.profile() {
+            Profile::Kong if self.pending_of(name) > 0 => {}
+            Profile::Envoy if self.request(name).paused => {
+                let Step::Headers(held) = self.request(name).step else { return };
+                self.deliver_pieces(name, held);
+                self.run(name);
+            }
+            _ => self.run(name),
+        }
+    }
+
+    /// The client goes away. Kong does not notice before the request's last callout has ended.
+    pub fn client_leaves(&mut self, request: RequestHandle) {
+        if *self.outcome(request) != Outcome::Waiting {
+            return;
+        }
+        if self.look().is_kong() {
+            self.request(request.0).client_gone = true;
+            if self.request(request.0).body_is_late {
+                self.end(request.0, Outcome::ClientGone);
+            }
+        } else {
+            self.end(request.0, Outcome::ClientGone);
+        }
+    }
+
+    /// A callout ends.
+    pub fn answer(&mut self, token: u32, end: CalloutEnd) {
+        let (call, owner) = self.world().calls.remove(&token).expect("the callout is pending");
+        let doomed = self.world().doomed.remove(&token);
+        let end = if doomed { CalloutEnd::ClosedAtOnce } else { end };
+        match (self.profile(), owner) {
+            (Profile::Kong, Owner::Request(request, entry)) => self.answer_on_kong(&call, request, entry, end),
+            (Profile::Kong, Owner::Root(_)) => unreachable!("a tick's callout is misuse there"),
+            (Profile::Envoy, owner) => self.answer_on_envoy(&call, owner, end),
+        }
+    }
+
+    fn answer_on_kong(&mut self, call: &PendingCall, request: u32, entry: usize, end: CalloutEnd) {
+        let delivered = Delivered::by_kong(end);
+        let lost_bytes = delivered.failed || delivered.body.as_ref().is_none_or(Vec::is_empty);
+        let context = self.ensure_context(request, entry);
+        let returned = self.reply(context, context, call, delivered);
+        if returned.is_none() {
+            // the step counts as completed, so the request goes on, unless its body is to be read
+            if self.request(request).has_body() {
+                self.end(request, Outcome::ServerError(500));
+            } else if self.pending_of(request) == 0 {
+                self.run(request);
+            }
+            return;
+        }
+        let (sent, deadly) = {
+            let frame = &mut self.world().frame;
+            (std::mem::take(&mut frame.sent), frame.deadly.take())
+        };
+        if let Some(local) = &mut self.request(request).local {
+            if lost_bytes && sent.is_empty() {
+                local.body.clear();
+            }
+            self.end_locally(request);
+            return;
+        }
+        if let Some(deadly) = deadly {
+            panic!("{}", Misuse(deadly.to_owned()));
+        }
+        if self.pending_of(request) == 0 {
+            self.run(request);
+        }
+    }
+
+    fn answer_on_envoy(&mut self, call: &PendingCall, owner: Owner, end: CalloutEnd) {
+        let delivered = Delivered::by_envoy(end);
+        let (root, request) = match owner {
+            Owner::Root(root) => (root, None),
+            Owner::Request(request, entry) => (self.request(request).entries[entry], Some(request)),
+        };
+        self.ensure_root(root);
+        let returned = self.reply(root, root, call, delivered);
+        let Some(request) = request.filter(|_| returned.is_some()) else { return };
+        if self.request(request).outcome != Outcome::Waiting {
+            return;
+        }
+        if self.request(request).local.is_some() {
+            self.end_locally(request);
+        } else if self.request(request).paused {
+            self.check_held(request, "a callout's reply");
+        } else {
+            self.request(request).paused = false;
+            self.advance_after_hold(request);
+            self.run(request);
+        }
+    }
+
+    fn reply(&mut self, context: u32, frame_context: u32, call: &PendingCall, delivered: Delivered) -> Option<()> {
+        let headers = u32::try_from(delivered.headers.len()).unwrap();
+        let size = delivered.size;
+        let mut frame = Frame::of(Callback::CalloutReply, frame_context);
+        frame.reply = Some(delivered);
+        frame.asked_with_body = !call.body.is_empty();
+        self.invoke::<_, ()>("proxy_on_http_call_response", frame, (context, call.token, headers, size, 0_u32))
+    }
+
+    /// Kong lets a request go on whose callout it has lost, and tells nobody.
+    pub fn lose_callout(&mut self, token: u32) {
+        assert!(self.look().is_kong(), "Envoy always answers");
+        let (_, owner) = self.world().calls.remove(&token).expect("the callout is pending");
+        let Owner::Request(request, _) = owner else { return };
+        if self.pending_of(request) == 0 {
+            self.run(request);
+        }
+    }
+
+    /// The upstream answers a request that went on.
+    pub fn respond(&mut self, request: RequestHandle, status: u16, headers: &[(&str, &str)]) {
+        let name = request.0;
+        assert!(matches!(self.outcome(request), Outcome::Forwarded(_)), "{:?}", self.outcome(request));
+        let pair = |(name, value): &(&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        self.request(name).response_headers = headers.iter().map(pair).collect();
+        self.request(name).upstream_status = Some(status);
+        self.response_phase(name);
+    }
+
+    /// nginx answers for an upstream that it cannot reach: the filter hears nothing more of the request.
+    pub fn upstream_fails(&mut self, request: RequestHandle) {
+        assert!(matches!(self.outcome(request), Outcome::Forwarded(_)), "{:?}", self.outcome(request));
+        self.request(request.0).step = Step::Ended;
+    }
+
+    /// Kong's buffered proxying: these entries see a response, and no request before it.
+    pub fn respond_without_request(&mut self, entries: &[Entry], status: u16, is_of_upstream: bool) -> RequestHandle {
+        let client = HttpRequest { method: "GET".to_owned(), target: "/".to_owned(), ..HttpRequest::default() };
+        let name = self.add(entries, &client);
+        let upstream = self.request(name).upstream();
+        let request = self.request(name);
+        request.outcome = Outcome::Forwarded(upstream);
+        request.upstream_status = is_of_upstream.then_some(status);
+        request.response_headers = vec![(b"content-length".to_vec(), b"2".to_vec())];
+        self.response_phase(name);
+        RequestHandle(name)
+    }
+
+    // --- the way of a request
+
+    fn pending_of(&self, request: u32) -> usize {
+        let own = |owner: &Owner| matches!(owner, Owner::Request(name, _) if *name == request);
+        self.look().calls.values().filter(|(_, owner)| own(owner)).count()
+    }
+
+    /// Goes on until the request waits or ends.
+    fn run(&mut self, name: u32) {
+        loop {
+            let request = self.request(name);
+            if request.outcome != Outcome::Waiting || request.paused {
+                return;
+            }
+            let (entries, late) = (request.entries.len(), request.body_is_late);
+            let goes_on = match request.step {
+                Step::Headers(entry) if entry < entries => self.headers_step(name, entry),
+                Step::Headers(_) => {
+                    let has_body = request.has_body();
+                    request.step = if has_body { Step::Body(0) } else { Step::Response };
+                    true
+                }
+                Step::Body(_) if late => return,
+                Step::Body(entry) if entry < entries => self.body_step(name, entry),
+                Step::Body(_) => {
+                    request.step = Step::Response;
+                    true
+                }
+                Step::Response => {
+                    let gone = request.client_gone;
+                    let outcome = if gone { Outcome::ClientGone } else { Outcome::Forwarded(request.upstream()) };
+                    let left = self.pending_of(name);
+                    assert!(left == 0, "{}", Misuse("a callout left pending when its request goes on".to_owned()));
+                    if gone {
+                        self.end(name, outcome);
+                    } else {
+                        self.request(name).outcome = outcome;
+                    }
+                    return;
+                }
+                Step::Ended => return,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn headers_step(&mut self, name: u32, entry: usize) -> bool {
+        let context = self.ensure_context(name, entry);
+        let is_kong = self.look().is_kong();
+        let ends = !is_kong && !self.request(name).has_body();
+        let count = u32::try_from(self.request(name).shown.len().min(100)).unwrap();
+        // Kong counts the step as done when it is called; Envoy when it is continued
+        self.request(name).step = Step::Headers(if is_kong { entry + 1 } else { entry });
+        self.request(name).paused = !is_kong;
+        let frame = Frame::of(Callback::RequestHeaders, context);
+        let action = self.invoke("proxy_on_request_headers", frame, (context, count, u32::from(ends)));
+        self.after_request_callback(name, action, "proxy_on_request_headers", entry)
+    }
+
+    fn body_step(&mut self, name: u32, entry: usize) -> bool {
+        if !self.look().is_kong() {
+            self.request(name).step = Step::Body(entry + 1);
+            if !self.request(name).has_seen_body[entry] {
+                self.request(name).arrived = 0;
+                self.deliver_pieces(name, entry);
+            }
+            return true;
+        }
+        let context = self.ensure_context(name, entry);
+        let request = self.request(name);
+        request.step = Step::Body(entry + 1);
+        let size = u32::try_from(request.body.as_ref().map_or(0, Vec::len)).unwrap();
+        let frame = Frame::of(Callback::RequestBody, context);
+        let action = self.invoke("proxy_on_request_body", frame, (context, size, 1_u32));
+        self.after_request_callback(name, action, "proxy_on_request_body", entry)
+    }
+
+    /// Whether the request goes on at once.
+    fn after_request_callback(&mut self, name: u32, action: Option<u32>, call: &str, entry: usize) -> bool {
+        let Some(action) = action else {
+            self.end(name, Outcome::ServerError(500));
+            return false;
+        };
+        if self.request(name).local.is_some() {
+            self.end_locally(name);
+            return false;
+        }
+        let pending = self.pending_of(name);
+        if action == CONTINUE {
+            assert!(pending == 0, "{}", Misuse(format!("{call} goes on beside a pending callout: kong's worker dies")));
+            self.request(name).paused = false;
+            self.advance_after_hold(name);
+            return true;
+        }
+        if self.look().is_kong() {
+            assert!(pending > 0, "{}", Misuse(format!("{call} pauses without a callout: the request hangs")));
+            return false;
+        }
+        self.request(name).paused = true;
+        if call == "proxy_on_request_headers" && self.request(name).has_body() && !self.request(name).body_is_late {
+            self.deliver_pieces(name, entry);
+        }
+        if self.request(name).outcome != Outcome::Waiting {
+            return false;
+        }
+        if self.request(name).paused {
+            self.check_held(name, call);
+            return false;
+        }
+        true
+    }
+
+    /// Envoy: the entry that held the request lets it go.
+    fn advance_after_hold(&mut self, name: u32) {
+        let is_kong = self.look().is_kong();
+        let request = self.request(name);
+        if let (false, Step::Headers(held)) = (is_kong, request.step) {
+            request.step = Step::Headers(held + 1);
+        }
+    }
+
+    fn check_held(&self, name: u32, call: &str) {
+        let request = &self.look().requests[&name];
+        let all_arrived = request.arrived >= request.body.as_ref().map_or(0, Vec::len);
+        let waits = self.pending_of(name) > 0 || (!all_arrived && request.body_is_late);
+        assert!(waits, "{}", Misuse(format!("{call} leaves a request paused that nothing will resume")));
+    }
+
+    /// Envoy: the body, piece by piece, to one entry.
+    fn deliver_pieces(&mut self, name: u32, entry: usize) {
+        let (length, piece) = {
+            let piece = self.look().switches.piece;
+            (self.request(name).body.as_ref().map_or(0, Vec::len), piece)
+        };
+        while self.request(name).arrived < length {
+            let context = self.ensure_context(name, entry);
+            let request = self.request(name);
+            request.arrived = (request.arrived + piece).min(length);
+            let (size, ends) = (u32::try_from(request.arrived).unwrap(), request.arrived == length);
+            let frame = Frame::of(Callback::RequestBody, context);
+            let action = self.invoke::<_, u32>("proxy_on_request_body", frame, (context, size, u32::from(ends)));
+            let Some(action) = action else {
+                self.end(name, Outcome::ServerError(503));
+                return;
+            };
+            if self.request(name).local.is_some() {
+                self.end_locally(name);
+                return;
+            }
+            if action == CONTINUE && self.request(name).paused {
+                self.request(name).paused = false;
+                self.advance_after_hold(name);
+            }
+        }
+        self.request(name).has_seen_body[entry] = true;
+    }
+
+    fn end_locally(&mut self, name: u32) {
+        let local = self.request(name).local.clone().expect("there is an answer");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = local.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
+        self.end(name, Outcome::Answered { status: local.status, headers, body: local.body });
+    }
+
+    /// Ends a request that did not go on; its callouts are forgotten.
+    fn end(&mut self, name: u32, outcome: Outcome) {
+        let own = |owner: &Owner| matches!(owner, Owner::Request(request, _) if *request == name);
+        let is_kong = self.look().is_kong();
+        if is_kong || !matches!(outcome, Outcome::ClientGone) {
+            self.world().calls.retain(|_, (_, owner)| !own(owner));
+        }
+        let gone = self.request(name).client_gone;
+        let answered = matches!(outcome, Outcome::Answered { .. });
+        self.request(name).outcome = if gone { Outcome::ClientGone } else { outcome };
+        match (answered, self.request(name).outcome.clone()) {
+            // an answer passes the later half of all entries, also of those that did not see the request
+            (true, _) => {
+                let kept = self.request(name).outcome.clone();
+                self.response_phase(name);
+                self.request(name).outcome = kept;
+            }
+            // Kong's error page drops the contexts without a word
+            (false, Outcome::ServerError(_)) => self.request(name).step = Step::Ended,
+            _ => self.finish(name),
+        }
+    }
+
+    fn response_phase(&mut self, name: u32) {
+        self.request(name).step = Step::Response;
+        let was_answered = self.request(name).local.is_some();
+        for entry in 0..self.request(name).entries.len() {
+            if !self.look().is_kong() && self.request(name).contexts[entry].is_none() {
+                continue;
+            }
+            let context = self.ensure_context(name, entry);
+            let frame = Frame::of(Callback::ResponseHeaders, context);
+            // a trap here leaves the response as it is
+            let _: Option<u32> = self.invoke("proxy_on_response_headers", frame, (context, 1_u32, 0_u32));
+            let answered = self.request(name).local.clone().filter(|_| !was_answered);
+            if let Some(local) = answered {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let headers = local.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
+                self.request(name).outcome = Outcome::Answered { status: local.status, headers, body: local.body };
+                break;
+            }
+        }
+        self.finish(name);
+    }
+
+    fn finish(&mut self, name: u32) {
+        self.request(name).step = Step::Ended;
+        for entry in 0..self.request(name).entries.len() {
+            let Some(context) = self.request(name).contexts[entry] else { continue };
+            let _: Option<u32> = self.invoke("proxy_on_done", Frame::of(Callback::Done, context), context);
+            if self.request(name).contexts[entry].is_some() {
+                self.invoke::<_, ()>("proxy_on_log", Frame::of(Callback::Log, context), context);
+            }
+            if self.request(name).contexts[entry].is_some() {
+                self.invoke::<_, ()>("proxy_on_delete", Frame::of(Callback::Delete, context), context);
+                self.world().contexts.remove(&context);
+            }
+            self.request(name).contexts[entry] = None;
+        }
+    }
+
+    // --- the life of the instance
+
+    fn ensure_instance(&mut self) {
+        if self.instance.is_some() {
+            return;
+        }
+        self.store().set_fuel(FUEL).expect("fuel is on");
+        let instance = FILTER.instantiate(self.store()).expect("the module can be instantiated");
+        self.instance = Some(instance);
+        self.instances += 1;
+        let frame = Frame::of(Callback::Create, 0);
+        self.invoke::<(), ()>("_initialize", frame, ()).expect("starting does not trap");
+    }
+
+    fn ensure_root(&mut self, name: u32) {
+        self.ensure_instance();
+        let root = self.world().roots.get_mut(&name).expect("the entry is known");
+        if root.alive {
+            return;
+        }
+        let (size, starts) = (u32::try_from(root.config.len()).unwrap(), !root.started);
+        root.alive = true;
+        root.started = true;
+        // an instance that is made anew asks for its ticks again
+        root.tick_period = None;
+        let fine = "starting does not trap";
+        self.invoke::<_, ()>("proxy_on_context_create", Frame::of(Callback::Create, name), (name, 0_u32)).expect(fine);
+        if starts {
+            let started: u32 =
+                self.invoke("proxy_on_vm_start", Frame::of(Callback::VmStart, name), (name, 0_u32)).expect(fine);
+            assert!(
+                started != 0,
+                "{}",
+                Misuse("proxy_on_vm_start returns false: kong runs without filters".to_owned())
+            );
+        }
+        let configured: u32 =
+            self.invoke("proxy_on_configure", Frame::of(Callback::Configure, name), (name, size)).expect(fine);
+        assert!(
+            configured != 0,
+            "{}",
+            Misuse("proxy_on_configure returns false: kong runs without filters".to_owned())
+        );
+    }
+
+    fn ensure_context(&mut self, request: u32, entry: usize) -> u32 {
+        let root = self.request(request).entries[entry];
+        self.ensure_root(root);
+        if let Some(context) = self.request(request).contexts[entry] {
+            return context;
+        }
+        let context = self.world().name();
+        self.world().contexts.insert(context, (request, entry));
+        self.request(request).contexts[entry] = Some(context);
+        let frame = Frame::of(Callback::Create, context);
+        self.invoke::<_, ()>("proxy_on_context_create", frame, (context, root)).expect("starting does not trap");
+        context
+    }
+
+    /// Calls the filter; `None` if it trapped because the test wanted that.
+    fn invoke<P: WasmParams, R: WasmResults>(&mut self, name: &str, frame: Frame, params: P) -> Option<R> {
+        let instance = self.instance.expect("there is an instance");
+        let store = self.store();
+        store.data_mut().frame = frame;
+        store.set_fuel(FUEL).expect("fuel is on");
+        let Ok(function) = instance.get_typed_func::<P, R>(&mut *store, name) else {
+            panic!("{}", Misuse(format!("`{name}` is not exported: kong calls it all the same and its worker dies")));
+        };
+        match function.call(&mut *store, params) {
+            Ok(returned) => Some(returned),
+            Err(error) if error.downcast_ref::<Injected>().is_some() => {
+                self.throw_instance_away();
+                None
+            }
+            Err(error) => match error.downcast_ref::<Misuse>() {
+                Some(misuse) => panic!("{misuse} (in {name})"),
+                None => panic!("the filter traps in {name}: {error:?}"),
+            },
+        }
+    }
+
+    fn throw_instance_away(&mut self) {
+        let store = self.store.take().expect("there is one");
+        let mut world = store.into_data();
+        world.contexts.clear();
+        for root in world.roots.values_mut() {
+            root.alive = false;
+        }
+        for request in world.requests.values_mut() {
+            request.contexts.fill(None);
+        }
+        if world.profile == Profile::Envoy {
+            // a machine that failed takes all its streams and callouts with it
+            world.calls.clear();
+            for request in world.requests.values_mut().filter(|request| request.outcome == Outcome::Waiting) {
+                request.outcome = Outcome::ServerError(503);
+                request.step = Step::Ended;
+            }
+        }
+        self.instance = None;
+        self.store = Some(Store::new(FILTER.module().engine(), world));
+    }
+}
+
+impl Frame {
+    const fn of(callback: Callback, context: u32) -> Self {
+        Self { callback, context, reply: None, asked_with_body: false, sent: Vec::new(), deadly: None }
+    }
+}

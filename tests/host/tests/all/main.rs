@@ -1,0 +1,15 @@
+//! The built filter in Kong's host and in Envoy's.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail loudly"
+)]
+
+mod drive;
+mod stage;
+mod stories;

@@ -1,0 +1,342 @@
+//! Stories as data, told to the core alone and to the built filter in both hosts: all three must do the same.
+
+use crate::drive::{Ask, Core, Driver, Hosted, Purpose, Transcript, run};
+use crate::stage::*;
+use host::{CalloutEnd, HttpRequest, Profile};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// What happens next in a story.
+#[allow(clippy::large_enum_variant, reason = "a few dozen, made once")]
+pub(crate) enum Act {
+    /// A request arrives; what is asked of others, and how it ends.
+    Send(HttpRequest, Seen),
+    /// From now on callouts of this purpose are answered so: each answer once, the last for ever.
+    World(Purpose, Vec<CalloutEnd>),
+    /// Seconds go by.
+    Pass(u64),
+    /// The workspace answers the last request.
+    Respond(u16),
+}
+
+/// What is expected of a request: the callouts, a word each, and its end.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) everywhere: (&'static str, &'static str),
+    /// Where a host does otherwise, and why.
+    pub(crate) but: Option<(Profile, (&'static str, &'static str), &'static str)>,
+}
+
+const fn seen(asked: &'static str, end: &'static str) -> Seen {
+    Seen { everywhere: (asked, end), but: None }
+}
+
+impl Seen {
+    const fn but_on(self, host: Profile, asked: &'static str, end: &'static str, why: &'static str) -> Self {
+        Self { but: Some((host, (asked, end), why)), ..self }
+    }
+
+    fn on(&self, profile: Option<Profile>) -> (&'static str, &'static str) {
+        match self.but {
+            Some((host, expected, _)) if Some(host) == profile => expected,
+            _ => self.everywhere,
+        }
+    }
+}
+
+pub(crate) struct Story {
+    pub(crate) name: &'static str,
+    pub(crate) config: Value,
+    pub(crate) acts: Vec<Act>,
+}
+
+const AFTER_A_FAILURE: &str = "kong's worker dies of a callout that follows a failed one";
+const TWO_BODIES: &str = "kong loops for ever over a callout with a body that follows one with a body";
+
+/// The answers of a world in which everything works.
+pub(crate) struct World(BTreeMap<Purpose, VecDeque<CalloutEnd>>);
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let tokens = (1..=9).map(|number| minted(&format!("dbx-{number}"), 3600)).collect();
+        let lookup = ok(&json!({"job_id": 101, "run_id": 7}));
+        Self(BTreeMap::from([
+            (Purpose::Discovery, VecDeque::from([discovery()])),
+            (Purpose::Keys, VecDeque::from([keys(&[&KEY])])),
+            (Purpose::Token, tokens),
+            (Purpose::Lookup, VecDeque::from([lookup])),
+        ]))
+    }
+
+    pub(crate) fn set(&mut self, purpose: Purpose, answers: &[CalloutEnd]) {
+        self.0.insert(purpose, answers.iter().cloned().collect());
+    }
+
+    pub(crate) fn answer(&mut self, ask: &Ask) -> CalloutEnd {
+        let answers = self.0.get_mut(&ask.purpose()).unwrap();
+        if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() }
+    }
+}
+
+fn anna() -> String {
+    KEY.token("anna", &json!({}))
+}
+
+#[allow(clippy::too_many_lines, reason = "a table")]
+pub(crate) fn stories() -> Vec<Story> {
+    use Act::{Pass, Respond, Send, World};
+    let story = |name, config: Value, acts| Story { name, config, acts };
+    let (anna, bob) = (anna(), KEY.token("bob", &json!({})));
+    let plain = || config(&json!({}));
+    vec![
+        story(
+            "keys are fetched, the caller's token is exchanged, and what was got is kept",
+            plain(),
+            vec![
+                Send(get(&anna), seen("discovery keys token", "forward Bearer dbx-1")),
+                Send(get(&anna), seen("", "forward Bearer dbx-1")),
+                Send(get(&bob), seen("token", "forward Bearer dbx-2")),
+                Send(get(&KEY.token("anna", &json!({"jti": "2"}))), seen("", "forward Bearer dbx-1")),
+                Pass(3500),
+                Send(get(&KEY.token("anna", &json!({"exp": NOW + 7200}))), seen("keys token", "forward Bearer dbx-3")),
+            ],
+        ),
+        story(
+            "who is not who they say goes no further",
+            plain(),
+            vec![
+                Send(client("GET", "/api/2.1/jobs/list", &[]), seen("", "401 TOKEN_MISSING")),
+                Send(get("opaque"), seen("", "401 TOKEN_INVALID malformed")),
+                Send(get("eyJhbGciOiJub25lIn0.e30."), seen("", "401 TOKEN_INVALID alg_not_allowed")),
+                Send(
+                    get(&KEY.token("anna", &json!({"iss": "https://evil.example"}))),
+                    seen("", "401 TOKEN_INVALID issuer_mismatch"),
+                ),
+                Send(get(&KEY.token("anna", &json!({"exp": NOW - 31}))), seen("discovery keys", "401 TOKEN_EXPIRED")),
+                Send(get(&KEY.token("anna", &json!({"nbf": NOW + 31}))), seen("", "401 TOKEN_NOT_YET_VALID")),
+                Send(
+                    get(&KEY.token("anna", &json!({"aud": "other"}))),
+                    seen("", "401 TOKEN_INVALID audience_mismatch"),
+                ),
+                Send(get(&NEW.token("anna", &json!({}))), seen("keys", "401 TOKEN_INVALID key_unknown")),
+                Send(get(&format!("{anna}x")), seen("", "401 TOKEN_INVALID malformed")),
+            ],
+        ),
+        story(
+            "who has no role goes no further",
+            plain(),
+            vec![
+                Send(get(&KEY.token("anna", &json!({"groups": ["sales"]}))), seen("discovery keys", "403 NO_ROLE")),
+                Send(
+                    get(&KEY.token("anna", &json!({"groups": null, "hasgroups": true}))),
+                    seen("", "403 GROUPS_OVERAGE"),
+                ),
+            ],
+        ),
+        story(
+            "a new key is fetched once it is needed",
+            plain(),
+            vec![
+                Send(get(&anna), seen("discovery keys token", "forward Bearer dbx-1")),
+                Pass(60),
+                World(Purpose::Keys, vec![keys(&[&NEW])]),
+                Send(get(&NEW.token("bob", &json!({}))), seen("keys token", "forward Bearer dbx-2")),
+                Send(get(&anna), seen("", "401 TOKEN_INVALID key_unknown")),
+            ],
+        ),
+        story(
+            "a credential of the gateway serves all of its role",
+            with_credential(&service_principal()),
+            vec![
+                Send(get(&anna), seen("discovery keys token", "forward Bearer dbx-1")),
+                Send(get(&bob), seen("", "forward Bearer dbx-1")),
+            ],
+        ),
+        story(
+            "without a credential none is sent",
+            with_credential(&json!({"type": "none"})),
+            vec![Send(get(&anna), seen("discovery keys", "forward nothing"))],
+        ),
+        story(
+            "the workspace's no to a token is heard",
+            plain(),
+            vec![
+                Send(get(&anna), seen("discovery keys token", "forward Bearer dbx-1")),
+                Respond(401),
+                Send(get(&anna), seen("token", "forward Bearer dbx-2")),
+                Respond(200),
+                Send(get(&anna), seen("", "forward Bearer dbx-2")),
+            ],
+        ),
+        story(
+            "databricks refuses the exchange",
+            plain(),
+            vec![
+                World(Purpose::Token, vec![CalloutEnd::reply(400, r#"{"error":"invalid_grant"}"#)]),
+                Send(get(&anna), seen("discovery keys token", "403 EXCHANGE_REFUSED invalid_grant")),
+            ],
+        ),
+        story(
+            "databricks throttles",
+            plain(),
+            vec![
+                World(
+                    Purpose::Token,
+                    vec![with_header(CalloutEnd::reply(429, ""), "retry-after", "7"), minted("dbx-1", 3600)],
+                ),
+                Send(get(&anna), seen("discovery keys token", "503 EXCHANGE_UNAVAILABLE")),
+                Pass(3),
+                Send(get(&anna), seen("", "503 EXCHANGE_UNAVAILABLE")),
+                Pass(4),
+                Send(get(&anna), seen("token", "forward Bearer dbx-1")),
+            ],
+        ),
+        story(
+            "a second try is worth it where the host allows one",
+            plain(),
+            vec![
+                World(Purpose::Token, vec![CalloutEnd::ClosedAtOnce, minted("dbx-1", 3600)]),
+                Send(
+                    get(&anna),
+                    seen("discovery keys token token", "forward Bearer dbx-1").but_on(
+                        Profile::Kong,
+                        "discovery keys token",
+                        "503 EXCHANGE_UNAVAILABLE",
+                        AFTER_A_FAILURE,
+                    ),
+                ),
+                Pass(5),
+                World(Purpose::Token, vec![CalloutEnd::reply(500, "{}"), minted("dbx-2", 3600)]),
+                Send(
+                    get(&bob),
+                    seen("token token", "forward Bearer dbx-2").but_on(
+                        Profile::Kong,
+                        "token",
+                        "503 EXCHANGE_UNAVAILABLE",
+                        TWO_BODIES,
+                    ),
+                ),
+            ],
+        ),
+        story(
+            "the documents that clients look for",
+            plain(),
+            vec![
+                Send(client("GET", "/.well-known/databricks-config", &[]), seen("", "200")),
+                Send(client("GET", "/oidc/.well-known/oauth-authorization-server", &[]), seen("", "200")),
+                Send(client("GET", "/.well-known/databricks-kong/undecided", &[]), seen("", "404 NOT_FOUND")),
+            ],
+        ),
+        story(
+            "what cannot be read in one way is refused",
+            plain(),
+            vec![
+                Send(get_at("/api/2.1//jobs/list", &anna), seen("", "400 REQUEST_AMBIGUOUS")),
+                Send(get_at("/api/2.1/jobs%2flist", &anna), seen("", "400 REQUEST_AMBIGUOUS")),
+                Send(get_at("/api/2.1/jobs/list?o=1", &anna), seen("", "400 REQUEST_AMBIGUOUS")),
+                Send(
+                    client("GET", "/", &[("Authorization", "Bearer a"), ("authorization", "Bearer b")]),
+                    seen("", "400 REQUEST_AMBIGUOUS"),
+                ),
+                Send(client("GET", "/", &[("X-HTTP-Method-Override", "DELETE")]), seen("", "400 REQUEST_AMBIGUOUS")),
+            ],
+        ),
+        story(
+            "a rule that needs the body reads it, before anything is asked of databricks",
+            with_rules(&json!({"allow": [{
+                "operations": ["jobs.run_now"], "resources": {"job": ["101"]},
+            }]})),
+            vec![
+                Send(
+                    post("/api/2.1/jobs/run-now", &anna, &json!({"job_id": 202})),
+                    seen("discovery keys", "403 NO_RULE"),
+                ),
+                Send(
+                    post("/api/2.1/jobs/run-now", &anna, &json!({"job_id": 101})),
+                    seen("token", "forward Bearer dbx-1"),
+                ),
+                Send(
+                    HttpRequest { body: Some(b"{".to_vec()), ..post("/api/2.1/jobs/run-now", &anna, &json!({})) },
+                    seen("", "400 BODY_UNREADABLE"),
+                ),
+                Send(
+                    post("/api/2.1/jobs/run-now", &anna, &json!({"job_id": 101, "x": "x".repeat(40_000)})),
+                    seen("", "forward Bearer dbx-1"),
+                ),
+                Send(
+                    post("/api/2.1/jobs/run-now", &anna, &json!({"job_id": 101, "x": "x".repeat(70_000)})),
+                    seen("", "413 BODY_TOO_LARGE"),
+                ),
+            ],
+        ),
+        story(
+            "the job of a run is looked up",
+            with_rules(&json!({"allow": [{
+                "operations": ["jobs.get_run", "jobs.cancel_run"], "resources": {"job": ["101"]}, "lookup": true,
+            }]})),
+            vec![
+                Send(
+                    get_at("/api/2.2/jobs/runs/get?run_id=7", &anna),
+                    seen("discovery keys token lookup", "forward Bearer dbx-1"),
+                ),
+                Send(post("/api/2.2/jobs/runs/cancel", &anna, &json!({"run_id": 7})), seen("", "forward Bearer dbx-1")),
+                World(Purpose::Lookup, vec![ok(&json!({"job_id": 202}))]),
+                Send(post("/api/2.2/jobs/runs/cancel", &anna, &json!({"run_id": 9})), seen("lookup", "403 NO_RULE")),
+            ],
+        ),
+        story(
+            "headers that only the gateway may send do not pass",
+            plain(),
+            vec![Send(
+                {
+                    let mut request = get(&anna);
+                    for name in ["Cookie", "X-Databricks-Azure-SP-Management-Token", "x_forwarded_access_token"] {
+                        request.headers.push((name.to_owned(), "canary".to_owned()));
+                    }
+                    request.headers.push(("X-Databricks-Org-Id".to_owned(), "1".to_owned()));
+                    request
+                },
+                seen("discovery keys token", "forward Bearer dbx-1"),
+            )],
+        ),
+    ]
+}
+
+fn tell(story: &Story, driver: &mut dyn Driver, profile: Option<Profile>) -> Vec<Transcript> {
+    let mut world = World::new();
+    let mut transcripts = Vec::new();
+    for act in &story.acts {
+        match act {
+            Act::Send(request, expected) => {
+                let transcript = run(driver, request, &mut |ask| world.answer(ask));
+                let seen = (transcript.asked(), transcript.end.word());
+                let (asked, end) = expected.on(profile);
+                let place = format!("{}: {} on {profile:?}\n{transcript:#?}", story.name, transcripts.len());
+                assert_eq!(seen, (asked.to_owned(), end.to_owned()), "{place}");
+                transcripts.push(transcript);
+            }
+            Act::World(purpose, answers) => world.set(*purpose, answers),
+            Act::Pass(seconds) => driver.pass(Duration::from_secs(*seconds)),
+            Act::Respond(status) => driver.respond(*status),
+        }
+    }
+    transcripts
+}
+
+#[test]
+fn every_story_goes_alike_in_the_core_and_in_both_hosts() {
+    for story in stories() {
+        let core = tell(&story, &mut Core::new(&story.config), None);
+        let sends = story.acts.iter().filter_map(|act| if let Act::Send(_, seen) = act { Some(seen) } else { None });
+        let sends: Vec<_> = sends.collect();
+        for profile in [Profile::Kong, Profile::Envoy] {
+            let hosted = tell(&story, &mut Hosted::new(profile, &story.config), Some(profile));
+            for (number, (core, hosted)) in core.iter().zip(&hosted).enumerate() {
+                if sends[number].but.is_none_or(|(host, ..)| host != profile) {
+                    assert_eq!(core, hosted, "{}: {number} on {profile:?}", story.name);
+                }
+            }
+        }
+    }
+}
