@@ -204,11 +204,26 @@ pub(super) fn has_upstream_answered() -> bool {
 }
 
 const UPSTREAM_URI: [&str; 2] = ["ngx", "upstream_uri"];
+/// Leads nowhere, here and in a workspace.
+const NOTHING: &[u8] = b"/.well-known/databricks-kong/undecided";
 
 /// Aims an undecided request at nothing, on the host that could let it go on without a decision; where it led before.
 pub(super) fn aim_at_nothing() -> Option<Vec<u8>> {
     let target = abi::property(&UPSTREAM_URI)?;
-    aim_at(b"/.well-known/databricks-kong/undecided").then_some(target)
+    aim_at(NOTHING).then_some(target)
+}
+
+/// Whether an entry before this one has aimed the request at nothing, to decide once its body is there.
+pub(super) fn is_aimed_at_nothing() -> bool {
+    Host::current() == Host::Kong && abi::property(&UPSTREAM_URI).is_some_and(|target| target == NOTHING)
+}
+
+/// Whether a body will follow the request's headers, by which it will be asked for again.
+pub(super) fn announces_body() -> bool {
+    ["content-length", "transfer-encoding"].iter().any(|name| {
+        let value = abi::header(Headers::Request, name).ok().flatten();
+        value.is_some_and(|value| !value.is_empty() && value != b"0")
+    })
 }
 
 /// Aims a request at `target`.

@@ -64,6 +64,8 @@ enum Phase {
     Deciding { flow: Flow, config: Rc<Config>, callout: Option<Sent>, body: Option<ReadBody> },
     /// The request went on.
     Forwarded { flow: Flow, config: Option<Rc<Config>>, bodiless: bool },
+    /// An entry before this guard has not decided yet: it waits for the body, and so does the guard.
+    Guarding,
     /// The request was answered.
     Answered,
 }
@@ -105,6 +107,10 @@ impl RequestContext {
                 self.phase = Phase::Forwarded { flow: Flow::default(), config: None, bodiless: false };
                 Action::Continue
             }
+            Some(Settings::Guard) if host::is_aimed_at_nothing() && host::announces_body() => {
+                self.phase = Phase::Guarding;
+                Action::Continue
+            }
             Some(Settings::Guard) => self.refuse(&guard_refused(&self.request_id)),
             None => self.refuse(&invalid_configuration(&self.request_id)),
         }
@@ -143,6 +149,10 @@ impl RequestContext {
 
     pub(super) fn on_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         match &mut self.phase {
+            // Kong shows no body while a callout is under way: it lost the answer, and would hold the request for ever
+            Phase::Deciding { callout: Some(_), .. } if Host::current() == Host::Kong => {
+                self.fail("the answer to a callout got lost")
+            }
             Phase::Deciding { flow, config, body, .. } => {
                 let limit = config.limits.body_bytes;
                 if size <= limit && !end_of_stream {
@@ -158,7 +168,8 @@ impl RequestContext {
             Phase::Forwarded { bodiless: true, .. } if size > 0 && Host::current() == Host::Kong => {
                 self.fail("a request that must not have a body has one")
             }
-            Phase::Forwarded { .. } => Action::Continue,
+            Phase::Guarding if !host::take_mark() => self.refuse(&guard_refused(&self.request_id)),
+            Phase::Guarding | Phase::Forwarded { .. } => Action::Continue,
             Phase::Answered => Action::Pause,
             // the context was made anew in the middle of the request: nobody decided on it
             Phase::New => self.fail("the decision on a request got lost"),

@@ -438,6 +438,7 @@ impl World {
         if self.switches.missing_property.as_deref() == Some(path.as_str()) {
             return Ok(None);
         }
+        self.check_kongs_property("proxy_get_property", &path)?;
         let Some(request) = self.request() else {
             return if self.is_kong() {
                 misuse(format!("proxy_get_property `{path}` in a root context: kong's worker dies"))
@@ -458,8 +459,17 @@ impl World {
         })
     }
 
+    /// Kong's own properties are Lua's, and after a callout another coroutine ran last than the request's.
+    fn check_kongs_property(&self, call: &str, path: &str) -> Answer<()> {
+        if self.is_kong() && path.starts_with("kong.") && self.frame.callback != Callback::RequestHeaders {
+            return misuse(format!("{call} `{path}` in {:?}: kong's worker may die", self.frame.callback));
+        }
+        Ok(())
+    }
+
     pub(crate) fn set_property(&mut self, path: &[u8], value: &[u8]) -> Answer<()> {
         let path = String::from_utf8_lossy(path).replace('\0', ".");
+        self.check_kongs_property("proxy_set_property", &path)?;
         let is_kong = self.is_kong();
         let Some(request) = self.request_mut() else {
             return misuse(format!("proxy_set_property `{path}` without a request"));

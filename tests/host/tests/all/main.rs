@@ -11,5 +11,7 @@
 )]
 
 mod drive;
+mod explorer;
+mod faults;
 mod stage;
 mod stories;

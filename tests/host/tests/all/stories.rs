@@ -37,7 +37,7 @@ impl Seen {
         Self { but: Some((host, (asked, end), why)), ..self }
     }
 
-    fn on(&self, profile: Option<Profile>) -> (&'static str, &'static str) {
+    pub(crate) fn on(&self, profile: Option<Profile>) -> (&'static str, &'static str) {
         match self.but {
             Some((host, expected, _)) if Some(host) == profile => expected,
             _ => self.everywhere,
