@@ -129,7 +129,14 @@ pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
         Some((None, true)) => return,
         // The instance that sent the callout is gone, and the host will let the request go on by itself: it must be answered.
         Some((None, false)) | None => {
-            refuse_lost("an answer arrived that nothing waits for");
+            let what = "an answer arrived that nothing waits for";
+            abi::log(Level::Error, what);
+            let reply = internal_error(what, &RequestId::unknown());
+            if host::callout_reply(size).map_or(true, |answer| answer.body.is_empty()) {
+                host::reply_beside_a_callout(&reply);
+            } else {
+                host::reply(&reply);
+            }
             return;
         }
     };

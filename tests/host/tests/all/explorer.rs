@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-const SCHEDULES: u64 = 100_000;
+/// About five milliseconds of a core each.
+const SCHEDULES: u64 = 10_000;
 const MOST_MEMORY: usize = 16 << 20;
 
 /// SplitMix64: good enough, and the same everywhere.
