@@ -23,6 +23,15 @@ def test_a_guard_lets_pass_what_the_entry_before_it_allowed(world: World):
     assert_allowed(world.send("guarded", "POST", RUN_NOW_PATH, caller=engineer, body='{"job_id": 101}'))
 
 
+def test_a_guard_waits_for_a_decision_that_needs_the_body(world: World):
+    runner = world.user("runners")
+    for _ in range(2):  # with callouts, and without
+        assert_allowed(world.send("guarded_policy", "POST", RUN_NOW_PATH, caller=runner, body='{"job_id": 101}'))
+    refused = world.send("guarded_policy", "POST", RUN_NOW_PATH, caller=runner, body='{"job_id": 999}')
+    assert_refused(refused, 403, "NO_RULE")
+    assert len(world.api()) == 2
+
+
 def test_a_guard_adds_nothing_to_a_refusal(world: World):
     assert_refused(world.send("guarded", caller=world.user("analysts")), 403, "NO_ROLE")
     assert_refused(world.send("guarded"), 401, "TOKEN_MISSING")

@@ -88,6 +88,8 @@ class KongGateway(Gateway):
             services.append(self.service(one.name, workspace, one))
         main = self.named["main"].make(self.parts, "main")
         services.append(self.chain("guarded", [main, {"mode": "guard"}]))
+        decides_by_body = self.named["policy"].make(self.parts, "policy")
+        services.append(self.chain("guarded_policy", [decides_by_body, {"mode": "guard"}]))
         services.append(self.chain("guard_alone", [{"mode": "guard"}]))
         return {"_format_version": "3.0", "services": services}
 
