@@ -1,0 +1,214 @@
+//! What the fuzzers and tests/corpora.rs feed: a function for each parser of what others send, with what must hold for any
+//! bytes at all. A panic is a finding.
+
+use databricks_kong::base::{Secret, UnixTime, parse_object_strict};
+use databricks_kong::config::{Config, Settings};
+use databricks_kong::databricks::sql::{Kind, LONGEST, Unparsed, scan};
+use databricks_kong::databricks::{Catalogue, Features, Target, canonical, read_form, resources, scan_body};
+use databricks_kong::flow::Flow;
+use databricks_kong::jwt::{Algorithm, ClaimPath, Expectations, KeySet, UnverifiedToken, verify};
+use databricks_kong::sim::{Answer, Client, End, Purpose, Script, Sim};
+use std::rc::Rc;
+use std::time::Duration;
+
+type Check = fn(&[u8]);
+
+/// By the names of their folders in fuzz/corpus.
+pub const TARGETS: [(&str, Check); 7] = [
+    ("token", token),
+    ("jwks", jwks),
+    ("reply", reply),
+    ("config", config),
+    ("target", target),
+    ("body", body),
+    ("sql", sql),
+];
+
+/// Made once for these files: nobody has the private keys any more.
+const KEYS: &[u8] = include_bytes!("../corpus/jwks/provider");
+const HONEST: [&str; 3] = [
+    include_str!("../corpus/token/es256"),
+    include_str!("../corpus/token/eddsa"),
+    include_str!("../corpus/token/rs256"),
+];
+/// When the honest tokens are good.
+const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+const ISSUER: &str = "https://idp.example";
+const LONGEST_TOKEN: usize = 16 * 1024;
+
+fn expectations() -> Expectations {
+    Expectations {
+        issuer: ISSUER.to_owned(),
+        audiences: vec!["databricks".to_owned()],
+        algorithms: Algorithm::ALL.to_vec(),
+        clock_skew: Duration::from_secs(30),
+        max_lifetime: None,
+        subject: ClaimPath::name("sub"),
+        groups: ClaimPath::name("groups"),
+        client: None,
+        required: Vec::new(),
+    }
+}
+
+thread_local! {
+    static KEY_SET: KeySet = KeySet::parse(KEYS).expect("the provider's keys").keys;
+}
+
+/// None but the honest tokens are accepted. ECDSA has two signatures for one (`s` and `n - s`), so what is signed counts.
+fn token(bytes: &[u8]) {
+    let Ok(token) = UnverifiedToken::parse(bytes, LONGEST_TOKEN) else { return };
+    assert!(bytes.len() <= LONGEST_TOKEN);
+    assert_eq!(token.token().expose().as_bytes(), bytes);
+    let result = KEY_SET.with(|keys| verify(&token, keys, &expectations(), NOW));
+    let signed = |text: &[u8]| text.iter().rposition(|byte| *byte == b'.').map(|dot| text[..dot].to_vec());
+    let is_honest = HONEST.iter().any(|honest| signed(honest.as_bytes()) == signed(bytes));
+    if let Ok(caller) = result {
+        assert!(is_honest, "a forged token is accepted");
+        assert_eq!(caller.subject(), "anna");
+    }
+}
+
+/// Keys that nobody knows verify nothing.
+fn jwks(bytes: &[u8]) {
+    let Ok(parsed) = KeySet::parse(bytes) else { return };
+    assert!(!parsed.keys.is_empty());
+    for honest in HONEST {
+        let token = UnverifiedToken::parse(honest.as_bytes(), LONGEST_TOKEN).expect("an honest token");
+        let now = NOW.plus(Duration::from_secs(3600));
+        assert!(verify(&token, &parsed.keys, &expectations(), now).is_err(), "accepted after its end");
+    }
+}
+
+fn enforce(text: &str) -> Rc<Config> {
+    match Settings::parse(text.as_bytes(), &|_| None) {
+        Ok(Settings::Enforce(config)) => config,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The token endpoint answers: a status, a line with `Retry-After`, a body. Nothing is forwarded but with what a 200 has as
+/// its token, and never with the caller's own.
+fn reply(bytes: &[u8]) {
+    let mut parts = bytes.splitn(3, |byte| *byte == b'\n');
+    let text =
+        |part: Option<&[u8]>| part.and_then(|part| std::str::from_utf8(part).ok()).unwrap_or_default().to_owned();
+    let Ok(status) = text(parts.next()).parse::<u16>() else { return };
+    let retry_after = text(parts.next());
+    let body = parts.next().unwrap_or_default();
+    let mut answer = Answer::new(status, body);
+    if !retry_after.is_empty() {
+        answer = answer.retry_after(&retry_after);
+    }
+
+    let mut world = Script::default();
+    let discovery = format!(r#"{{"issuer":"{ISSUER}","jwks_uri":"{ISSUER}/keys"}}"#);
+    world.set(Purpose::Discovery, [Answer::new(200, discovery)]);
+    world.set(Purpose::Keys, [Answer::new(200, KEYS)]);
+    world.set(Purpose::Token, [answer]);
+    let config = enforce(
+        r#"{"workspace":{"url":"https://adb.example.net"},
+            "identity_providers":[{"name":"idp","issuer":"https://idp.example","audiences":["databricks"]}],
+            "roles":[{"name":"r","match":{},"credential":{"type":"user_federation"}}]}"#,
+    );
+    let mut sim = Sim::new(config, NOW);
+    let authorization = Secret::new(format!("Bearer {}", HONEST[0]));
+    let client = Client {
+        method: "GET".to_owned(),
+        target: b"/api/2.1/jobs/list".to_vec(),
+        headers: vec![("authorization".to_owned(), authorization)],
+        ..Client::default()
+    };
+    let transcript = sim.run(&mut Flow::default(), &client, &mut world);
+    assert!(transcript.callouts.iter().any(|callout| callout.purpose == Purpose::Token), "{transcript}");
+    match &transcript.end {
+        End::Forward { .. } => {
+            assert_eq!(status, 200, "{transcript}");
+            let object = parse_object_strict(body, 8).expect("forwarded without a strict object");
+            let token = object["access_token"].as_str().expect("forwarded without a token");
+            assert!(!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()), "{token:?}");
+            assert_ne!(token, HONEST[0], "the caller's token went on");
+        }
+        End::Reply { status, .. } => assert!((400..=599).contains(status), "{transcript}"),
+        End::Unfinished => panic!("{transcript}"),
+    }
+}
+
+/// The same findings each time, and none about a place that is none.
+fn config(bytes: &[u8]) {
+    let read = || Settings::parse(bytes, &|name| (name == "SECRET").then(|| "value".to_owned()));
+    match (read(), read()) {
+        (Ok(_), Ok(_)) => {}
+        (Err(first), Err(second)) => {
+            assert_eq!(first, second);
+            assert!(!first.is_empty(), "refused without a reason");
+            for error in first {
+                assert!(error.pointer.is_empty() || error.pointer.starts_with('/'), "{error}");
+            }
+        }
+        _ => panic!("read differently the second time"),
+    }
+}
+
+/// `METHOD target`: what is read has none of the spellings that servers read differently, and forms are read as they are
+/// written by others.
+fn target(bytes: &[u8]) {
+    let at = bytes.iter().position(|byte| *byte == b' ').unwrap_or(0);
+    let (method, rest) = bytes.split_at(at);
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    if let Ok(text) = std::str::from_utf8(rest)
+        && let Ok(read) = read_form(text)
+    {
+        let reader = |text: &str| form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
+        let ours: Vec<_> = read.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        assert_eq!(ours, reader(text));
+    }
+    let Ok(target) = Target::parse(rest) else { return };
+    let path = target.path();
+    assert!(path.starts_with('/') && !path.contains(['?', '#', '\\']), "{path}");
+    assert!(path.split('/').all(|segment| segment != "." && segment != ".."), "{path}");
+    let Ok(method) = std::str::from_utf8(method) else { return };
+    let Some(operation) = Catalogue::find(method, path) else { return };
+    assert_eq!(operation.method(), method);
+    for resource in resources(operation, &target, &[], None).unwrap_or_default() {
+        assert_eq!(canonical(resource.kind, &resource.id), resource.id, "not the one spelling of an id");
+    }
+}
+
+/// `METHOD target`, a line feed, and the body of the request.
+fn body(bytes: &[u8]) {
+    let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+    let head = lines.next().unwrap_or_default();
+    let Ok(object) = parse_object_strict(lines.next().unwrap_or_default(), 64) else { return };
+    let written = serde_json::to_vec(&object).expect("JSON");
+    // numbers that are no integers may differ in their last bit
+    let again = parse_object_strict(&written, 64).expect("what was read once");
+    assert!(again.keys().eq(object.keys()));
+
+    let _ = scan_body(Some(&object));
+    let Some((method, path)) = std::str::from_utf8(head).ok().and_then(|head| head.split_once(' ')) else { return };
+    let Ok(target) = Target::parse(path.as_bytes()) else { return };
+    let Some(operation) = Catalogue::find(method, target.path()) else { return };
+    let features = Features::of(operation, &object);
+    assert!(features.are_within(features));
+    assert_eq!(features.first_beyond(features), None);
+    let found = resources(operation, &target, &[], Some(&object));
+    assert_eq!(found, resources(operation, &target, &[], Some(&object)));
+}
+
+/// What comes after the end of a statement changes nothing, and where a name belongs is of no account for the syntax.
+fn sql(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let plain = scan(text, Some("main"), Some("sales"));
+    assert_eq!(scan(text, Some("MAIN"), Some("Sales")), plain);
+    assert_eq!(text.len() > LONGEST, plain.parsed == Err(Unparsed::TooLong));
+    assert_eq!(scan(text, None, None).parsed, plain.parsed);
+    if plain.parsed.is_ok() && text.len() + 16 < LONGEST {
+        assert!(!plain.classes.is_empty());
+        for end in ["\n-- FROM x", "\n/* FROM x */", "\n;", " \t\n"] {
+            assert_eq!(scan(&format!("{text}{end}"), Some("main"), Some("sales")), plain, "{end:?}");
+        }
+        for object in plain.reads.iter().chain(&plain.writes) {
+            assert!(object.kind == Kind::Path || !object.name.is_empty(), "{plain:?}");
+        }
+    }
+}
