@@ -226,6 +226,24 @@ def least_privilege(parts: Parts, name: str) -> Config:
     return config
 
 
+def audited(parts: Parts, name: str) -> Config:
+    """A granted role, one that is watched only, one for SQL, and an agent."""
+    config = policy(parts, name)
+    runner = next(one for one in config["roles"] if one["name"] == "runner")
+    runner["grant"] = {"approved_by": "carol@example.com", "ticket": "SEC-7", "break_glass": True}
+    reads = {"warehouse": ["a7066a8ef796be84"], "table": ["main.sales.*"]}
+    statements = {"operations": ["statement_execution.execute_statement"], "resources": reads, "sql": ["select"]}
+    config["roles"] += [
+        role("reader", {"groups": ["readers"]}, allow=[statements]),
+        role("former", {"groups": ["former"]}, valid={"until": "2020-01-01T00:00:00Z"}, grant={"ticket": "OLD-1"}),
+    ]
+    return config
+
+
+def audited_quietly(parts: Parts, name: str) -> Config:
+    return {**audited(parts, name), "audit": {"log": False, "subject": "sha256", "sql_tables": False}}
+
+
 def bypass(parts: Parts, name: str) -> Config:
     """The policy that the attempts of tests/bypass are made at."""
     policy = json.loads((REPO / "tests/bypass/policy.json").read_text())
@@ -361,6 +379,8 @@ def all_configs() -> list[Named]:
         Named("roles", roles),
         Named("minimal", minimal),
         Named("policy", policy),
+        Named("audited", audited),
+        Named("audited_quietly", audited_quietly),
         Named("bypass", bypass),
         Named("nothing", nothing),
         Named("least", least_privilege),

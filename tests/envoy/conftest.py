@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ import pytest
 
 from gateway import EnvoyGateway, Gateway, build_mock
 from stack import Idp, Workspace
-from world import World
+from world import World, nothing_leaked
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,7 +30,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     if report.failed:
         item.config.stash[FAILED] = True
         world = item.funcargs.get("world") if hasattr(item, "funcargs") else None
-        if isinstance(world, World):
+        # once the stack is being taken down there is nobody to ask
+        if isinstance(world, World) and call.when != "teardown":
             log = world.gateway.logs()[world.log_start :]
             report.sections.append(("gateway log of this test", log[-6000:]))
             try:
@@ -76,7 +78,9 @@ def gateway(request: pytest.FixtureRequest, run_dir: Path, idp: Idp, workspace: 
     else:
         started = EnvoyGateway(idp, workspace, run_dir, with_filter)
     yield started
+    pages = {**started.pages(), "audit records": json.dumps(started.records())}
     started.stop()
+    nothing_leaked({**pages, **started.files()})
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ class Gateway(abc.ABC):
     blanks_headers = False  # whether headers that must not be sent are made empty instead
     normalizes_paths = False  # whether the host itself makes odd paths plain before the filter sees them
     refuses_oddities = False  # whether the host itself refuses long headers and a second Authorization
+    ships_records = False  # whether audit records leave by another way than the log
     guards = False  # whether there are routes `guarded` and `guard_alone`, whose chains have a guard entry
     retries_exchanges = True  # whether a lost exchange can be tried again within the same request
 
@@ -40,6 +41,22 @@ class Gateway(abc.ABC):
 
     @abc.abstractmethod
     def stop(self) -> None: ...
+
+    @abc.abstractmethod
+    def records(self) -> list[dict[str, Any]]:
+        """All audit records so far, in the way that this host hands them on."""
+
+    @abc.abstractmethod
+    def counters(self) -> dict[str, int]:
+        """The filter's counters, by their names without the host's prefix."""
+
+    @abc.abstractmethod
+    def pages(self) -> dict[str, str]:
+        """What a running host shows to others than client and workspace."""
+
+    @abc.abstractmethod
+    def files(self) -> dict[str, str]:
+        """What the host wrote, complete once it has stopped."""
 
     def complaints(self) -> list[str]:
         """Lines of the log by which the host says that something is wrong with itself."""
@@ -138,6 +155,7 @@ class EnvoyGateway(Gateway):
         self.parts = configs.Parts(idp, workspace, self.url, closed)
         self.with_filter = with_filter
 
+        self.access_log = run_dir / "access.log"
         config = run_dir / "envoy.json"
         config.write_text(json.dumps(self.bootstrap(), indent=1))
         self.process = Process(
@@ -174,6 +192,20 @@ class EnvoyGateway(Gateway):
         # on stderr: a log file of Envoy's own is written every ten seconds only
         return self.process.err.read_text(errors="replace")
 
+    def records(self) -> list[dict[str, Any]]:
+        lines = (line.partition("databricks_kong.audit ")[2] for line in self.logs().splitlines())
+        return [json.loads(line) for line in lines if line]
+
+    def counters(self) -> dict[str, int]:
+        rows = (line.split(": ") for line in self.admin("/stats?filter=wasmcustom").text.splitlines())
+        return {name.removeprefix("wasmcustom."): int(value) for name, value in rows}
+
+    def pages(self) -> dict[str, str]:
+        return {path: self.admin(path).text for path in ("/stats", "/stats/prometheus", "/clusters")}
+
+    def files(self) -> dict[str, str]:
+        return {"log": self.logs(), "access log": self.access_log.read_text(errors="replace")}
+
     def stop(self) -> None:
         self.process.stop()
 
@@ -198,11 +230,15 @@ class EnvoyGateway(Gateway):
         workspace = self.parts.workspace.url
         clusters = [cluster("databricks", workspace), cluster("nowhere", f"http://127.0.0.1:{self.parts.closed_port}")]
         clusters += [cluster(f"idp_{name}", self.parts.idp.url(name)) for name in self.parts.idp.issuers]
+        listeners = [self.listener(one) for one in self.named.values()]
+        listeners.append(listener("bare", "127.0.0.1", self.bare_port, []))
+        for one in listeners:
+            manager = one["filter_chains"][0]["filters"][0]["typed_config"]
+            manager["access_log"] = [file_access_log(self.access_log)]
         return {
             "admin": {"address": address("127.0.0.1", self.admin_port)},
             "static_resources": {
-                "listeners": [self.listener(one) for one in self.named.values()]
-                + [listener("bare", "127.0.0.1", self.bare_port, [])],
+                "listeners": listeners,
                 "clusters": clusters,
             },
         }
@@ -265,6 +301,16 @@ def cluster(name: str, url: str) -> dict[str, Any]:
         # 200 cold callers at once are a story; the limits of Envoy's defaults are not
         "circuit_breakers": {
             "thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096}]
+        },
+    }
+
+
+def file_access_log(path: Path) -> dict[str, Any]:
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": str(path),
         },
     }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from forge import Forger
 from gateway import Gateway
-from stack import WORKSPACE_ID, Headers, Idp, Response, Seen, Workspace, send
+from stack import SP_SECRETS, WORKSPACE_ID, Headers, Idp, Response, Seen, Workspace, send, wait_until
 
 JOBS_LIST = "/api/2.2/jobs/list"
 RUN_NOW = "/api/2.2/jobs/run-now"
@@ -42,6 +42,12 @@ RETRY_PHRASES = [
     "There is no worker environment with id",
     "Unknown worker environment",
 ]
+
+
+# Every token and text of a run that must be nowhere but where it was sent.
+EVERY_SECRET: set[str] = set()
+# Those that a story itself wrote into a request's target, which hosts write to their own logs before any filter is asked.
+SENT_IN_TARGETS: set[str] = set()
 
 
 @dataclass
@@ -95,6 +101,7 @@ class World:
 
     def remember(self, token: str) -> str:
         self.tokens.append(token)
+        EVERY_SECRET.update(secret_parts(token))
         return token
 
     def forger(self, issuer: str) -> Forger:
@@ -122,9 +129,30 @@ class World:
             pairs.insert(0, ("Authorization", f"Bearer {token}"))
         if body is not None and not any(name.lower() == "content-type" for name, _ in pairs):
             pairs.append(("Content-Type", "application/json"))
+        SENT_IN_TARGETS.update(part for one in self.tokens for part in secret_parts(one) if part in target)
         reply = send(self.gateway.url(config), method, target, pairs, body, timeout, self.gateway.ca)
         self.responses.append(reply)
         return reply
+
+    # --- what was recorded ---
+
+    def request_id(self, reply: Response | None = None) -> str:
+        """Of a refused request by its answer, of the only one that went on by what the workspace saw."""
+        if reply is not None and (found := reply.header("x-request-id")):
+            return found
+        agent = self.the_request().header("user-agent")
+        assert agent, "the workspace saw no User-Agent"
+        return agent.rpartition(" req/")[2]
+
+    def records(self, request_id: str) -> list[dict[str, Any]]:
+        return [one for one in self.gateway.records() if one["request_id"] == request_id]
+
+    def record(self, reply: Response | None = None) -> dict[str, Any]:
+        """The one record of a request. Log plugins write theirs after the answer."""
+        request_id = self.request_id(reply)
+        found = wait_until("the audit record is written", lambda: self.records(request_id))
+        assert len(found) == 1, found
+        return found[0]
 
     # --- what the workspace saw ---
 
@@ -237,6 +265,26 @@ class World:
         for token in self.tokens:
             for part in secret_parts(token):
                 assert part not in log, "an IdP token in the log"
+
+
+def nothing_leaked(outlets: dict[str, str]) -> None:
+    """Reads every byte that a host wrote or showed in a whole run, for secrets of all its stories."""
+    secrets = EVERY_SECRET | set(SP_SECRETS.values())
+    for client, secret in SP_SECRETS.items():
+        secrets.add(base64.b64encode(f"{client}:{secret}".encode()).decode())
+    jwt = re.compile(r"eyJ[\w-]{10,}\.[\w-]{10,}")
+    for name, text in outlets.items():
+        # records are the filter's own, and hold no token wherever it came from
+        known = set() if name == "audit records" else SENT_IN_TARGETS
+        for secret in secrets - known:
+            assert secret not in text, f"a secret in the host's {name}: {line_of(secret, text)}"
+        for found in jwt.findall(text):
+            assert found.partition(".")[2] in known, f"a token in the host's {name}: {line_of(found, text)}"
+
+
+def line_of(secret: str, text: str) -> str:
+    line = next(line for line in text.splitlines() if secret in line)
+    return re.sub(r"eyJ[\w.-]+", "<a token>", line.replace(secret, "<the secret>"))[:1000]
 
 
 def token_digest(row: dict[str, Any]) -> str:

@@ -19,6 +19,8 @@ from stack import REPO, Idp, Workspace, free_ports, send, wait_until
 SCHEMA_REFUSES = {"bad_key", "bad_audience", "bad_two_errors"}
 
 
+# what of a record is in `kong.ctx.shared` by itself
+PARTS = ("decision", "reason", "role", "subject", "operation")
 SERIOUS = ("crit", "alert", "emerg")
 
 
@@ -29,6 +31,7 @@ class KongGateway(Gateway):
     normalizes_paths = True
     refuses_oddities = True
     retries_exchanges = False
+    ships_records = True
     guards = True
 
     def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, with_filter: bool = True):
@@ -42,6 +45,7 @@ class KongGateway(Gateway):
         self.named = {name: one for name, one in named.items() if not one.tls or name in self.tls_hosts}
         self.ca, self.certificate, self.key = tls_files(run_dir, *self.tls_hosts.values(), "127.0.0.1")
         self.parts = configs.Parts(idp, workspace, self.url, closed)
+        self.shipped = run_dir / "shipped.json"
         self.declaration = run_dir / "kong.json"
         self.declaration.write_text(json.dumps(self.declared(), indent=1))
         self.environment = self._environment()
@@ -75,6 +79,8 @@ class KongGateway(Gateway):
             "ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
             "STATUS_LISTEN": f"127.0.0.1:{self.status_port}",
             "ADMIN_GUI_LISTEN": "off",
+            # set to itself, so that the redirect to Kong's page of errors keeps it
+            "NGINX_PROXY_SET": "$databricks_audit $databricks_audit",
             "NGINX_HTTP_CLIENT_BODY_BUFFER_SIZE": "2m",
             # nginx passes on only the variables that it is told to
             "NGINX_MAIN_ENV": "; env ".join(configs.ENVIRONMENT),
@@ -91,7 +97,12 @@ class KongGateway(Gateway):
         decides_by_body = self.named["policy"].make(self.parts, "policy")
         services.append(self.chain("guarded_policy", [decides_by_body, {"mode": "guard"}]))
         services.append(self.chain("guard_alone", [{"mode": "guard"}]))
-        return {"_format_version": "3.0", "services": services}
+        # for every route: the audit record to a log, and the page of metrics
+        fields = {"databricks_audit": "return kong.ctx.shared.databricks_audit or ngx.var.databricks_audit"}
+        fields |= {f"databricks_{part}": f"return kong.ctx.shared.databricks_{part}" for part in PARTS}
+        shipped = {"path": str(self.shipped), "custom_fields_by_lua": fields, "reopen": True}
+        plugins = [{"name": "file-log", "config": shipped}, {"name": "prometheus"}]
+        return {"_format_version": "3.0", "services": services, "plugins": plugins}
 
     def chain(self, name: str, entries: list[Any]) -> dict[str, Any]:
         service = self.service(name, self.parts.workspace.url, None)
@@ -130,6 +141,38 @@ class KongGateway(Gateway):
     def logs(self) -> str:
         log = self.prefix / "logs/error.log"
         return log.read_text(errors="replace") if log.exists() else ""
+
+    def entries(self) -> list[dict[str, Any]]:
+        """What the log plugin wrote."""
+        text = self.shipped.read_bytes().decode(errors="replace") if self.shipped.exists() else ""
+        # the last line may be on its way
+        return [json.loads(line) for line in text.split("\n")[:-1] if line]
+
+    def records(self) -> list[dict[str, Any]]:
+        found = []
+        for entry in self.entries():
+            # the variable is empty where Kong itself refused a request
+            if entry.get("databricks_audit"):
+                record = json.loads(entry["databricks_audit"])
+                # after a callout, the filter sets nginx's variable only
+                for part in PARTS if "databricks_decision" in entry else ():
+                    assert entry.get(f"databricks_{part}") == record.get(part), entry
+                found.append(record)
+        return found
+
+    def page(self) -> str:
+        return send(f"http://127.0.0.1:{self.status_port}", "GET", "/metrics").text
+
+    def counters(self) -> dict[str, int]:
+        rows = (line.split(" ") for line in self.page().splitlines() if line.startswith("pw_databricks_kong_"))
+        return {name.removeprefix("pw_databricks_kong_"): int(float(value)) for name, value in rows}
+
+    def pages(self) -> dict[str, str]:
+        return {"metrics": self.page()}
+
+    def files(self) -> dict[str, str]:
+        paths = [*(self.prefix / "logs").glob("*.log"), self.shipped]
+        return {path.name: path.read_text(errors="replace") for path in paths if path.exists()}
 
     def complaints(self) -> list[str]:
         return [line for line in self.logs().splitlines() if any(f" [{level}] " in line for level in SERIOUS)]
