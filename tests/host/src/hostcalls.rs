@@ -58,6 +58,7 @@ fn begin(guest: &mut Guest<'_>) -> Result<()> {
 
 pub(crate) fn define(linker: &mut Linker<World>) -> Result<()> {
     log_and_time(linker)?;
+    metrics(linker)?;
     maps(linker)?;
     properties(linker)?;
     flow(linker)?;
@@ -85,6 +86,29 @@ fn log_and_time(linker: &mut Linker<World>) -> Result<()> {
             status(guest.data_mut().set_tick_period(period))
         },
     )?;
+    Ok(())
+}
+
+fn metrics(linker: &mut Linker<World>) -> Result<()> {
+    linker.func_wrap(
+        ENV,
+        "proxy_define_metric",
+        |mut guest: Guest<'_>, kind: u32, name: u32, length: u32, metric: u32| -> Result<u32> {
+            begin(&mut guest)?;
+            let name = read(&mut guest, name, length)?;
+            match guest.data_mut().define_metric(kind, &name) {
+                Ok(id) => {
+                    write(&mut guest, metric, &id.to_le_bytes())?;
+                    Ok(0)
+                }
+                Err(stop) => status(Err(stop)),
+            }
+        },
+    )?;
+    linker.func_wrap(ENV, "proxy_increment_metric", |mut guest: Guest<'_>, metric: u32, by: i64| -> Result<u32> {
+        begin(&mut guest)?;
+        status(guest.data_mut().increment_metric(metric, by))
+    })?;
     Ok(())
 }
 

@@ -173,6 +173,8 @@ pub(crate) struct World {
     pub(crate) doomed: BTreeSet<u32>,
     pub(crate) frame: Frame,
     next_name: u32,
+    /// Counters by name; a metric's id is its place, from 1. They outlive instances.
+    metrics: Vec<(String, u64)>,
     /// After how many further calls of the filter one traps.
     pub(crate) trap_in: Option<u32>,
     /// Calls of the filter so far.
@@ -202,6 +204,7 @@ impl World {
             doomed: BTreeSet::new(),
             frame,
             next_name: 1,
+            metrics: Vec::new(),
             trap_in: None,
             hostcalls: 0,
         }
@@ -491,6 +494,32 @@ impl World {
         request.shared.retain(|(key, _)| *key != name);
         request.shared.push((name, value.to_vec()));
         Ok(())
+    }
+
+    /// A counter's id, the same whenever it is defined. Kong's definition waits for a lock that a scrape may hold.
+    pub(crate) fn define_metric(&mut self, kind: u32, name: &[u8]) -> Answer<u32> {
+        const CALL: &str = "proxy_define_metric";
+        self.check_callback(CALL, &[Callback::Configure])?;
+        if kind != 0 {
+            return misuse(format!("{CALL} of kind {kind}: counters only"));
+        }
+        let name = String::from_utf8_lossy(name).into_owned();
+        let place = self.metrics.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            self.metrics.push((name, 0));
+            self.metrics.len() - 1
+        });
+        Ok(u32::try_from(place).unwrap() + 1)
+    }
+
+    pub(crate) fn increment_metric(&mut self, metric: u32, by: i64) -> Answer<()> {
+        let place = usize::try_from(metric).unwrap().checked_sub(1);
+        match place.and_then(|place| self.metrics.get_mut(place)) {
+            Some((_, count)) if by >= 0 => {
+                *count += by.unsigned_abs();
+                Ok(())
+            }
+            _ => misuse(format!("proxy_increment_metric of {metric} by {by}: kong traps")),
+        }
     }
 
     pub(crate) fn set_effective_context(&mut self, context: u32) -> Answer<()> {
