@@ -124,11 +124,15 @@ fn is_one_of(claim: &Value, values: &[Value]) -> bool {
     }
 }
 
-/// Finds the roles that may be a caller's without looking at all of them: most roles name a group.
+/// Finds the roles that may be a caller's without looking at all of them: most roles name groups.
 #[derive(Debug, Default)]
 pub(super) struct RoleIndex {
-    /// Roles that need one of these groups, by the group.
+    /// Roles that need a group of this very name.
     by_group: BTreeMap<String, Vec<usize>>,
+    /// Roles that need a group whose name begins like this.
+    by_prefix: BTreeMap<String, Vec<usize>>,
+    /// The lengths of those beginnings, in bytes.
+    prefix_lengths: BTreeSet<usize>,
     /// All others.
     others: Vec<usize>,
 }
@@ -137,14 +141,18 @@ impl RoleIndex {
     pub(super) fn new(roles: &[Role]) -> Self {
         let mut index = Self::default();
         for (place, role) in roles.iter().enumerate() {
-            let is_name = |glob: &Glob| !glob.as_str().contains('*');
-            match &role.matches.groups {
-                Some(groups) if groups.iter().all(is_name) => {
-                    for group in groups {
-                        index.by_group.entry(group.as_str().to_owned()).or_default().push(place);
+            let Some(groups) = &role.matches.groups else {
+                index.others.push(place);
+                continue;
+            };
+            for group in groups {
+                match group.as_str().split_once('*') {
+                    None => index.by_group.entry(group.as_str().to_owned()).or_default().push(place),
+                    Some((prefix, _)) => {
+                        index.prefix_lengths.insert(prefix.len());
+                        index.by_prefix.entry(prefix.to_owned()).or_default().push(place);
                     }
                 }
-                _ => index.others.push(place),
             }
         }
         index
@@ -156,8 +164,13 @@ impl RoleIndex {
             Groups::Listed(groups) => groups.as_slice(),
             Groups::Overage => &[],
         };
-        let of_groups = groups.iter().filter_map(|group| self.by_group.get(group)).flatten();
-        let places: BTreeSet<usize> = of_groups.chain(&self.others).copied().collect();
+        let of_names = groups.iter().filter_map(|group| self.by_group.get(group)).flatten();
+        let of_prefixes = groups.iter().flat_map(|group| {
+            // a prefix that ends within a character is none of this group's
+            let prefixes = self.prefix_lengths.iter().filter_map(|length| group.get(..*length));
+            prefixes.filter_map(|prefix| self.by_prefix.get(prefix)).flatten()
+        });
+        let places: BTreeSet<usize> = of_names.chain(of_prefixes).chain(&self.others).copied().collect();
         places.into_iter().collect()
     }
 }
@@ -185,6 +198,45 @@ impl Validity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jwt::testing::caller;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn role(groups: Option<Vec<String>>) -> Role {
+        let groups = groups.map(|groups| groups.into_iter().map(Glob::new).collect());
+        Role {
+            name: "r".into(),
+            matches: Match { groups, ..Match::default() },
+            validity: Validity::ALWAYS,
+            credential: Rc::new(Credential::None),
+            allow: Allow::Default,
+            deny: Vec::new(),
+            observe: false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_finds_every_role_that_matches_in_order(
+            patterns in vec(proptest::option::of(vec("[aé*]{0,4}", 0..3)), 0..8),
+            groups in vec("[aé]{0,4}", 0..4),
+        ) {
+            let roles: Vec<_> = patterns.into_iter().map(role).collect();
+            let caller = caller(json!({ "groups": groups }));
+            let matches = |place: &usize| roles.get(*place).unwrap().matches.holds(&caller, "idp");
+            let expected: Vec<_> = (0..roles.len()).filter(matches).collect();
+            let found: Vec<_> = RoleIndex::new(&roles).candidates(&caller).into_iter().filter(matches).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn roles_of_other_groups_are_not_looked_at() {
+        let roles: Vec<_> = ["team-a", "team-b*", "x*", "*"].map(|name| role(Some(vec![name.to_owned()]))).into();
+        let found = |group: &str| RoleIndex::new(&roles).candidates(&caller(json!({ "groups": [group] })));
+        assert_eq!([found("team-a"), found("team-b1"), found("y")], [vec![0, 3], vec![1, 3], vec![3]]);
+    }
 
     #[test]
     fn a_grant_begins_at_from_and_has_ended_at_until() {
