@@ -117,6 +117,8 @@ def is_the_hosts_own(attempt: Attempt, world: World) -> bool:
 def test_attempt(world: World, attempt: Attempt):
     if attempt.host == "core":
         pytest.skip("hosts take this apart before the filter sees it")
+    if attempt.host == "plain" and world.gateway.normalizes_paths:
+        pytest.skip("this host makes the path plain, and the plain one is allowed")
     reply = exchange(world, attempt)
     if attempt.status == "forward":
         assert reply is not None and reply.header("server") == "databricks", str(reply)
