@@ -85,20 +85,20 @@ impl Draft {
         self.record.sql = scan.map(|scan| self.sql(scan, settings.sql_tables));
     }
 
-    /// Policy lets it go on; `would_deny` is the denial that is recorded only, and its reason code.
-    pub fn permitted(&mut self, permit: &Permit, would_deny: Option<(&Denial, &'static str)>, settings: &Settings) {
+    /// Policy lets it go on, or only records that it would not.
+    pub fn permitted(&mut self, permit: &Permit, settings: &Settings) {
         self.role(permit.role(), settings);
         self.record.rule = permit.rule().map(|rule| self.fit(rule, SHORT));
         self.record.credential = Some(permit.credential().kind());
-        if permit.credential().scope().is_some() || permit.credential().is_minimal() {
+        if permit.credential().asks_for_scope() {
             self.record.scope = Some(self.fit(permit.scope().as_str(), NAME));
         }
         self.record.decision = Decision::Allow;
         self.record.reason = "ALLOWED";
-        if let Some((denial, reason)) = would_deny {
+        if let Some(denial) = permit.would_deny() {
             self.about(denial);
             self.record.decision = Decision::WouldDeny;
-            self.record.reason = reason;
+            self.record.reason = denial.reason();
         }
     }
 

@@ -106,7 +106,8 @@ fn refuse_lost(what: &'static str) -> Action {
     abi::log(Level::Error, what);
     let reply = internal_error(what, &RequestId::unknown());
     metrics::count(Metric::of_refusal(reply.status, reply.reason));
-    audit::log(&Record::refused(RequestId::unknown().as_str(), reply.reason, host::now()));
+    // Not handed over: if the request went on before its context was lost, its record stays where log plugins find it.
+    audit::write_shortened(&Record::refused(RequestId::unknown().as_str(), reply.reason, host::now()));
     host::reply(&reply);
     Action::Pause
 }

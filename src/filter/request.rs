@@ -52,7 +52,7 @@ pub(super) struct RequestContext {
     target: Option<Vec<u8>>,
     /// Whether Kong would put an answer where it then empties a callout's bytes; see [`host::reply_beside_a_callout`].
     spare_bytes: bool,
-    /// Whether the event that is handled came straight from Kong's Lua for this request; see [`audit::share`].
+    /// Whether the event that is handled came straight from Kong's Lua for this request; see [`audit::hand_over`].
     beside_lua: bool,
     phase: Phase,
 }
@@ -306,11 +306,9 @@ impl RequestContext {
 
     /// Hands a record over, before the request goes on or is answered.
     fn record(&mut self, record: Option<Record>, log: bool) {
-        let Some(record) = record else { return };
-        if log {
-            audit::log(&record);
+        if let Some(record) = record {
+            audit::hand_over(&record, log, self.beside_lua);
         }
-        audit::publish(&record, self.beside_lua);
     }
 
     fn answer(&mut self, reply: &Reply) -> Action {

@@ -456,8 +456,7 @@ impl Flow {
     fn decide(&mut self, mut asker: Asker, env: &mut Env<'_>) -> Result<Step, Refusal> {
         match asker.answer(&mut self.audit, env)? {
             Ok(permit) => {
-                let would_deny = permit.would_deny().map(|denial| (denial, denial.reason()));
-                self.audit.permitted(&permit, would_deny, &env.config.audit);
+                self.audit.permitted(&permit, &env.config.audit);
                 if let Some(denial) = permit.would_deny() {
                     env.log.push(format!("would deny {}: {denial}", asker.request.id));
                 }

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "envoy"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stories"))
 
 from databricks.sdk import WorkspaceClient  # noqa: E402
 from databricks.sdk.core import Config  # noqa: E402
@@ -307,7 +307,7 @@ def main() -> int:
     try:
         with ExitStack() as stack:
             print("demo: starting the identity provider ...", file=sys.stderr)
-            idp = Idp(Path(os.environ["ENVOY_TESTS_DIR"]), run_dir)
+            idp = Idp(Path(os.environ["STORIES_DIR"]), run_dir)
             stack.callback(idp.process.stop)
             print("demo: starting the mock workspace ...", file=sys.stderr)
             workspace = Workspace.start(build_mock(), idp, run_dir)

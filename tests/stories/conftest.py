@@ -56,7 +56,7 @@ def run_dir(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def idp(run_dir: Path) -> Iterator[Idp]:
-    started = Idp(Path(os.environ["ENVOY_TESTS_DIR"]), run_dir)
+    started = Idp(Path(os.environ["STORIES_DIR"]), run_dir)
     yield started
     started.process.stop()
 
