@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli schema catalogue bench test lint fix deny demo clean clean-cache
+.PHONY: help wasm cli schema catalogue bench test lint fix deny demo tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ deny: ## check licences and sources of the dependencies only
 
 demo: ## walk through the main job in a real Envoy
 	@tests/demo/run
+
+tour: ## walk through the stack of docker-compose.yml, which has to be up
+	@compose/tour
 
 clean: ## remove what was built
 	rm -rf target .cache filters/*.wasm

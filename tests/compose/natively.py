@@ -1,146 +1,214 @@
-"""Runs the mounted files of docker-compose.yml as they are. The containers' names lead to one loopback address."""
+"""The services of docker-compose.yml as processes of this machine, and compose/tour through them.
+
+Runs in a network namespace of its own. As in a container engine each service has an address there, a DNS server at 127.0.0.11 knows
+its name, and no port is another than in the file. What is other than in a container: paths, and `0.0.0.0` is the service's address.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import random
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
-from forge import Forger, b64, new_rsa
-from gateway import FILTER, build_mock
-from stack import REPO, Process, free_ports, send, wait_until
+from declared import REPO, mounts, program, services
+from internet import Names
+from stack import Process, wait_until
 
-ISSUER = "http://keycloak:8080/realms/databricks"
-CERTS = "/realms/databricks/protocol/openid-connect/certs"
-
-
-class Signer(Forger):
-    """In the place of Keycloak: tokens with the claims that the mappers of compose/realm.json add."""
-
-    def __init__(self) -> None:
-        self.key = new_rsa()
-        self.issuer_url = ISSUER
-        self.jwk = {"alg": "RS256", "kid": "one"}
-
-    def jwks(self) -> dict:
-        numbers = self.key.public_key().public_numbers()
-        n, e = (b64(value.to_bytes((value.bit_length() + 7) // 8, "big")) for value in (numbers.n, numbers.e))
-        return {"keys": [{"kty": "RSA", "use": "sig", **self.jwk, "n": n, "e": e}]}
-
-    def login(self, name: str, group: str, client: str = "databricks-cli") -> str:
-        return self.token("a-uuid", preferred_username=name, groups=[group], azp=client, client_id=client)
+FILTER = Path(os.environ.get("DATABRICKS_KONG_WASM", REPO / "filters/databricks_kong.wasm")).resolve()
+DNS = "127.0.0.11"  # Docker's own
+# files whose text holds paths and addresses of the container
+REWRITTEN = {".yaml", ".yml"}
 
 
-def serve(host: str, signer: Signer) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            known = {
-                CERTS: signer.jwks(),
-                "/realms/databricks/.well-known/openid-configuration": {
-                    "issuer": ISSUER,
-                    "jwks_uri": f"http://keycloak:8080{CERTS}",
-                },
-            }
-            body = json.dumps(known.get(self.path, {})).encode()
-            self.send_response(200 if self.path in known else 404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+class Service:
+    """One entry of `services:`, with its paths and addresses made those of this machine."""
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def __init__(self, name: str, address: str, run: Path):
+        self.name, self.address = name, address
+        self.declared = services()[name]
+        self.folder = run / name
+        self.folder.mkdir()
+        self.paths = {str(target): str(self._mounted(source)) for target, source in mounts(name).items()}
+        # files may name each other's places, so every place is known before any is written
+        for target in self.paths:
+            self._rewrite(target)
 
-    server = ThreadingHTTPServer((host, 8080), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    def _mounted(self, source: str) -> Path:
+        if source == "./filters":
+            folder = self.folder / "filters"
+            folder.mkdir()
+            shutil.copy(FILTER, folder / "databricks_kong.wasm")
+            shutil.copy(REPO / "filters/databricks_kong.meta.json", folder)
+            return folder
+        if source.startswith("./"):
+            return REPO / source
+        folder = self.folder / source
+        folder.mkdir()
+        return folder
+
+    def _rewrite(self, target: str) -> None:
+        source = Path(self.paths[target])
+        if source.suffix not in REWRITTEN:
+            return
+        text = source.read_text()
+        if self.here(text) != text:
+            self.paths[target] = str(self.folder / source.name)
+            Path(self.paths[target]).write_text(self.here(text))
+
+    def here(self, text: str) -> str:
+        for target, path in sorted(self.paths.items(), key=lambda one: -len(one[0])):
+            text = text.replace(target, path)
+        return text.replace("0.0.0.0", self.address).replace("$$", "$")
+
+    def environment(self) -> dict[str, str]:
+        return {name: self.here(str(value)) for name, value in self.declared.get("environment", {}).items()}
+
+    def command(self, *program: str) -> list[str]:
+        return [*program, *(self.here(part) for part in self.declared.get("command", []))]
+
+    def healthy(self, **programs: str) -> bool:
+        """Runs the health check of the file. Its own 127.0.0.1 is that of a container."""
+        kind, *argv = self.declared["healthcheck"]["test"]
+        assert kind == "CMD", self.name
+        argv = [
+            programs.get(argv[0].rsplit("/", 1)[-1], argv[0]),
+            *(part.replace("127.0.0.1", self.address) for part in argv[1:]),
+        ]
+        return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+
+class Stack:
+    def __init__(self, run: Path):
+        self.run = run
+        self.running: list[Any] = []
+        self.names = Names((DNS, 53))
+        self.services = {}
+        for number, name in enumerate(services()):
+            address = f"127.0.1.{number + 10}"
+            self.names.addresses[name] = address
+            self.services[name] = Service(name, address, run)
+
+    def start(self, name: str, argv: list[str], env: dict[str, str] | None = None) -> Process:
+        environment = {**os.environ, **self.services[name].environment(), **(env or {})}
+        process = Process(name, argv, self.run, environment)
+        self.running.append(process)
+        return process
+
+    def healthy(self, name: str, **programs: str) -> None:
+        wait_until(f"{name} is healthy", lambda: self.services[name].healthy(**programs), timeout=120, step=0.2)
+        print(f"{name:<12} healthy, as its health check says", flush=True)
+
+    def keycloak(self) -> None:
+        service = self.services["keycloak"]
+        # node resolves packages from where the file is
+        server = Path(os.environ["STORIES_DIR"]) / "idp" / f"keycloak-{os.getpid()}-{self.run.name}.mjs"
+        shutil.copy(REPO / "tests/compose/keycloak.mjs", server)
+        issuer = service.environment()["KC_HOSTNAME"] + "/realms/databricks"
+        try:
+            argv = ["node", str(server), str(REPO / "compose/realm.json"), issuer, service.address, "8080"]
+            self.start("keycloak", argv).first_json_line()
+        finally:
+            server.unlink()
+        print(f"{'keycloak':<12} a stand-in, with compose/realm.json", flush=True)
+
+    def workspace(self) -> None:
+        service = self.services["workspace"]
+        lines = (REPO / service.declared["build"]["dockerfile"]).read_text().splitlines()
+        (entry,) = [line.removeprefix("ENTRYPOINT ") for line in lines if line.startswith("ENTRYPOINT ")]
+        _program, *arguments = json.loads(entry)
+        argv = [os.environ["MOCK_DATABRICKS"], *map(service.here, arguments), "--exit-with-stdin"]
+        self.start("workspace", argv).first_json_line()
+        self.healthy("workspace")
+
+    def loki(self, loki: str) -> None:
+        self.start("loki", self.services["loki"].command(loki))
+        self.healthy("loki", loki=loki)
+
+    def fluent_bit(self, fluent_bit: str) -> None:
+        self.start("fluent-bit", self.services["fluent-bit"].command(fluent_bit))
+
+    def prometheus(self, prometheus: str) -> None:
+        service = self.services["prometheus"]
+        data = service.paths["/prometheus"]
+        # what the image's own command says, at this service's address
+        argv = [
+            prometheus,
+            f"--config.file={service.paths['/etc/prometheus/prometheus.yml']}",
+            f"--storage.tsdb.path={data}",
+            f"--web.listen-address={service.address}:9090",
+        ]
+        self.start("prometheus", argv)
+        self.healthy("prometheus")
+
+    def kong(self, kong: str) -> None:
+        env = {"KONG_PREFIX": str(self.run / "kong/prefix"), "KONG_NGINX_USER": "root root"}
+        env |= self.services["kong"].environment()
+        environment = {**os.environ, **env}
+        started = subprocess.run(
+            [kong, "start"], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        if started.returncode != 0:
+            raise RuntimeError(f"kong start failed:\n{started.stdout}{started.stderr}")
+        self.healthy("kong")
+
+    def complaints(self) -> list[str]:
+        log = self.run / "kong/prefix/logs/error.log"
+        text = log.read_text(errors="replace") if log.exists() else ""
+        serious = ("[error]", "[crit]", "[alert]", "[emerg]")
+        return [line for line in text.splitlines() if any(level in line for level in serious)]
+
+
+def network(run: Path) -> None:
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for name, text in {"resolv.conf": f"nameserver {DNS}\n", "hosts": "127.0.0.1 localhost\n"}.items():
+        (run / name).write_text(text)
+        subprocess.run(["mount", "--bind", str(run / name), f"/etc/{name}"], check=True)
+
+
+def walk(run: Path) -> int:
+    network(run)
+    stack = Stack(run)
+    at = {name: f"http://{name}" for name in stack.services}
+    tour = {"GATEWAY": at["kong"] + ":8000", "KEYCLOAK": at["keycloak"] + ":8080", "GRAFANA": "none"}
+    loki, fluent_bit, prometheus = os.environ.get("LOKI_BIN"), os.environ.get("FLUENT_BIT_BIN"), program("prometheus")
+    # in the order in which the services wait for each other
+    if loki:
+        stack.loki(loki)
+    if fluent_bit:
+        stack.fluent_bit(fluent_bit)
+    tour["LOKI"] = at["loki"] + ":3100" if loki and fluent_bit else "none"
+    stack.keycloak()
+    stack.workspace()
+    stack.kong(os.environ["KONG_BIN"])
+    if prometheus:
+        stack.prometheus(prometheus)
+    tour["PROMETHEUS"] = at["prometheus"] + ":9090" if prometheus else "none"
+    env = {**os.environ, **{f"TOUR_{name}": url for name, url in tour.items()}}
+    print(shlex.join(["compose/tour", *(f"--{name.lower()}={url}" for name, url in tour.items())]), flush=True)
+    code = subprocess.run([sys.executable, str(REPO / "compose/tour")], env=env, check=False).returncode
+    for line in stack.complaints():
+        print(f"Kong says: {line}")
+    return code or len(stack.complaints())
 
 
 def main() -> int:
     run = Path(tempfile.mkdtemp(prefix="databricks-kong-compose-"))
-    host = f"127.91.{random.randrange(256)}.{random.randrange(1, 255)}"
-    signer = Signer()
-    idp = serve(host, signer)
-    state = json.loads((REPO / "compose/workspace.json").read_text())
-    state["issuers"][ISSUER]["jwks_url"] = f"http://{host}:8080{CERTS}"  # the mock has no hosts file of its own
-    (run / "state.json").write_text(json.dumps(state))
-    mock = [str(build_mock()), "--state", str(run / "state.json"), "--listen", f"{host}:8000", "--exit-with-stdin"]
-    workspace = Process("workspace", mock, run)
-    workspace.first_json_line()
-    (run / "filters").mkdir()
-    shutil.copy(FILTER, run / "filters/databricks_kong.wasm")
-    shutil.copy(REPO / "filters/databricks_kong.meta.json", run / "filters")
-    (run / "hosts").write_text(f"{host} workspace keycloak\n")
-    port, status_port = free_ports(2)
-    settings = {
-        "DATABASE": "off",
-        "DECLARATIVE_CONFIG": str(REPO / "compose/kong.yml"),
-        "PREFIX": str(run / "kong"),
-        "WASM": "on",
-        "WASM_FILTERS_PATH": str(run / "filters"),
-        "DNS_HOSTSFILE": str(run / "hosts"),
-        "NGINX_USER": "root root",
-        "NGINX_WORKER_PROCESSES": "1",
-        "PROXY_LISTEN": f"127.0.0.1:{port}",
-        "STATUS_LISTEN": f"127.0.0.1:{status_port}",
-        "ADMIN_LISTEN": "off",
-        "ADMIN_GUI_LISTEN": "off",
-        "NGINX_HTTP_CLIENT_BODY_BUFFER_SIZE": "128k",
-    }
-    env = {**os.environ, **{f"KONG_{name}": value for name, value in settings.items()}}
-    kong, url = os.environ["KONG_BIN"], f"http://127.0.0.1:{port}"
-    subprocess.run([kong, "start"], env=env, check=True, capture_output=True, timeout=120)
-    failed = []
-
-    def claim(title: str, token: str | None, job: str, status: int, reason: str | None) -> None:
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        reply = send(url, "POST", "/api/2.2/jobs/run-now", headers, json.dumps({"job_id": int(job)}))
-        body = reply.json()
-        why = body["details"][0]["reason"] if "details" in body else None
-        good = (reply.status, why) == (status, reason)
-        print(f"{'ok' if good else 'NOT SO':8}{title}: {reply.status} {why or body}")
-        failed.extend([] if good else [title])
-
+    code = 1
     try:
-        wait_until("Kong is ready", lambda: ready(status_port), timeout=60)
-        alice = signer.login("alice@example.com", "job-runners")
-        claim("Alice runs job 101", alice, "101", 200, None)
-        claim("Alice runs job 303", alice, "303", 403, "NO_RULE")
-        claim("Bob has no role", signer.login("bob@example.com", "analysts"), "101", 403, "NO_ROLE")
-        claim(
-            "the copilot for Alice",
-            signer.login("alice@example.com", "job-runners", "copilot"),
-            "101",
-            403,
-            "AGENT_LIMIT",
-        )
-        claim("nobody", None, "101", 401, "TOKEN_MISSING")
-        page = send(f"http://127.0.0.1:{status_port}", "GET", "/metrics").text
-        counted = 'kong_http_requests_total{service="databricks"' in page
-        print(f"{'ok' if counted else 'NOT SO':8}Kong counts them on the page that compose/prometheus.yml scrapes")
-        failed.extend([] if counted else ["metrics"])
+        code = walk(run)
     finally:
-        subprocess.run([kong, "stop", "-p", str(run / "kong")], env=env, capture_output=True, check=False)
-        workspace.stop()
-        idp.shutdown()
-    if failed:
-        print(f"logs: {run}", file=sys.stderr)
-    else:
-        shutil.rmtree(run)
-    return len(failed)
-
-
-def ready(port: int) -> bool:
-    try:
-        return send(f"http://127.0.0.1:{port}", "GET", "/status/ready").status == 200
-    except OSError:
-        return False
+        if code:
+            print(f"logs: {run}", file=sys.stderr)
+        else:
+            # Kong goes on writing until this namespace ends
+            shutil.rmtree(run, ignore_errors=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ def loopback() -> str:
 class Names:
     """A DNS server that knows these names and no others."""
 
-    def __init__(self) -> None:
+    def __init__(self, listen: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.addresses: dict[str, str] = {}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind(listen)
         self.address = "{}:{}".format(*self.socket.getsockname())
         threading.Thread(target=self._serve, daemon=True).start()
 

@@ -26,7 +26,7 @@ PRODUCTION_WORKSPACE, DEVELOPMENT_WORKSPACE = "7405619408829168", "9847529642971
 OKTA = "https://example.okta.com/oauth2/default"
 REGION = "westeurope.azuredatabricks.net"
 PRICING = "pricing.internal.example.com"
-SHIPPER = "vector.internal.example.com"
+SHIPPER = "fluent-bit.internal.example.com"
 OFFICE = "10.1.2.3"  # an address that ip-restriction lets in
 SERIOUS = ("crit", "alert", "emerg")
 
@@ -109,7 +109,7 @@ class Around:
         self.production = self._workspace(PRODUCTION_WORKSPACE, "adb-7405619408829168.8.azuredatabricks.net")
         self.development = self._workspace(DEVELOPMENT_WORKSPACE, "adb-984752964297111.11.azuredatabricks.net")
         self.pricing = self._kept(Server(("127.0.0.1", 0), {"/v1/prices/widget": {"price": 42}}))
-        self.shipper = self._kept(Server((self.names.add(SHIPPER), 8686), {"/kong": {}}))
+        self.shipper = self._kept(Server((self.names.add(SHIPPER), 9880), {"/kong": {}}))
         self._door("example.okta.com", self.okta.port)
         self._door(REGION, port_of(self.production.url))
         self.pricing_door = self._door(PRICING, self.pricing.port, clients=self.company.path)
