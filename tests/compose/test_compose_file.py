@@ -91,7 +91,7 @@ def test_the_workspaces_image_copies_what_the_build_makes():
     (build,) = [step[1] for step in steps if step[0] == "RUN"]
     assert build.startswith("cargo build --release --locked -p mock-databricks")
     members = subprocess.run(
-        ["cargo", "metadata", "--no-deps", "--format-version", "1", "--locked", "--offline"],
+        ["scripts/with-rust", "cargo", "metadata", "--no-deps", "--format-version", "1", "--locked", "--offline"],
         cwd=REPO,
         capture_output=True,
         text=True,
