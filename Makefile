@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli schema catalogue bench test lint fix deny demo tour clean clean-cache
+.PHONY: help wasm cli schema catalogue bench bench-envoy test lint fix deny demo tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ catalogue: ## write the table of Databricks operations from the pinned SDK, and 
 
 bench: ## measure how long a decision takes with 10 and with 1,000 roles (compiles some minutes)
 	@scripts/with-rust cargo bench --quiet --locked --bench decide
+
+bench-envoy: ## measure what a request costs Envoy with the filter, without, and with Envoy's own JWT filter (two minutes)
+	@tests/bench/run
 
 test: ## build, then run every test
 	@scripts/test

@@ -8,4 +8,4 @@ mod response;
 
 pub use cache::{Lookup, TokenCache};
 pub use plan::{Authorized, Exchange, Granted, Pending, RunLookup, SecretUnavailable, SharedSecrets, TokenForm};
-pub use response::{ExchangeFault, WorkspaceToken, read_retry_after};
+pub use response::{ExchangeFault, WorkspaceToken, read_retry_after, refuses_token};

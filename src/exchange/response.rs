@@ -12,7 +12,11 @@ const LONGEST_TOKEN: usize = 16 * 1024;
 /// How long to wait where the token endpoint throttles and does not say how long.
 const DEFAULT_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: u64 = 300;
+/// `expires_in` and `exp` are whole seconds, so a token may end up to one before its `expires_in` has passed.
+const ROUNDING: Duration = Duration::from_secs(1);
 const JSON_DEPTH: usize = 8;
+/// What Databricks says, with 403, of a token that it does not take, or takes no longer.
+const INVALID_TOKEN: &str = "Invalid access token";
 
 /// A Databricks token, bound to the purpose that it was obtained for.
 #[derive(Clone, Debug)]
@@ -112,7 +116,8 @@ fn read_token(body: &[u8], key: Fingerprint, asked_at: UnixTime, not_after: Unix
     if !sendable || !bearer {
         return None;
     }
-    let keep_until = object.get("expires_in").and_then(read_life).map(|life| asked_at.plus(life).min(not_after));
+    let keep_until = object.get("expires_in").and_then(read_life);
+    let keep_until = keep_until.map(|life| asked_at.plus(life.saturating_sub(ROUNDING)).min(not_after));
     Some(WorkspaceToken { secret: Rc::new(Secret::new(token.to_owned())), key, keep_until, asked_at })
 }
 
@@ -143,6 +148,17 @@ fn is_error_code(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(in_code)
 }
 
+/// Whether an answer of the workspace means that it does not take the token that it was sent: 401, or 403 with `reason`
+/// (`x-databricks-reason-phrase`, or the body's `message`) `Invalid access token.`, which is what a bad or an ended token gets.
+#[must_use]
+pub fn refuses_token(status: u16, reason: Option<&str>) -> bool {
+    match status {
+        401 => true,
+        403 => reason.is_some_and(|reason| reason.trim_end_matches('.').eq_ignore_ascii_case(INVALID_TOKEN)),
+        _ => false,
+    }
+}
+
 /// How long a `Retry-After` in seconds asks to wait, within reason; a short while without one.
 #[must_use]
 pub fn read_retry_after(value: Option<&str>) -> Duration {
@@ -163,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_token_is_kept_for_its_own_life_and_not_past_the_callers() {
-        for (life, until) in [("3600", 2_000), ("100", 1_100), ("\"100\"", 1_100), ("1", 1_001)] {
+        for (life, until) in [("3600", 2_000), ("100", 1_099), ("\"100\"", 1_099), ("2", 1_001), ("1", 1_000)] {
             let body = format!(r#"{{"access_token":"t","token_type":"Bearer","expires_in":{life}}}"#);
             assert_eq!(answer(200, &body).unwrap().keep_until(), Some(UnixTime::from_secs(until)), "{life}");
         }
@@ -179,6 +195,19 @@ mod tests {
             assert_eq!((token.keep_until(), token.secret().expose().as_str()), (None, "t"), "{life}");
         }
         assert_eq!(answer(200, r#"{"access_token":"t"}"#).unwrap().keep_until(), None);
+    }
+
+    #[test]
+    fn a_token_is_refused_by_a_401_and_by_a_403_that_says_so() {
+        let said = Some("Invalid access token.");
+        for (status, reason) in [(401, None), (401, Some("x")), (403, said), (403, Some("invalid access token"))] {
+            assert!(refuses_token(status, reason), "{status} {reason:?}");
+        }
+        for (status, reason) in
+            [(403, None), (403, Some("Invalid access token scope.")), (403, Some("")), (500, said), (200, said)]
+        {
+            assert!(!refuses_token(status, reason), "{status} {reason:?}");
+        }
     }
 
     #[test]

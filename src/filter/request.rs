@@ -201,9 +201,10 @@ impl RequestContext {
     pub(super) fn on_response_headers(&mut self) {
         match &mut self.phase {
             Phase::Forwarded { flow, .. } if flow.awaits_response() => {
-                let status = abi::header(Headers::Response, ":status").ok().flatten();
-                let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
-                events::with_memory(|memory| flow.on_response(status.unwrap_or(0), memory));
+                let text = |name| String::from_utf8(abi::header(Headers::Response, name).ok()??).ok();
+                let status = text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+                let reason = if status == 403 { text("x-databricks-reason-phrase") } else { None };
+                events::with_memory(|memory| flow.on_response(status, reason.as_deref(), memory));
             }
             // Kong's buffered proxying sends requests on without showing them to filters. An answer of Kong or of an entry before this
             // one comes from no upstream.

@@ -4,7 +4,7 @@ use super::callout::{Callout, CalloutFault, CalloutResult};
 use super::refusal::Refusal;
 use super::{Asker, Env, Flow, Outcome, State, Step};
 use crate::base::{Fingerprint, parse_object_strict};
-use crate::exchange::{RunLookup, read_retry_after};
+use crate::exchange::{RunLookup, read_retry_after, refuses_token};
 use crate::policy::Permit;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -124,6 +124,11 @@ impl Fault {
     }
 }
 
+/// What a refusal of the workspace's says.
+fn message(body: &[u8]) -> Option<String> {
+    Some(parse_object_strict(body, DEEPEST_REPLY).ok()?.get("message")?.as_str()?.to_owned())
+}
+
 /// The job; `None` if the workspace knows no such run, or none that the caller may see.
 fn read(result: CalloutResult) -> Result<Option<Rc<str>>, Fault> {
     let reply = result.map_err(Fault::Callout)?;
@@ -134,8 +139,8 @@ fn read(result: CalloutResult) -> Result<Option<Rc<str>>, Fault> {
             Ok(run.get("job_id").and_then(Value::as_u64).filter(|job| *job > 0).map(|job| job.to_string().into()))
         }
         200 => Err(Fault::Unusable),
+        status if refuses_token(status, message(&reply.body).as_deref()) => Err(Fault::Unauthenticated),
         400 | 403 | 404 => Ok(None),
-        401 => Err(Fault::Unauthenticated),
         status => Err(Fault::Status { status, retry_after: read_retry_after(reply.retry_after.as_deref()) }),
     }
 }

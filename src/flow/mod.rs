@@ -44,7 +44,7 @@ use crate::audit::{Decision, Draft, Record};
 use crate::base::{UnixTime, parse_object_strict};
 use crate::config::{Config, Provider};
 use crate::databricks::Catalogue;
-use crate::exchange::{Authorized, Exchange, Granted, TokenCache, WorkspaceToken};
+use crate::exchange::{Authorized, Exchange, Granted, TokenCache, WorkspaceToken, refuses_token};
 use crate::jwt::{self, Caller, KeySet, TokenError, UnverifiedToken};
 use crate::policy::{Action, Ask, Body, Permit, RunsJob, Stop, authorize};
 use keys::{Access, Begin, FetchStep, KeyFetch, Need};
@@ -285,15 +285,16 @@ impl Flow {
         matches!(self.state, State::Body(_))
     }
 
-    /// Whether the status of the workspace's answer matters.
+    /// Whether the workspace's answer matters.
     #[must_use]
     pub const fn awaits_response(&self) -> bool {
         self.sent.is_some()
     }
 
-    /// Hears the status of the workspace's answer. After a 401 the Databricks token that it answered is not used again.
-    pub fn on_response(&mut self, status: u16, memory: &mut Memory) {
-        if let (401, Some(token)) = (status, self.sent.take()) {
+    /// Hears the workspace's answer: its status, and its `x-databricks-reason-phrase`. A Databricks token that was refused is not used
+    /// again.
+    pub fn on_response(&mut self, status: u16, reason: Option<&str>, memory: &mut Memory) {
+        if let Some(token) = self.sent.take().filter(|_| refuses_token(status, reason)) {
             memory.tokens.forget(&token);
         }
     }

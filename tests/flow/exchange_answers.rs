@@ -168,7 +168,7 @@ fn an_answer_ends_the_wait_that_another_request_was_told() {
     let step = stage.resume(&mut throttled, Answer::new(429, "").retry_after("60"));
     assert_eq!(step_word(&step), "503 EXCHANGE_UNAVAILABLE");
     assert_eq!(step_word(&stage.resume(&mut served, minted("dbx-1", 3600))), "forward");
-    served.on_response(401, &mut stage.sim.memory);
+    served.on_response(401, None, &mut stage.sim.memory);
     check(&stage.get(&anna), "token", "forward Bearer <dbx-1>");
 }
 

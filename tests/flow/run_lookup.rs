@@ -103,10 +103,13 @@ fn the_wait_that_the_workspace_asks_for_is_passed_on() {
 #[test]
 fn a_token_that_the_workspace_refuses_is_not_kept() {
     let (mut stage, anna) = stage();
-    stage.world.set(Purpose::Lookup, [Answer::new(401, "{}")]);
-    check(&stage.send(&get_run(&anna, 7)), "token lookup", "503 EXCHANGE_UNAVAILABLE");
+    let answers = [Answer::new(401, "{}"), Answer::new(403, r#"{"error_code":403,"message":"Invalid access token."}"#)];
+    for (run, answer) in (1..).zip(answers) {
+        stage.world.set(Purpose::Lookup, [answer]);
+        check(&stage.send(&get_run(&anna, run)), "token lookup", "503 EXCHANGE_UNAVAILABLE");
+    }
     of_job(&mut stage, json!(101));
-    check(&stage.send(&get_run(&anna, 7)), "token lookup", "forward Bearer <dbx-2>");
+    check(&stage.send(&get_run(&anna, 7)), "token lookup", "forward Bearer <dbx-3>");
 }
 
 #[test]

@@ -165,8 +165,9 @@ fn a_token_is_not_used_past_its_own_life() {
     stage.world.set(Purpose::Token, [minted("dbx-1", 60), lost()]);
     let anna = stage.token("anna");
     check(&stage.get(&anna), "token", "forward Bearer <dbx-1>");
-    stage.pass(59);
+    stage.pass(58);
     check(&stage.get(&anna), "token token", "forward Bearer <dbx-1>");
+    // a second before: lives are whole seconds, and may be rounded up
     stage.pass(1);
     check(&stage.get(&anna), "token token", "503 EXCHANGE_UNAVAILABLE");
 }
@@ -277,10 +278,21 @@ fn a_401_of_the_workspace_drops_the_token_that_it_answered_and_nothing_else_does
     check(&stage.get(&anna), "token", "forward Bearer <dbx-1>");
     for status in [200, 400, 403, 404, 429, 500, 0] {
         assert!(stage.flow.awaits_response());
-        stage.flow.on_response(status, &mut stage.sim.memory);
+        stage.flow.on_response(status, None, &mut stage.sim.memory);
         check(&stage.get(&anna), "", "forward Bearer <dbx-1>");
     }
-    stage.flow.on_response(401, &mut stage.sim.memory);
+    stage.flow.on_response(401, None, &mut stage.sim.memory);
+    check(&stage.get(&anna), "token", "forward Bearer <dbx-2>");
+}
+
+#[test]
+fn a_403_that_calls_the_token_invalid_drops_it_and_one_that_denies_does_not() {
+    let mut stage = warm(with_credential(service_principal()));
+    let anna = stage.token("anna");
+    check(&stage.get(&anna), "token", "forward Bearer <dbx-1>");
+    stage.flow.on_response(403, Some("User does not have permission."), &mut stage.sim.memory);
+    check(&stage.get(&anna), "", "forward Bearer <dbx-1>");
+    stage.flow.on_response(403, Some("Invalid access token."), &mut stage.sim.memory);
     check(&stage.get(&anna), "token", "forward Bearer <dbx-2>");
 }
 
@@ -291,9 +303,9 @@ fn a_late_401_does_not_drop_the_token_that_came_after() {
     check(&stage.get(&anna), "token", "forward Bearer <dbx-1>");
     let mut slow = std::mem::take(&mut stage.flow);
     check(&stage.get(&anna), "", "forward Bearer <dbx-1>");
-    stage.flow.on_response(401, &mut stage.sim.memory);
+    stage.flow.on_response(401, None, &mut stage.sim.memory);
     check(&stage.get(&anna), "token", "forward Bearer <dbx-2>");
-    slow.on_response(401, &mut stage.sim.memory);
+    slow.on_response(401, None, &mut stage.sim.memory);
     check(&stage.get(&anna), "", "forward Bearer <dbx-2>");
 }
 

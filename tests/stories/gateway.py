@@ -144,6 +144,7 @@ class EnvoyGateway(Gateway):
         run_dir: Path,
         with_filter: bool = True,
         named: list[configs.Named] | None = None,
+        clusters: dict[str, str] | None = None,
     ):
         self.named = {one.name: one for one in named or configs.all_configs()}
         self.tls_hosts, self.no_tls = hosts_for_443([one.name for one in self.named.values() if one.tls])
@@ -154,6 +155,7 @@ class EnvoyGateway(Gateway):
         self.ca, self.certificate, self.key = tls_files(run_dir, *self.tls_hosts.values(), "127.0.0.1")
         self.parts = configs.Parts(idp, workspace, self.url, closed)
         self.with_filter = with_filter
+        self.more_clusters = clusters or {}
 
         self.access_log = run_dir / "access.log"
         config = run_dir / "envoy.json"
@@ -230,6 +232,7 @@ class EnvoyGateway(Gateway):
         workspace = self.parts.workspace.url
         clusters = [cluster("databricks", workspace), cluster("nowhere", f"http://127.0.0.1:{self.parts.closed_port}")]
         clusters += [cluster(f"idp_{name}", self.parts.idp.url(name)) for name in self.parts.idp.issuers]
+        clusters += [cluster(name, url) for name, url in self.more_clusters.items()]
         listeners = [self.listener(one) for one in self.named.values()]
         listeners.append(listener("bare", "127.0.0.1", self.bare_port, []))
         for one in listeners:

@@ -346,6 +346,22 @@ class Workspace:
         self.state["users"][sub] = {"groups": groups, "permissions": {"jobs": ["101", "202"]}}
         admin(self.admin_url, "PATCH", "/state", {"users": self.state["users"]})
 
+    def add_users(self, subs: list[str]) -> None:
+        self.state["users"].update({sub: {"groups": [], "permissions": {"jobs": ["101", "202"]}} for sub in subs})
+        admin(self.admin_url, "PATCH", "/state", {"users": self.state["users"]})
+
+    def trust(self, issuer_url: str, jwks_url: str) -> None:
+        """Another issuer, whose tokens the account takes as the same people's."""
+        self.state["issuers"][issuer_url] = {"jwks_url": jwks_url}
+        policy = {"issuer": issuer_url, "audiences": ["databricks"], "subject_claim": "sub"}
+        self.state["account_policies"].append(policy)
+        changed = {name: self.state[name] for name in ("issuers", "account_policies")}
+        admin(self.admin_url, "PATCH", "/state", changed)
+
+    def token_lifetime(self, seconds: int) -> None:
+        """Of tokens for service principals; a person's ends with the token that it was asked for with."""
+        admin(self.admin_url, "PATCH", "/state", {"token_lifetime": seconds})
+
     def add_federated_subject(self, issuer_url: str, sub: str) -> None:
         principals = self.state["service_principals"]
         principals[SP_FEDERATED]["policies"].append(

@@ -243,6 +243,20 @@ def test_401_from_the_workspace_drops_the_kept_token(world: World):
     assert len(world.exchanges()) == 2, "the token that was answered with 401 is not used again"
 
 
+def test_403_for_an_invalid_token_drops_the_kept_token(world: World):
+    """What Databricks answers to a token that it does not know or that has ended is no 401."""
+    engineer = world.engineer()
+    token = engineer.token()
+    assert_allowed(world.send("main", token=token, caller=engineer))
+    said = "Invalid access token."
+    answer = {"headers": {"x-databricks-reason-phrase": said}, "body": f'{{"error_code":403,"message":"{said}"}}'}
+    world.workspace.fault("api", "status", status=403, times=1, **answer)
+    reply = world.send("main", token=token, caller=engineer)
+    assert (reply.status, reply.json()["message"]) == (403, said), "the reply itself passes on"
+    assert_allowed(world.send("main", token=token, caller=engineer))
+    assert len(world.exchanges()) == 2, "the token that was called invalid is not used again"
+
+
 def test_revoked_token_is_replaced(world: World):
     engineer = world.engineer()
     token = engineer.token()

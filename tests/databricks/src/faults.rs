@@ -56,6 +56,11 @@ pub(crate) struct Fault {
     /// How many requests it still meets; without it, all until it is cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) times: Option<u64>,
+    /// It meets only each nth of the requests that it is for; without it, each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) every: Option<u64>,
+    #[serde(skip)]
+    passed: u64,
 }
 
 impl Fault {
@@ -74,6 +79,9 @@ impl Fault {
         }
         if self.times == Some(0) {
             return Err("times is 0".into());
+        }
+        if self.every == Some(0) {
+            return Err("every is 0".into());
         }
         let sendable = |(name, value): (&String, &String)| {
             HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value).is_ok()
@@ -120,6 +128,10 @@ impl Faults {
         for fault in list.iter_mut().filter(|fault| fault.meets(path)) {
             let is_delay = fault.kind == Kind::Delay;
             if if is_delay { plan.delay_ms.is_some() } else { plan.fault.is_some() } {
+                continue;
+            }
+            fault.passed = fault.passed.saturating_add(1);
+            if fault.every.is_some_and(|every| !fault.passed.is_multiple_of(every)) {
                 continue;
             }
             fault.times = fault.times.map(|times| times.saturating_sub(1));

@@ -24,6 +24,18 @@ async fn count_down_and_are_gone() {
 }
 
 #[tokio::test]
+async fn meet_each_nth_request_if_told_so() {
+    let bench = Bench::start().await;
+    let token = bench.access_token("all-apis").await;
+    bench.order(json!({ "on": "api", "kind": "status", "status": 503, "every": 3, "times": 2 })).await;
+    let mut met = Vec::new();
+    for _ in 0..9 {
+        met.push(bench.get(LIST, &token).await.0);
+    }
+    assert_eq!(met, [200, 200, 503, 200, 200, 503, 200, 200, 200]);
+}
+
+#[tokio::test]
 async fn last_until_cleared() {
     let bench = Bench::start().await;
     let token = bench.access_token("all-apis").await;

@@ -311,7 +311,7 @@ impl Driver for Core {
     }
 
     fn respond(&mut self, status: u16) {
-        self.flow.on_response(status, &mut self.sim.memory);
+        self.flow.on_response(status, None, &mut self.sim.memory);
     }
 }
 
