@@ -39,7 +39,7 @@ fn write(json: &str) {
 /// are most asked for, into `kong.ctx.shared`.
 ///
 /// `beside_lua` is true only while a request's headers are handled that did not wait for a callout before. At other times writing to
-/// `kong.ctx.shared` corrupts the worker; see [`host::mark_allowed`]. A variable is written without Lua.
+/// `kong.ctx.shared` corrupts the worker; see [`host::mark`]. A variable is written without Lua.
 fn publish(record: &Record, json: &str, beside_lua: bool) {
     host::set_audit_variable(json);
     if !beside_lua {

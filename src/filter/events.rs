@@ -1,7 +1,7 @@
 //! Finds the context that an event is for. The host may throw contexts away and make them anew between any two events.
 
 use super::abi::{self, Action, Level};
-use super::host;
+use super::host::{self, Mark};
 use super::request::RequestContext;
 use super::root::RootContext;
 use super::{audit, metrics};
@@ -17,8 +17,8 @@ struct Contexts {
     requests: BTreeMap<u32, RequestContext>,
     /// Which context waits for which callout.
     callouts: BTreeMap<u32, u32>,
-    /// Requests that may go on past a guard, by the host's name for them, and the context that said so.
-    marks: BTreeMap<String, u32>,
+    /// What was said of requests, by the host's name for them, and the context that said so.
+    marks: BTreeMap<String, (u32, Mark)>,
     /// Requests that waited for a callout, by the host's name for them, and the context that did.
     waited: BTreeMap<String, u32>,
 }
@@ -57,14 +57,14 @@ pub(super) fn has_waited(request: &str) -> bool {
     contexts(|contexts| contexts.waited.contains_key(request)).unwrap_or(true)
 }
 
-/// Notes that `context` allowed the request of that name.
-pub(super) fn mark(request: String, context: u32) {
-    contexts(|contexts| contexts.marks.insert(request, context));
+/// Notes what `context` says of the request of that name.
+pub(super) fn mark(request: String, context: u32, mark: Mark) {
+    contexts(|contexts| contexts.marks.insert(request, (context, mark)));
 }
 
-/// Whether the request of that name was allowed, once.
-pub(super) fn take_mark(request: &str) -> bool {
-    contexts(|contexts| contexts.marks.remove(request).is_some()).unwrap_or(false)
+/// What was said of the request of that name, once.
+pub(super) fn take_mark(request: &str) -> Option<Mark> {
+    contexts(|contexts| contexts.marks.remove(request)).flatten().map(|(_, mark)| mark)
 }
 
 pub(super) fn on_context_create(context: u32, root: u32) {
@@ -162,7 +162,7 @@ pub(super) fn on_delete(context: u32) {
         contexts.requests.remove(&context);
         contexts.roots.remove(&context);
         contexts.callouts.retain(|_, waiting| *waiting != context);
-        contexts.marks.retain(|_, marked_by| *marked_by != context);
+        contexts.marks.retain(|_, (marked_by, _)| *marked_by != context);
         contexts.waited.retain(|_, waited_in| *waited_in != context);
     });
 }

@@ -159,7 +159,7 @@ pub(super) fn request_id() -> Option<String> {
 }
 
 /// The secrets of these names that a plugin put into `kong.ctx.shared`. To be called while the request's headers are handled, and not
-/// after a callout; see [`mark_allowed`].
+/// after a callout; see [`mark`].
 pub(super) fn shared_secrets(names: &[String]) -> SharedSecrets {
     if names.is_empty() || Host::current() != Host::Kong {
         return SharedSecrets::new();
@@ -171,30 +171,41 @@ pub(super) fn shared_secrets(names: &[String]) -> SharedSecrets {
     read.collect()
 }
 
-/// Tells a guard entry that the request may go on. Without the mark the guard refuses, so a failure needs no handling.
+/// What an entry tells a guard entry behind it of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// It may go on.
+    Allowed,
+    /// It was answered, and that is recorded. Kong runs the next entry all the same, if the answer waited for a callout.
+    Refused,
+}
+
+/// Tells a guard entry what became of the request. Without a mark the guard refuses, so a failure needs no handling.
 ///
 /// On Kong the mark is kept in the instance, which all entries of a worker share: a trap takes it along. Not in `kong.ctx.shared`, because
 /// reading or writing any `kong.*` property after a callout corrupts the worker. Its Lua handler writes the request into whatever coroutine
 /// ran last, often a timer's of Kong's own, which then goes on with a request that may be gone: the worker dies, or sends a request twice
 /// (`set_r` in ngx_wasm_module's lib/resty/wasmx/proxy_wasm.lua). While a request's headers are handled, its own coroutine ran last.
-pub(super) fn mark_allowed(context: u32) {
+pub(super) fn mark(context: u32, mark: Mark) {
     match Host::current() {
         Host::Kong => {
             if let Some(id) = request_id() {
-                events::mark(id, context);
+                events::mark(id, context, mark);
             }
         }
-        Host::Envoy => {
+        Host::Envoy if mark == Mark::Allowed => {
             let _ = abi::set_property(&[MARK], b"yes");
         }
+        // nothing runs behind an answer there
+        Host::Envoy => {}
     }
 }
 
-/// Whether an entry before this one said that the request may go on. On Kong the mark is used up.
-pub(super) fn take_mark() -> bool {
+/// What an entry before this one said of the request. On Kong the mark is used up.
+pub(super) fn take_mark() -> Option<Mark> {
     match Host::current() {
-        Host::Kong => request_id().is_some_and(|id| events::take_mark(&id)),
-        Host::Envoy => abi::property(&[MARK]).is_some_and(|mark| mark == b"yes"),
+        Host::Kong => events::take_mark(&request_id()?),
+        Host::Envoy => abi::property(&[MARK]).filter(|mark| mark == b"yes").map(|_| Mark::Allowed),
     }
 }
 

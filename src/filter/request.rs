@@ -1,7 +1,7 @@
 //! One request: events in, the core's steps out.
 
 use super::abi::{self, Action, Buffer, Headers, Level};
-use super::host::{self, Host};
+use super::host::{self, Host, Mark};
 use super::root::{RootContext, with_env};
 use super::{audit, events, headers, metrics};
 use crate::audit::Record;
@@ -103,16 +103,31 @@ impl RequestContext {
         let settings = self.root.try_borrow_mut().ok().and_then(|mut root| root.settings(host::now()));
         match settings {
             Some(Settings::Enforce(config)) => self.decide(config, end_of_stream),
-            Some(Settings::Guard) if host::take_mark() => {
-                self.phase = Phase::Forwarded { flow: Flow::default(), config: None, bodiless: false };
-                Action::Continue
-            }
-            Some(Settings::Guard) if host::is_aimed_at_nothing() && host::announces_body() => {
-                self.phase = Phase::Guarding;
-                Action::Continue
-            }
-            Some(Settings::Guard) => self.refuse(&guard_refused(&self.request_id)),
+            Some(Settings::Guard) => self.guard(),
             None => self.refuse(&invalid_configuration(&self.request_id)),
+        }
+    }
+
+    fn guard(&mut self) -> Action {
+        if let Some(action) = self.heed_mark() {
+            return action;
+        }
+        if host::is_aimed_at_nothing() && host::announces_body() {
+            self.phase = Phase::Guarding;
+            return Action::Continue;
+        }
+        self.refuse(&guard_refused(&self.request_id))
+    }
+
+    /// Does what an entry before this guard said of the request, if one did.
+    fn heed_mark(&mut self) -> Option<Action> {
+        match host::take_mark()? {
+            Mark::Allowed => {
+                self.phase = Phase::Forwarded { flow: Flow::default(), config: None, bodiless: false };
+                Some(Action::Continue)
+            }
+            // that entry's record and answer are the ones that count
+            Mark::Refused => Some(self.answer(&guard_refused(&self.request_id))),
         }
     }
 
@@ -168,8 +183,8 @@ impl RequestContext {
             Phase::Forwarded { bodiless: true, .. } if size > 0 && Host::current() == Host::Kong => {
                 self.fail("a request that must not have a body has one")
             }
-            Phase::Guarding if !host::take_mark() => self.refuse(&guard_refused(&self.request_id)),
-            Phase::Guarding | Phase::Forwarded { .. } => Action::Continue,
+            Phase::Guarding => self.heed_mark().unwrap_or_else(|| self.refuse(&guard_refused(&self.request_id))),
+            Phase::Forwarded { .. } => Action::Continue,
             Phase::Answered => Action::Pause,
             // the context was made anew in the middle of the request: nobody decided on it
             Phase::New => self.fail("the decision on a request got lost"),
@@ -258,7 +273,7 @@ impl RequestContext {
                     self.phase = Phase::Forwarded { flow, config, bodiless: edits.is_bodiless() };
                     self.record(record, log);
                     // last of all: whatever failed before leaves no mark
-                    host::mark_allowed(self.id);
+                    host::mark(self.id, Mark::Allowed);
                     return Action::Continue;
                 }
                 Step::Reply(reply) => {
@@ -314,6 +329,7 @@ impl RequestContext {
 
     fn answer(&mut self, reply: &Reply) -> Action {
         self.phase = Phase::Answered;
+        host::mark(self.id, Mark::Refused);
         if self.spare_bytes {
             host::reply_beside_a_callout(reply);
         } else {

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from authority import Authority
-from forge import Forger, b64, new_rsa
+from forge import Forger, b64, new_rsa, unb64
 from gateway import FILTER, build_mock
 from internet import Door, Names, loopback
 from stack import REPO, SP_ETL, SP_SECRETS, Headers, Process, Response, Workspace, free_ports, send, wait_until
@@ -94,6 +94,7 @@ class Around:
     def __init__(self, run_dir: Path):
         self.run_dir = run_dir
         self.stops: list[Any] = []
+        self.entries: dict[str, dict[str, Any]] = {}
         self.authority = Authority("internet", run_dir)
         self.company = Authority("company", run_dir)
         self.stranger = Authority("stranger", run_dir)
@@ -142,6 +143,18 @@ class Around:
 
     def token(self, who: str, *groups: str, **claims: Any) -> str:
         return self.forger.token(f"{who}@example.com", groups=list(groups), **claims)
+
+    def log_entries(self, *ids: str) -> dict[str, dict[str, Any]]:
+        """What Kong's log plugin sent of these requests, by Kong's request id."""
+
+        def all_there() -> bool:
+            for _, _, _, body in self.shipper.drain():
+                for entry in json.loads(body):
+                    self.entries[entry["request"]["id"]] = entry
+            return set(ids) <= set(self.entries)
+
+        wait_until("the shipper has the log entries", all_there)
+        return {name: self.entries[name] for name in ids}
 
     def impostor(self, name: str) -> Door:
         """A second server for the service of this name, whose certificate is of an authority that nobody trusts."""
@@ -249,6 +262,24 @@ class Kong:
             return send(f"http://127.0.0.1:{self.status_port}", "GET", "/status/ready").status == 200
         except OSError:
             return False
+
+
+def reason(reply: Response) -> str:
+    return reply.json()["details"][0]["reason"]
+
+
+class Client:
+    """Someone with a token at some address."""
+
+    def __init__(self, kong: Kong, around: Around, token: str, address: str = OFFICE, certificate: Any = None):
+        self.kong, self.around, self.token, self.address, self.certificate = kong, around, token, address, certificate
+        self.subject = json.loads(unb64(token.split(".")[1]))["sub"]
+
+    def ask(self, host: str, method: str, target: str, body: str | None = None, **headers: str) -> Response:
+        pairs = [("Authorization", f"Bearer {self.token}"), ("X-Forwarded-For", self.address)]
+        pairs += [("Content-Type", "application/json")] if body else []
+        pairs += [(name.replace("__", "-"), value) for name, value in headers.items()]
+        return self.kong.ask(host, method, target, pairs, body, self.certificate, self.around.authority.path)
 
 
 def machine(around: Around) -> dict[str, str]:

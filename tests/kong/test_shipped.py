@@ -3,70 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from shipped import DEVELOPMENT, EGRESS, OFFICE, PRODUCTION, Around, Kong, machine
-from stack import REPO, SP_ETL, SP_SECRETS, Response, Workspace, send, wait_until
+from shipped import DEVELOPMENT, EGRESS, OFFICE, PRODUCTION, Around, Client, Kong, machine, reason
+from stack import REPO, SP_ETL, SP_SECRETS, Response, Workspace, send
 
 RUN_NOW, JOBS_LIST = "/api/2.2/jobs/run-now", "/api/2.2/jobs/list"
-
-
-@pytest.fixture(scope="session")
-def around() -> Iterator[Around]:
-    with tempfile.TemporaryDirectory(prefix="databricks-kong-shipped-") as path:
-        one = Around(Path(path))
-        yield one
-        one.stop()
-
-
-@pytest.fixture(scope="session")
-def kong(around: Around) -> Iterator[Kong]:
-    one = Kong(around.run_dir / "kong", machine(around), REPO / "kong/kong.conf")
-    yield one
-    one.stop()
-
-
-@pytest.fixture(scope="session")
-def employee(around: Around) -> tuple[Path, Path]:
-    return around.company.issue("employee-laptop")
-
-
-@pytest.fixture(autouse=True)
-def quiet(request: pytest.FixtureRequest) -> Iterator[None]:
-    around: Around = request.getfixturevalue("around")
-    around.production.forget_requests()
-    around.development.forget_requests()
-    around.pricing.drain()
-    yield
-    if "kong" in request.fixturenames:
-        assert not request.getfixturevalue("kong").complaints(), "the host is well"
-
-
-class Client:
-    """Someone with a token at some address."""
-
-    def __init__(self, kong: Kong, around: Around, token: str, address: str = OFFICE, certificate: Any = None):
-        self.kong, self.around, self.token, self.address, self.certificate = kong, around, token, address, certificate
-
-    def ask(self, host: str, method: str, target: str, body: str | None = None, **headers: str) -> Response:
-        pairs = [("Authorization", f"Bearer {self.token}"), ("X-Forwarded-For", self.address)]
-        pairs += [("Content-Type", "application/json")] if body else []
-        pairs += [(name.replace("__", "-"), value) for name, value in headers.items()]
-        return self.kong.ask(host, method, target, pairs, body, self.certificate, self.around.authority.path)
-
-
-@pytest.fixture
-def alice(kong: Kong, around: Around, employee: tuple[Path, Path]) -> Client:
-    return Client(kong, around, around.token("alice", "job-runners", "data-engineering"), certificate=employee)
-
-
-def reason(reply: Response) -> str:
-    return reply.json()["details"][0]["reason"]
 
 
 def reached(workspace: Workspace) -> list[str | None]:
@@ -250,7 +192,6 @@ def test_each_answer_has_kongs_request_id_and_the_correlation_id(alice: Client):
 
 
 def test_the_log_plugin_gets_every_request_and_no_token(alice: Client, kong: Kong, around: Around):
-    around.shipper.drain()
     ids = {}
     for name, ask in {
         "allowed": lambda: alice.ask(DEVELOPMENT, "GET", JOBS_LIST, Cookie="session=stolen-cookie"),
@@ -258,15 +199,7 @@ def test_the_log_plugin_gets_every_request_and_no_token(alice: Client, kong: Kon
         "in the query": lambda: alice.ask(DEVELOPMENT, "GET", f"{JOBS_LIST}?access_token={alice.token}"),
     }.items():
         ids[name] = ask().header("x-kong-request-id")
-    records: dict[str, Any] = {}
-
-    def all_there() -> bool:
-        for _, _, _, body in around.shipper.drain():
-            for record in json.loads(body):
-                records[record["request"]["id"]] = record
-        return set(ids.values()) <= set(records)
-
-    wait_until("the shipper has the records", all_there, timeout=20)
+    records = around.log_entries(*ids.values())
     assert records[ids["allowed"]]["response"]["status"] == 200
     assert records[ids["refused"]]["response"]["status"] == 403
     assert records[ids["in the query"]]["request"]["uri"] == JOBS_LIST
