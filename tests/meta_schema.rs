@@ -2,12 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 
-use databricks_kong::config::{ConfigError, Settings, schema};
+use databricks_kong::config::{ConfigError, Settings, reference, schema};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const META: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/filters/databricks_kong.meta.json");
+const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
 const WRITE: &str = "DATABRICKS_KONG_WRITE_SCHEMA";
+
+/// In one step: other tests read the file at the same time.
+fn replace(path: &str, text: &str) {
+    let new = format!("{path}.new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, path).unwrap();
+}
 
 fn committed_schema() -> Value {
     let meta: Value = serde_json::from_str(&std::fs::read_to_string(META).unwrap()).unwrap();
@@ -39,10 +47,92 @@ fn parse(config: &Value) -> Result<Settings, Vec<ConfigError>> {
 fn the_committed_schema_is_the_generated_one() {
     let generated = schema::meta_json().unwrap();
     if std::env::var_os(WRITE).is_some() {
-        std::fs::write(META, &generated).unwrap();
+        replace(META, &generated);
     }
     let committed = std::fs::read_to_string(META).unwrap_or_default();
     assert!(committed == generated, "filters/databricks_kong.meta.json is out of date: run `make schema`");
+}
+
+#[test]
+fn the_reference_ends_with_the_generated_tables() {
+    const MARK: &str = "<!-- From here on: written by `make schema` from the types in src/config/raw.rs -->\n";
+    let document = std::fs::read_to_string(REFERENCE).unwrap();
+    let (written, _) = document.split_once(MARK).expect("the mark is there");
+    let generated = format!("{written}{MARK}{}", reference::tables());
+    if std::env::var_os(WRITE).is_some() {
+        replace(REFERENCE, &generated);
+    }
+    let committed = std::fs::read_to_string(REFERENCE).unwrap();
+    assert!(committed == generated, "docs/configuration.md is out of date: run `make schema`");
+}
+
+/// The keys of which the schema says that they are refused, and a value for each that would do if they were not.
+#[test]
+fn what_is_said_to_be_not_built_yet_is_refused_and_nothing_else_is_said_to_be() {
+    fn walk(pointer: &str, schema: &Value, said: &mut Vec<String>) {
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            let pointer = format!("{pointer}/{key}");
+            if property["description"].as_str().is_some_and(|text| text.contains("Not built yet")) {
+                said.push(pointer.clone());
+            }
+            walk(&pointer, property, said);
+        }
+        for choice in ["anyOf", "oneOf"].iter().filter_map(|key| schema[key].as_array()).flatten() {
+            if choice["description"].as_str().is_some_and(|text| text.contains("Not built yet")) {
+                said.push(format!(
+                    "{pointer}/{}",
+                    choice.pointer("/properties/type/enum/0").unwrap().as_str().unwrap()
+                ));
+            }
+            walk(pointer, choice, said);
+        }
+        if schema["items"].is_object() {
+            walk(&format!("{pointer}/0"), &schema["items"], said);
+        }
+    }
+    let mut said = Vec::new();
+    walk("", &committed_schema(), &mut said);
+    said.sort();
+
+    let url = "https://example.okta.com/oauth2/default";
+    let values = [
+        ("/client_certificate", serde_json::json!("required")),
+        ("/identity_header", serde_json::json!({ "name": "X-Databricks-Kong-Identity", "key": "k" })),
+        (
+            "/identity_providers/0/introspection",
+            serde_json::json!({ "url": url, "client_id": "c", "client_secret": "s" }),
+        ),
+        ("/identity_providers/0/revocation", serde_json::json!({ "url": url })),
+        (
+            "/roles/0/credential/entra_on_behalf_of",
+            serde_json::json!({ "tenant_id": "t", "client_id": "c", "client_secret": "s" }),
+        ),
+        (
+            "/roles/0/credential/gateway_assertion",
+            serde_json::json!({ "client_id": "c", "issuer": url, "audience": "a", "subject": "s", "key": "k" }),
+        ),
+    ];
+    let mut refused = Vec::new();
+    for (pointer, value) in values {
+        let mut config = serde_json::json!({
+            "workspace": { "url": "https://adb-1.1.azuredatabricks.net" },
+            "identity_providers": [{ "name": "okta", "issuer": url, "audiences": ["databricks"] }],
+            "roles": [{ "name": "r", "match": {}, "credential": { "type": "user_federation" } }],
+        });
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let place = config.pointer_mut(parent).unwrap();
+        if parent.ends_with("/credential") {
+            *place = value;
+            place["type"] = key.into();
+        } else {
+            place[key] = value;
+        }
+        let errors = parse(&config).err().unwrap_or_default();
+        if errors.iter().any(|error| error.message.contains("not built yet")) {
+            refused.push(pointer.to_owned());
+        }
+    }
+    assert_eq!(said, refused);
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod check;
 mod raw;
 mod read;
 #[cfg(feature = "schema")]
+pub mod reference;
+#[cfg(feature = "schema")]
 pub mod schema;
 
 pub use read::ConfigError;

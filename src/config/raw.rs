@@ -92,9 +92,9 @@ object! {
         roles: Option<Vec<RawRole>>,
         /// What an AI agent may do at most, whoever it acts for.
         agents: Option<Vec<RawAgent>>,
-        /// Whether callers must show a TLS client certificate. Default `off`.
+        /// Whether callers must show a TLS client certificate. Default `off`. Not built yet: anything else is refused.
         client_certificate: Option<RawClientCertificate>,
-        /// A signed assertion of the caller for the upstream.
+        /// A signed assertion of the caller for the upstream. Not built yet: refused.
         identity_header: Option<RawIdentityHeader>,
         /// Bounds on requests of the gateway's own to identity providers and token endpoints.
         callouts: Option<RawCallouts>,
@@ -114,7 +114,7 @@ object! {
         id: Option<RawNumericId>,
         /// The Databricks account's id, shown to clients.
         account_id: Option<String>,
-        /// `aws`, `azure` or `gcp`, shown to clients.
+        /// The cloud that the workspace runs in, shown to clients.
         cloud: Option<RawCloud>,
         /// How clients reach this gateway; may end in a path prefix that the route strips.
         public_url: Option<String>,
@@ -151,9 +151,9 @@ object! {
         claims: Option<RawClaims>,
         /// Further claims, each with the value or the list of values that it must have one of.
         require: Option<BTreeMap<String, Value>>,
-        /// Asks the provider whether a token is active (RFC 7662).
+        /// Asks the provider whether a token is active (RFC 7662). Not built yet: refused.
         introspection: Option<RawIntrospection>,
-        /// A feed of revoked identities.
+        /// A feed of revoked identities. Not built yet: refused.
         revocation: Option<RawRevocation>,
     }
 }
@@ -253,7 +253,7 @@ object! {
         approved_by: Option<String>,
         /// The ticket that asks for it.
         ticket: Option<String>,
-        /// Whether it is an emergency access.
+        /// Whether it is an emergency access. Default false.
         break_glass: Option<bool>,
     }
 }
@@ -285,7 +285,7 @@ object! {
         name: String,
         /// By what the agent is known.
         r#match: RawAgentMatch,
-        /// What it may do.
+        /// What it may do. Default: every operation that is not sensitive.
         allow: Option<Vec<RawRule>>,
         /// What it may not do.
         deny: Option<Vec<RawRule>>,
@@ -339,7 +339,7 @@ object! {
         /// The longest body that is looked at, in bytes. Default 65536.
         #[cfg_attr(feature = "schema", schemars(range(min = 1024, max = 16_777_216)))]
         body_bytes: Option<u64>,
-        /// How many Databricks tokens a worker keeps. Default 10000.
+        /// How many Databricks tokens a worker keeps, and how many verified callers. Default 10000.
         #[cfg_attr(feature = "schema", schemars(range(max = 1_000_000)))]
         cached_tokens: Option<u64>,
     }
@@ -418,7 +418,7 @@ object! {
         client_id: String,
         /// Its secret.
         client_secret: RawSecret,
-        /// Default https://login.microsoftonline.com.
+        /// Where tokens come from. Default https://login.microsoftonline.com.
         authority: Option<String>,
         /// The authority's cluster, on hosts that dispatch by cluster name (Envoy).
         upstream: Option<String>,
@@ -445,9 +445,9 @@ pub(super) enum RawCredential {
     ServicePrincipalFederation(RawServicePrincipalFederation),
     /// A token of a service principal by its secret (RFC 6749, client credentials grant).
     ServicePrincipalSecret(RawServicePrincipalSecret),
-    /// The gateway signs a short assertion and exchanges it under a service principal's federation policy.
+    /// The gateway signs a short assertion and exchanges it under a service principal's federation policy. Not built yet: refused.
     GatewayAssertion(RawGatewayAssertion),
-    /// Microsoft's on-behalf-of grant.
+    /// Microsoft's on-behalf-of grant. Not built yet: refused.
     EntraOnBehalfOf(RawEntraOnBehalfOf),
     /// The verified token itself; for tokens that Databricks accepts as they are.
     Passthrough(RawPassthrough),

@@ -265,7 +265,11 @@ macro_rules! object {
     ($(#[$meta:meta])* $name:ident { $( $(#[$field_meta:meta])* $field:ident : $type:ty ),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Debug)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+        #[cfg_attr(
+            feature = "schema",
+            derive(schemars::JsonSchema),
+            schemars(deny_unknown_fields, extend("x-keys" = [$( stringify!($field) ),*]))
+        )]
         pub(super) struct $name { $( $(#[$field_meta])* pub(super) $field: $type ),* }
 
         impl $crate::config::read::FromConfig for $name {

@@ -27,11 +27,7 @@ pub fn meta_json() -> Result<String, NotDraft4> {
 /// # Errors
 /// As [`meta_json`].
 pub fn config_schema() -> Result<Value, NotDraft4> {
-    let settings = SchemaSettings::draft07().with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    let mut schema = settings.into_generator().into_root_schema_for::<RawConfig>().to_value();
+    let mut schema = with_key_order();
     rewrite(&mut schema)?;
     if let Value::Object(root) = &mut schema {
         root.insert("$schema".to_owned(), json!("http://json-schema.org/draft-04/schema#"));
@@ -39,6 +35,15 @@ pub fn config_schema() -> Result<Value, NotDraft4> {
         root.insert("type".to_owned(), json!(["object", "string"]));
     }
     Ok(schema)
+}
+
+/// The schema as it is derived: of a later draft, and with the order of each object's keys in `x-keys`.
+pub(super) fn with_key_order() -> Value {
+    let settings = SchemaSettings::draft07().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<RawConfig>().to_value()
 }
 
 fn rewrite(schema: &mut Value) -> Result<(), NotDraft4> {
@@ -64,7 +69,7 @@ fn rewrite_object(object: &mut Map<String, Value>) -> Result<(), NotDraft4> {
         "dependentRequired",
     ];
     // "no constraint" is an object in draft-04, but `true` in later ones
-    for key in ["format", "examples", "$id", "title"] {
+    for key in ["format", "examples", "$id", "title", "x-keys"] {
         object.remove(key);
     }
     if let Some(value) = object.remove("const") {

@@ -17,6 +17,13 @@ pub struct SecretUnavailable {
     name: String,
 }
 
+#[cfg(test)]
+impl SecretUnavailable {
+    pub(crate) fn for_test(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+}
+
 /// How a permit becomes a [`Granted`].
 #[derive(Debug)]
 pub enum Exchange {

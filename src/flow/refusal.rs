@@ -310,41 +310,141 @@ mod tests {
         assert_eq!(header(&reply, "www-authenticate").unwrap().matches('"').count(), 8);
     }
 
-    #[test]
-    fn every_reason_has_its_counter() {
-        let internal = Refusal::Internal("x");
+    /// A refusal for each reason, and where a message depends on more than names, for each message.
+    fn one_of_each() -> Vec<Refusal> {
         let retry_after = Duration::ZERO;
-        let operation = crate::databricks::Catalogue::find("GET", "/api/2.1/jobs/list").unwrap();
+        let find = |path| crate::databricks::Catalogue::find("POST", path);
+        let operation = find("/api/2.2/jobs/run-now");
+        let sensitive = find("/api/2.0/token/create").unwrap();
+        let (role, rule): (std::rc::Rc<str>, std::rc::Rc<str>) = ("job-runner".into(), "/roles/0/deny/0".into());
         let denials = [
             Denial::GroupsOverage,
             Denial::NoRole,
-            Denial::GrantInactive { role: "r".into() },
-            Denial::RuleDenied { role: "r".into(), rule: "/x".into(), operation: None },
+            Denial::GrantInactive { role: role.clone() },
+            Denial::RuleDenied { role, rule, operation },
             Denial::OperationUnknown,
-            Denial::OperationSensitive { operation },
-            Denial::NoRule { operation: None },
-            Denial::AgentLimit { agent: "a".into(), operation: None },
+            Denial::OperationSensitive { operation: sensitive },
+            Denial::NoRule { operation },
+            Denial::AgentLimit { agent: "copilot".into(), operation },
         ];
-        let others = [
+        let mut all = vec![
             Refusal::TokenMissing,
-            Refusal::Token(TokenError::SignatureInvalid),
+            Refusal::Token(TokenError::AudienceMismatch),
             Refusal::Token(TokenError::Expired),
             Refusal::Token(TokenError::NotYetValid),
-            Refusal::Ambiguous(String::new()),
+            Refusal::Ambiguous(Ambiguity::PathCharacter.to_string()),
             Refusal::BodyUnreadable,
             Refusal::BodyTooLarge,
             Refusal::NotFound,
-            Refusal::ExchangeRefused { code: None },
+            Refusal::ExchangeRefused { code: Some("invalid_grant".to_owned()) },
             Refusal::KeysUnavailable { retry_after },
             Refusal::ExchangeUnavailable { retry_after },
             Refusal::LookupUnavailable { retry_after },
+            Refusal::Secret(SecretUnavailable::for_test("etl_client_secret")),
             Refusal::InvalidConfiguration,
             Refusal::Guard,
-            internal,
+            Refusal::Internal("an event arrived that nothing waited for"),
         ];
-        for refusal in denials.into_iter().map(Refusal::Denied).chain(others) {
+        all.extend(denials.map(Refusal::Denied));
+        all
+    }
+
+    #[test]
+    fn every_reason_has_its_counter() {
+        for refusal in one_of_each() {
             let reason = refusal.row().1;
             assert!(crate::flow::metric::REASONS.contains(&reason), "{reason}");
+        }
+    }
+
+    /// What users read about reasons.
+    const ERRORS: &str = include_str!("../../docs/errors.md");
+
+    #[test]
+    fn the_document_has_exactly_the_reasons_that_there_are() {
+        let headings = ERRORS.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
+        let described: std::collections::BTreeSet<_> = headings.collect();
+        assert_eq!(described, crate::flow::metric::REASONS.into_iter().collect());
+    }
+
+    #[test]
+    fn the_document_has_each_reasons_status_and_message() {
+        for refusal in one_of_each() {
+            let (status, reason, _) = refusal.row();
+            let (_, section) = ERRORS
+                .split_once(&format!("### `{reason}`\n\n{status}\n"))
+                .unwrap_or_else(|| panic!("{status} {reason}"));
+            let section = section.split("\n#").next().unwrap();
+            let message = refusal.to_string();
+            let quoted = section.contains(&format!("\n> {message}\n")) || section.contains(&format!("`{message}`"));
+            assert!(quoted, "{reason}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_document_has_what_the_token_endpoint_says_to_other_grants() {
+        let reply = crate::flow::native::unsupported_grant();
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        let expected = format!(
+            "### `{}`\n\n{}\n\n> {}\n",
+            crate::flow::metric::GRANT_REFUSED,
+            reply.status,
+            body["error_description"].as_str().unwrap()
+        );
+        assert!(ERRORS.contains(&expected), "{expected}");
+    }
+
+    #[test]
+    fn the_document_has_each_code_of_an_invalid_token() {
+        let name = || "sub".to_owned();
+        for error in [
+            TokenError::TooLarge,
+            TokenError::Malformed("not three parts"),
+            TokenError::AlgorithmNotAllowed,
+            TokenError::CriticalHeader,
+            TokenError::TypeNotAllowed,
+            TokenError::UnknownKey,
+            TokenError::SignatureInvalid,
+            TokenError::IssuerMismatch,
+            TokenError::AudienceMismatch,
+            TokenError::ClaimMissing(name()),
+            TokenError::ClaimType("exp".to_owned()),
+            TokenError::ClaimRequired("email_verified".to_owned()),
+            TokenError::TokenUseNotAllowed,
+            TokenError::LifetimeTooLong,
+        ] {
+            assert!(ERRORS.contains(&format!("| `{}` | {error} |", error.code())), "{}: {error}", error.code());
+        }
+    }
+
+    #[test]
+    fn the_document_has_each_message_of_an_ambiguous_request() {
+        use crate::databricks::IdFault;
+        let targets = [
+            Ambiguity::NotAPath,
+            Ambiguity::RawCharacter,
+            Ambiguity::Encoding,
+            Ambiguity::PathCharacter,
+            Ambiguity::NotCanonical,
+            Ambiguity::Segment,
+            Ambiguity::QueryCharacter,
+            Ambiguity::RepeatedParameter,
+            Ambiguity::OtherWorkspace,
+            Ambiguity::IdentityParameter,
+            Ambiguity::MethodOverride,
+        ];
+        let headers = [
+            HeaderProblem::RepeatedAuthorization,
+            HeaderProblem::MethodOverride,
+            HeaderProblem::Role,
+            HeaderProblem::Repeated,
+            HeaderProblem::TooMany,
+        ];
+        let ids = [IdFault::Spelling, IdFault::NotAnId, IdFault::Twice];
+        let messages = targets.map(|fault| fault.to_string()).into_iter();
+        let messages = messages.chain(headers.map(|fault| fault.to_string())).chain(ids.map(|fault| fault.to_string()));
+        for message in messages {
+            assert!(ERRORS.contains(&format!("\n| {message} |")), "{message}");
         }
     }
 
