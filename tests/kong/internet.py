@@ -59,9 +59,11 @@ class Names:
 
 
 class Door:
-    """TLS at `address`:443, with what comes through it passed on to a plain port."""
+    """TLS at `address`:443, with what comes through it passed on to a plain port. With `listen` 0 it takes a free port."""
 
-    def __init__(self, address: str, certificate: tuple[Path, Path], port: int, clients: Path | None = None):
+    def __init__(
+        self, address: str, certificate: tuple[Path, Path], port: int, clients: Path | None = None, listen: int = 443
+    ):
         self.address, self.port = address, port
         # common names of the clients' certificates, in the order in which the clients came
         self.visitors: list[str] = []
@@ -70,8 +72,9 @@ class Door:
         context.verify_mode = ssl.CERT_REQUIRED if clients else ssl.CERT_NONE
         self.loop = asyncio.new_event_loop()
         self.server = self.loop.run_until_complete(
-            asyncio.start_server(self._connection, address, 443, ssl=context, reuse_address=True)
+            asyncio.start_server(self._connection, address, listen, ssl=context, reuse_address=True)
         )
+        self.listens_at: int = self.server.sockets[0].getsockname()[1]
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
 

@@ -1,0 +1,73 @@
+"""What the documents say of Kong, tried in a real one: needs KONG_BIN."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blocks import REPO, Block
+from internet import Names
+from shipped import Kong
+from test_blocks import BLOCKS, named, of_kind, shell, shown
+
+pytestmark = pytest.mark.skipif(not os.environ.get("KONG_BIN"), reason="KONG_BIN names no kong 3.9 executable")
+
+
+def settings_of_the_document() -> dict[str, str]:
+    """The first settings that docs/install-kong.md asks for, but for this machine's directory of filters."""
+    block = next(one for one in BLOCKS if one.language == "ini" and one.path.name == "install-kong.md")
+    pairs = dict(line.removeprefix("KONG_").split("=", 1) for line in block.text.splitlines())
+    del pairs["WASM_FILTERS_PATH"]
+    return pairs
+
+
+def start(directory: Path, declaration: Path, names: Names) -> Kong:
+    directory.mkdir()
+    # Kong looks for the service's address before the filter is asked; nobody has to listen there
+    for host in re.findall(r"url: https://([\w.-]+)", declaration.read_text()):
+        names.add(host)
+    machine = {"DATABASE": "off", "DECLARATIVE_CONFIG": str(declaration), "ADMIN_GUI_LISTEN": "off"}
+    machine |= {"DNS_RESOLVER": names.address, "NGINX_WASM_RESOLVER": names.address}
+    return Kong(directory, {**settings_of_the_document(), **machine})
+
+
+@pytest.fixture(scope="module")
+def names() -> Iterator[Names]:
+    one = Names()
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="module")
+def kong(tmp_path_factory: pytest.TempPathFactory, names: Names) -> Iterator[Kong]:
+    one = start(tmp_path_factory.mktemp("kong") / "run", REPO / "kong/minimal.yml", names)
+    yield one
+    one.stop()
+
+
+@named([block for block in BLOCKS if block.note("run") == "kong"])
+def test_commands_against_a_kong_with_the_minimal_file_print_what_the_document_shows(block: Block, kong: Kong):
+    for command, expected in block.commands():
+        here = command.replace("http://127.0.0.1:8000/", f"http://127.0.0.1:{kong.plain_port}/")
+        assert here != command
+        ran = shell(here, REPO)
+        assert shown(ran.stdout, expected), f"{here}\n{ran.stdout}{ran.stderr}\n--- expected\n{expected}"
+
+
+@named(of_kind("kong.yml"))
+def test_kong_starts_with_each_kong_yml(block: Block, tmp_path: Path, names: Names):
+    declaration = tmp_path / "kong.yml"
+    declaration.write_text(block.text)
+    one = start(tmp_path / "run", declaration, names)
+    try:
+        host = re.search(r"hosts: \[([\w.]+)\]", block.text)
+        assert host
+        headers = {"x-canary": "1"} if "x-canary" in block.text else {}
+        reply = one.ask(host[1], "GET", "/api/2.2/jobs/list", headers)
+        assert (reply.status, reply.json()["details"][0]["reason"]) == (401, "TOKEN_MISSING"), reply
+        assert not one.complaints()
+    finally:
+        one.stop()
