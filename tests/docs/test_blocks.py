@@ -79,9 +79,9 @@ def test_commands_are_sound_shell(block: Block):
     assert checked.returncode == 0, checked.stderr
 
 
-@named([block for block in BLOCKS if block.language in {"sh", "bash"}])
-def test_scripts_that_are_shown_without_output_say_why_they_are_not_run(block: Block):
-    assert block.not_run, "make it a console block with its output, or say <!-- not run: why -->"
+def test_scripts_that_are_shown_without_output_say_why_they_are_not_run():
+    scripts = [block for block in BLOCKS if block.language in {"sh", "bash"}]
+    assert [str(block) for block in scripts if not block.not_run] == []
 
 
 def test_what_is_not_run_says_why():
@@ -108,6 +108,8 @@ def kind(block: Block) -> str:
         return "policy tests"
     if set(value) <= SCHEMA_KEYS:
         return "fragment"
+    if set(value) == {"plugins"}:
+        return "plugins"
     if "jobs" in value and any("runs-on" in job for job in value["jobs"].values()):
         return "workflow"
     return "compose" if "services" in value else "unknown"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from blocks import REPO
+from blocks import REPO, documents
 
 NAMED_TEST = re.compile(r"`(tests/[\w/.-]+\.(?:rs|py))::(\w+)`")
 
@@ -112,3 +112,18 @@ def test_bounds_of_memory_that_the_documents_say_are_so():
     source = sources()
     for constant in ("MOST_RUNS: usize = 10_000", "BACKOFFS: usize = 1024", "LONGEST_RETRY: u64 = 300", "60..=86_400"):
         assert constant in source, f"docs/operations.md, `What it holds`: {constant} has changed"
+
+
+def test_make_targets_that_documents_name_exist():
+    targets = set(re.findall(r"^([a-z-]+):.*##", (REPO / "Makefile").read_text(), re.MULTILINE))
+    for path in documents():
+        named = set(re.findall(r"`make ([a-z-]+)`", path.read_text()))
+        assert named - targets == set(), path
+
+
+def test_files_that_documents_name_exist():
+    pattern = re.compile(r"`((?:tests|scripts|src|kong|envoy|examples|docs|compose)/[\w/.-]+)`")
+    for path in documents():
+        # names of Helm charts look like files
+        named = set(pattern.findall(path.read_text())) - {"kong/kong", "kong/ingress"}
+        assert [name for name in sorted(named) if not (REPO / name).exists()] == [], path

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from blocks import REPO, Block
 from internet import Names
 from shipped import Kong
@@ -27,7 +29,7 @@ def settings_of_the_document() -> dict[str, str]:
 def start(directory: Path, declaration: Path, names: Names) -> Kong:
     directory.mkdir()
     # Kong looks for the service's address before the filter is asked; nobody has to listen there
-    for host in re.findall(r"url: https://([\w.-]+)", declaration.read_text()):
+    for host in re.findall(r'"?url"?: "?https://([\w.-]+)', declaration.read_text()):
         names.add(host)
     machine = {"DATABASE": "off", "DECLARATIVE_CONFIG": str(declaration), "ADMIN_GUI_LISTEN": "off"}
     machine |= {"DNS_RESOLVER": names.address, "NGINX_WASM_RESOLVER": names.address}
@@ -69,5 +71,26 @@ def test_kong_starts_with_each_kong_yml(block: Block, tmp_path: Path, names: Nam
         reply = one.ask(host[1], "GET", "/api/2.2/jobs/list", headers)
         assert (reply.status, reply.json()["details"][0]["reason"]) == (401, "TOKEN_MISSING"), reply
         assert not one.complaints()
+    finally:
+        one.stop()
+
+
+@pytest.mark.parametrize(
+    "filter_name, status, expected", [("databricks_kong", 401, "TOKEN_MISSING"), ("other", 503, "")]
+)
+@named(of_kind("plugins"))
+def test_the_pre_function_refuses_where_kong_does_not_have_the_filter(
+    block: Block, tmp_path: Path, names: Names, filter_name: str, status: int, expected: str
+):
+    declared = yaml.safe_load((REPO / "kong/minimal.yml").read_text())
+    # a Kong without a database does not start without its filters: one that it never has stands for one that is missing
+    assert '"databricks_kong"' in block.text
+    declared |= yaml.safe_load(block.text.replace('"databricks_kong"', f'"{filter_name}"'))
+    declaration = tmp_path / "kong.json"
+    declaration.write_text(json.dumps(declared))
+    one = start(tmp_path / "run", declaration, names)
+    try:
+        reply = one.ask("databricks.gw.example.com", "GET", "/api/2.2/jobs/list")
+        assert reply.status == status and expected in reply.text, reply
     finally:
         one.stop()
