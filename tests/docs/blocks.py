@@ -11,9 +11,14 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^(?P<indent> {0,3})(?P<fence>```+)(?P<language>[\w-]*)\s*$")
 NOTE = re.compile(r"<!-- (.*?) -->")
-# of blocks in these languages other tests take care: tests/queries runs them against tables, counters and logs
-QUERIES = {"sql", "logql", "promql"}
 PICTURES = {"", "text"}
+# documents whose blocks are run by tests of their own; here their links are followed only
+ELSEWHERE = {
+    "docs/audit.md": "tests/queries",
+    "docs/audit": "tests/queries",
+    "docs/metrics.md": "tests/dashboards",
+    "compose": "tests/compose",
+}
 
 
 def documents() -> list[Path]:
@@ -103,5 +108,10 @@ def blocks_of(path: Path) -> list[Block]:
     return found
 
 
+def is_elsewhere(path: Path) -> bool:
+    name = str(path.relative_to(REPO))
+    return any(name == one or name.startswith(f"{one}/") for one in ELSEWHERE)
+
+
 def all_blocks() -> list[Block]:
-    return [block for path in documents() for block in blocks_of(path)]
+    return [block for path in documents() if not is_elsewhere(path) for block in blocks_of(path)]

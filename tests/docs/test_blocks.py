@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from databricks.sdk import WorkspaceClient
-from blocks import PICTURES, QUERIES, REPO, Block, all_blocks
+from blocks import PICTURES, REPO, Block, all_blocks
 
 TOOL = Path(os.environ["DATABRICKS_KONG"]).resolve()
 BLOCKS = all_blocks()
@@ -215,5 +215,5 @@ def test_javascript_is_javascript(block: Block):
 
 
 def test_every_language_has_its_test():
-    known = {"console", "sh", "bash", "yaml", "json", "python", "js", "ini", "dockerfile", *QUERIES, *PICTURES}
+    known = {"console", "sh", "bash", "yaml", "json", "python", "js", "ini", "dockerfile", *PICTURES}
     assert {str(block): block.language for block in BLOCKS if block.language not in known} == {}
