@@ -162,6 +162,14 @@ def test_policy_tests_pass(block: Block, tmp_path: Path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@named(of_kind("workflow"))
+def test_the_steps_of_a_workflow_are_sound_shell(block: Block):
+    scripts = [step["run"] for job in yaml.safe_load(block.text)["jobs"].values() for step in job["steps"]]
+    for script in scripts:
+        checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stderr
+
+
 @named([block for block in BLOCKS if block.language == "ini"])
 def test_settings_are_those_of_the_shipped_kong_conf_or_of_kong_itself(block: Block):
     shipped = dict(

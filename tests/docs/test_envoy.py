@@ -16,6 +16,7 @@ from gateway import FILTER, build_mock, envoy_path
 from internet import Door
 from shipped import OKTA, Server, okta, port_of
 from stack import REPO, Process, Response, Workspace, free_ports, send, wait_until
+from test_blocks import databricks_kong
 
 GATEWAY, WORKSPACE, PROVIDER = (
     "databricks.gw.example.com",
@@ -138,6 +139,20 @@ def envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoy]:
 
 def reason(reply: Response) -> str:
     return reply.json()["details"][0]["reason"]
+
+
+def test_the_configuration_in_the_shipped_file_is_one_that_check_takes(tmp_path: Path):
+    texts = [value for value in strings(yaml.safe_load(SHIPPED.read_text())) if value.lstrip().startswith("{")]
+    assert len(texts) == 1
+    (tmp_path / "config.json").write_text(texts[0])
+    ran = databricks_kong("check", "--strict", str(tmp_path / "config.json"))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def strings(value: Any) -> list[str]:
+    if isinstance(value, dict | list):
+        return [text for one in (value.values() if isinstance(value, dict) else value) for text in strings(one)]
+    return [value] if isinstance(value, str) else []
 
 
 def test_an_allowed_request_reaches_databricks_with_databricks_token(envoy: Envoy):
