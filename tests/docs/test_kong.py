@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 import yaml
 from blocks import REPO, Block
 from internet import Names
-from shipped import Kong
-from test_blocks import BLOCKS, named, of_kind, shell, shown
+from shipped import PRODUCTION, Around, Kong, machine
+from stack import wait_until
+from test_blocks import BLOCKS, TEXT, named, of_kind, shell, shown
+from test_drills import shown_role
 
 pytestmark = pytest.mark.skipif(not os.environ.get("KONG_BIN"), reason="KONG_BIN names no kong 3.9 executable")
 
@@ -92,5 +95,39 @@ def test_the_pre_function_refuses_where_kong_does_not_have_the_filter(
     try:
         reply = one.ask("databricks.gw.example.com", "GET", "/api/2.2/jobs/list")
         assert reply.status == status and expected in reply.text, reply
+    finally:
+        one.stop()
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Iterator[Around]:
+    one = Around(tmp_path)
+    yield one
+    one.stop()
+
+
+def test_whoever_is_cut_off_is_refused_after_a_reload_whatever_the_gateway_keeps(around: Around, tmp_path: Path):
+    """The drill of docs/operations.md. The caller's token, and the Databricks token kept for it, are good all the time."""
+    declared = yaml.load((REPO / "kong/minimal.yml").read_text(), TEXT)
+    declaration = tmp_path / "kong.json"
+    declaration.write_text(json.dumps(declared))
+    here = {name: value for name, value in machine(around).items() if "RESOLVER" in name or "TRUSTED_CERT" in name}
+    changes = {**settings_of_the_document(), **here, "DATABASE": "off", "DECLARATIVE_CONFIG": str(declaration)}
+    one = Kong(tmp_path / "kong", {**changes, "ADMIN_GUI_LISTEN": "off"})
+    tokens = {who: {"Authorization": f"Bearer {around.token(who, 'job-runners')}"} for who in ("alice", "bob")}
+
+    def ask(who: str) -> tuple[int, str]:
+        reply = one.ask(PRODUCTION, "GET", "/api/2.2/jobs/list", tokens[who])
+        return reply.status, reply.json()["details"][0]["reason"] if reply.status >= 400 else ""
+
+    try:
+        assert [ask("alice"), ask("alice"), ask("bob")] == [(200, "")] * 3
+        config = declared["services"][0]["routes"][0]["filter_chains"][0]["filters"][0]["config"]
+        config["roles"].insert(0, {**shown_role("cut-off"), "match": {"subjects": ["alice@example.com"]}})
+        declaration.write_text(json.dumps(declared))
+        subprocess.run([one.kong, "reload"], env=one.environment, check=True, capture_output=True, timeout=60)
+        wait_until("the new workers answer", lambda: ask("alice") == (403, "RULE_DENIED"), timeout=60)
+        assert ask("bob") == (200, "")
+        assert not one.complaints()
     finally:
         one.stop()
