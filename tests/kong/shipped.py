@@ -173,20 +173,20 @@ def port_of(url: str) -> int:
 class Kong:
     """A Kong with a settings file of this repository. `changes` are the addresses and paths of this machine."""
 
-    def __init__(self, run_dir: Path, changes: dict[str, str], settings: Path | None = None):
+    def __init__(self, run_dir: Path, changes: dict[str, str], settings: Path | None = None, module: Path = FILTER):
         self.kong = os.environ["KONG_BIN"]
         self.prefix = run_dir / "prefix"
         self.prefix.mkdir(parents=True)
-        self.tls_port, self.plain_port, admin, self.status_port = free_ports(4)
+        self.tls_port, self.plain_port, self.admin_port, self.status_port = free_ports(4)
         self.log = run_dir / "kong.log"
         filters = run_dir / "filters"
         filters.mkdir()
-        shutil.copy(FILTER, filters / "databricks_kong.wasm")
+        shutil.copy(module, filters / "databricks_kong.wasm")
         shutil.copy(REPO / "filters/databricks_kong.meta.json", filters)
         here = {
             "PREFIX": str(self.prefix),
             "WASM_FILTERS_PATH": str(filters),
-            "ADMIN_LISTEN": f"127.0.0.1:{admin}",
+            "ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
             "STATUS_LISTEN": f"127.0.0.1:{self.status_port}",
             "NGINX_USER": "root root",
             "PROXY_ERROR_LOG": str(self.log),
@@ -242,6 +242,11 @@ class Kong:
         connection = http.client.HTTPConnection(host, 443, timeout=30)
         connection.sock = context.wrap_socket(raw, server_hostname=host)
         return connection
+
+    def workers(self) -> set[int]:
+        """The processes that serve requests."""
+        master = (self.prefix / "pids/nginx.pid").read_text().strip()
+        return {int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()}
 
     def metrics(self) -> str:
         return send(f"http://127.0.0.1:{self.status_port}", "GET", "/metrics").text
