@@ -1,4 +1,4 @@
-"""The services of docker-compose.yml as processes of this machine, and compose/tour through them.
+"""The services of docker-compose.yml as processes of this machine, and compose/tour, or another command, among them.
 
 Runs in a network namespace of its own. As in a container engine each service has an address there, a DNS server at 127.0.0.11 knows
 its name, and no port is another than in the file. What is other than in a container: paths, and `0.0.0.0` is the service's address.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
+import re
 import shutil
 import subprocess
 import sys
@@ -63,7 +63,8 @@ class Service:
 
     def here(self, text: str) -> str:
         for target, path in sorted(self.paths.items(), key=lambda one: -len(one[0])):
-            text = text.replace(target, path)
+            # a path of its own, not the end of another
+            text = re.sub(rf"(?<![\w/.-]){re.escape(target)}(?![\w.-])", path, text)
         return text.replace("0.0.0.0", self.address).replace("$$", "$")
 
     def environment(self) -> dict[str, str]:
@@ -171,7 +172,7 @@ def network(run: Path) -> None:
         subprocess.run(["mount", "--bind", str(run / name), f"/etc/{name}"], check=True)
 
 
-def walk(run: Path) -> int:
+def walk(run: Path, command: list[str]) -> int:
     network(run)
     stack = Stack(run)
     at = {name: f"http://{name}" for name in stack.services}
@@ -190,8 +191,7 @@ def walk(run: Path) -> int:
         stack.prometheus(prometheus)
     tour["PROMETHEUS"] = at["prometheus"] + ":9090" if prometheus else "none"
     env = {**os.environ, **{f"TOUR_{name}": url for name, url in tour.items()}}
-    print(shlex.join(["compose/tour", *(f"--{name.lower()}={url}" for name, url in tour.items())]), flush=True)
-    code = subprocess.run([sys.executable, str(REPO / "compose/tour")], env=env, check=False).returncode
+    code = subprocess.run(command or [sys.executable, str(REPO / "compose/tour")], env=env, check=False).returncode
     for line in stack.complaints():
         print(f"Kong says: {line}")
     return code or len(stack.complaints())
@@ -201,7 +201,7 @@ def main() -> int:
     run = Path(tempfile.mkdtemp(prefix="databricks-kong-compose-"))
     code = 1
     try:
-        code = walk(run)
+        code = walk(run, sys.argv[1:])
     finally:
         if code:
             print(f"logs: {run}", file=sys.stderr)

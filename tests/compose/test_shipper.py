@@ -21,7 +21,7 @@ if not (FLUENT_BIT := os.environ.get("FLUENT_BIT_BIN", "")):
     pytest.skip("set FLUENT_BIT_BIN to a fluent-bit 5.1 executable", allow_module_level=True)
 
 SHIPPED = (REPO / "compose/fluent-bit.yaml").read_text()
-# of a real Kong 3.9.3 with compose/kong.yml; ids, times and headers are shortened
+# What a real Kong 3.9.3 with compose/kong.yml sent, without most headers and most of what it says of route and service.
 ENTRIES = json.loads((Path(__file__).parent / "kong_entries.json").read_text())
 
 
@@ -161,9 +161,14 @@ def test_what_kong_refused_by_itself_is_a_line_too(shipper: Shipper):
     assert set(line) == {"kong", "decision"} and line["kong"]["status"] == 413
 
 
+def test_so_is_a_document_that_everybody_may_read(shipper: Shipper):
+    ((labels, _, line),) = shipper.lines_of(ENTRIES["document"], 1)
+    assert labels["decision"] == "none" and line["kong"]["status"] == 200 and "upstream_status" not in line["kong"]
+
+
 def test_a_batch_is_taken_apart(shipper: Shipper):
     lines = shipper.lines_of(list(ENTRIES.values()), len(ENTRIES))
-    assert sorted(labels["decision"] for labels, _, _ in lines) == ["allow", "deny", "none"]
+    assert sorted(labels["decision"] for labels, _, _ in lines) == ["allow", "deny", "none", "none"]
 
 
 def test_a_record_that_is_no_json_is_shipped_all_the_same(shipper: Shipper):
