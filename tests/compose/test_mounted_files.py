@@ -136,7 +136,7 @@ def test_prometheus_takes_its_configuration():
 
 def test_loki_takes_its_configuration():
     if not (loki := os.environ.get("LOKI_BIN")):
-        pytest.skip("set LOKI_BIN to a loki 3.7 executable")
+        pytest.skip("set LOKI_BIN to a loki executable")
     argv = [loki, "-verify-config", f"-config.file={REPO / 'compose/loki.yaml'}"]
     run = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -145,7 +145,7 @@ def test_loki_takes_its_configuration():
 def test_everything_that_loki_writes_is_on_its_volume():
     config = read_yaml("compose/loki.yaml")
     (volume,) = [target for target, source in mounts("loki").items() if not source.startswith(".")]
-    folders = [*config["common"]["storage"]["filesystem"].values(), config["common"]["path_prefix"]]
+    folders = [config["common"]["path_prefix"], config["storage_config"]["object_store"]["filesystem"]["dir"]]
     for folder in [*folders, config["compactor"]["working_directory"]]:
         assert PurePosixPath(folder).is_relative_to(volume)
 
