@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli schema catalogue bench bench-envoy test lint fix deny demo tour clean clean-cache
+.PHONY: help wasm cli schema sample catalogue bench bench-envoy test lint fix deny demo tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -11,8 +11,11 @@ wasm: ## build filters/databricks_kong.wasm
 cli: ## build the command line tool, target/release/databricks-kong
 	@scripts/with-rust cargo build --quiet --locked --release --features cli --bin databricks-kong
 
-schema: ## write the schemas of the configuration and of audit records from the types
+schema: ## write the schemas of the configuration and of audit records, and the table of their fields, from the types
 	@DATABRICKS_KONG_WRITE_SCHEMA=1 scripts/with-rust cargo test --quiet --locked --features schema --test meta_schema --test audit_schema
+
+sample: wasm ## write the sample of audit records that the documents' queries are tested on, from the built filter
+	@DATABRICKS_KONG_WRITE_SAMPLE=1 scripts/with-rust cargo test --quiet --locked -p host --test all sample
 
 catalogue: ## write the table of Databricks operations from the pinned SDK, and list what the newest one has more
 	@python3 -B tests/catalogue/generate --install

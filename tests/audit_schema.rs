@@ -1,4 +1,4 @@
-//! The committed schema of audit records is the one of the types, and refuses what no record is.
+//! The committed schema of audit records and the table of their fields are those of the types; the schema refuses what no record is.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails loudly")]
 
@@ -7,6 +7,7 @@ use databricks_kong::base::UnixTime;
 use serde_json::{Value, json};
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit/record.v1.schema.json");
+const FIELDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit/fields.md");
 const WRITE: &str = "DATABRICKS_KONG_WRITE_SCHEMA";
 
 fn record() -> Value {
@@ -22,6 +23,35 @@ fn the_committed_schema_is_the_generated_one() {
     }
     let committed = std::fs::read_to_string(SCHEMA).unwrap_or_default();
     assert!(committed == generated, "docs/audit/record.v1.schema.json is out of date: run `make schema`");
+}
+
+#[test]
+fn the_committed_table_of_fields_is_the_generated_one() {
+    let generated = schema::fields_markdown();
+    if std::env::var_os(WRITE).is_some() {
+        std::fs::write(FIELDS, &generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(FIELDS).unwrap_or_default();
+    assert!(committed == generated, "docs/audit/fields.md is out of date: run `make schema`");
+}
+
+#[test]
+fn the_table_names_each_field_also_those_of_objects_and_which_are_in_each_record() {
+    let table = schema::fields_markdown();
+    let row = |field: &str| {
+        let start = format!("| `{field}` |");
+        table.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row of {field}")).to_owned()
+    };
+    assert!(row("time").starts_with("| `time` | time | yes | "));
+    assert!(row("subject").starts_with("| `subject` | string |  | "));
+    assert!(row("resources").starts_with("| `resources` | object, each value a list of strings |  | "));
+    // each grant has it, but not each record has a grant
+    assert!(row("grant.break_glass").starts_with("| `grant.break_glass` | boolean |  | "));
+    assert!(row("decision").contains("`would_deny`: It went on, because"));
+    let schema: Value = serde_json::from_str(&schema::record_json()).unwrap();
+    for name in schema["properties"].as_object().unwrap().keys() {
+        row(name);
+    }
 }
 
 #[test]

@@ -14,5 +14,6 @@
 mod drive;
 mod explorer;
 mod faults;
+mod sample;
 mod stage;
 mod stories;
