@@ -60,7 +60,7 @@ class Loki:
         streams: dict[str, list[list[str]]] = {}
         for record in records:
             # a line without a record has the time of Kong's log entry
-            time = nanoseconds(record.get("time", "2027-01-21T12:59:00Z"))
+            time = nanoseconds(record.get("time", "2027-02-25T12:59:00Z"))
             streams.setdefault(record["decision"], []).append([str(time), json.dumps(record)])
         body = {
             "streams": [
@@ -71,14 +71,18 @@ class Loki:
         headers = {"Content-Type": "application/json"}
         urlopen(Request(f"{self.url}/loki/api/v1/push", json.dumps(body).encode(), headers), timeout=10)
 
-    def lines(self, query: str) -> list[dict[str, Any]]:
-        """The records of a query of lines, over the sample's last month."""
+    def streams(self, query: str) -> list[dict[str, Any]]:
+        """What a query of lines finds in the sample's last month, by labels."""
         end = datetime.fromisoformat(NOW).replace(tzinfo=UTC)
         period = {"start": int((end - timedelta(days=29)).timestamp()), "end": int(end.timestamp()), "limit": 1000}
-        result = self.ask("query_range", query=query, **period)
-        for stream in result:
+        found = self.ask("query_range", query=query, **period)
+        for stream in found:
             assert "__error__" not in stream["stream"], stream
-        return [json.loads(line) for stream in result for _, line in stream["values"]]
+        return found
+
+    def lines(self, query: str) -> list[dict[str, Any]]:
+        """The records of a query of lines."""
+        return [json.loads(line) for stream in self.streams(query) for _, line in stream["values"]]
 
     def numbers(self, query: str, at: str = NOW) -> list[tuple[dict[str, str], float]]:
         """Labels and value of each series of a metric query."""

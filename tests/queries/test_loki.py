@@ -25,6 +25,7 @@ LINES: dict[str, list[str]] = {
         "anna runs job 101 today",
     ],
     "Which grants were used outside office hours?": [
+        "frank creates a job in the evening",
         "erin runs job 101 at night",
         "erin changes permissions on Saturday",
     ],
@@ -34,12 +35,12 @@ LINES: dict[str, list[str]] = {
         "erin changes permissions on Saturday",
     ],
     "What did one token do?": ["anna runs job 101", "anna runs job 202", "anna is refused job 303"],
-    "What did statements change?": ["bob changes a table"],
+    "What did statements change?": ["bob changes a table", "dave sends what nobody understands"],
 }
 # Queries of numbers: when, by which labels, and the values.
 NUMBERS: dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]] = {
     "What did the agent copilot touch, and for whom?": (
-        "2027-01-21 12:00:00",
+        "2027-02-25 12:00:00",
         ("subject", "operation", "decision"),
         {
             (ANNA, "jobs.list", "allow"): 1,
@@ -52,10 +53,14 @@ NUMBERS: dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]] = 
         ("subject", "operation", "reason"),
         {
             ("", "jobs.list", "TOKEN_EXPIRED"): 1,
-            ("", "jobs.list", "TOKEN_MISSING"): 1,
+            ("", "jobs.list", "TOKEN_MISSING"): 2,
+            ("", "", "TOKEN_MISSING"): 1,
+            ("", "clusters.list", "TOKEN_MISSING"): 1,
+            ("", "groups.list", "TOKEN_MISSING"): 1,
+            ("", "secrets.list_scopes", "TOKEN_MISSING"): 1,
             (ANNA, "jobs.list", "EXCHANGE_UNAVAILABLE"): 1,
             (DAVE, "tokens.create", "OPERATION_SENSITIVE"): 1,
-            ("frank@example.com", "jobs.list", "GRANT_INACTIVE"): 1,
+            ("frank@example.com", "jobs.list", "GRANT_INACTIVE"): 2,
             (MALLORY, "", "NO_ROLE"): 1,
             (MALLORY, "clusters.list", "NO_ROLE"): 1,
             (MALLORY, "groups.list", "NO_ROLE"): 1,
@@ -67,19 +72,22 @@ NUMBERS: dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]] = 
     "What would a role in observe mode have refused?": (
         NOW,
         ("role", "subject", "operation", "reason"),
-        {("trial", DAVE, "clusters.start", "NO_RULE"): 1},
+        {
+            ("trial", DAVE, "clusters.start", "NO_RULE"): 1,
+            ("trial", DAVE, "statement_execution.execute_statement", "NO_RULE"): 1,
+        },
     ),
-    "Who tries doors?": ("2027-01-21 13:30:00", ("subject",), {(MALLORY,): 5}),
-    "Whose token came from several addresses?": ("2027-01-21 12:00:00", ("subject",), {(ANNA,): 2}),
+    "Who tries doors?": ("2027-02-25 13:30:00", ("subject",), {(MALLORY,): 5}),
+    "Whose token came from several addresses?": ("2027-02-25 12:00:00", ("subject",), {(ANNA,): 2}),
     "What did Kong refuse by itself?": (NOW, ("kong_status", "kong_client_ip"), {("429", "203.0.113.77"): 1}),
     "Who uses which role?": (
         NOW,
         ("role", "subject"),
         {
-            ("analyst", BOB): 4,
-            ("job-admin", "carol@example.com"): 1,
-            ("job-runner", ANNA): 5,
-            ("migration", "frank@example.com"): 1,
+            ("analyst", BOB): 5,
+            ("job-admin", "carol@example.com"): 6,
+            ("job-runner", ANNA): 6,
+            ("migration", "frank@example.com"): 2,
             ("nightly-etl", "nightly-etl@clients"): 1,
             ("on-call", ERIN): 3,
             ("token-minter", GRACE): 1,
@@ -87,7 +95,7 @@ NUMBERS: dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]] = 
         },
     ),
     "When did the gateway fail rather than refuse?": (NOW, ("reason",), {("EXCHANGE_UNAVAILABLE",): 1}),
-    "Are records missing?": ("2027-01-24 12:00:00", ("job",), {("databricks-kong",): 1}),
+    "Are records missing?": ("2027-02-28 12:00:00", ("job",), {("databricks-kong",): 1}),
 }
 QUERIES = {query.title: query for query in of_documents("logql")}
 
@@ -124,13 +132,8 @@ def test_no_question_is_without_an_answer_nor_an_answer_without_its_question():
 def test_lists_are_left_out_unless_they_are_named_as_the_document_says(one: Loki):
     request_id = by_name()["anna runs job 101"]["request_id"]
     base = f'{{job="databricks-kong"}} | json | request_id="{request_id}"'
-    (stream,) = one.ask("query_range", query=base, start=1_800_000_000, end=1_801_000_000)
+    (stream,) = one.streams(base)
     assert not [name for name in stream["stream"] if name.startswith("resources")]
     assert stream["stream"]["decision_extracted"] == stream["stream"]["decision"]
-    (stream,) = one.ask(
-        "query_range",
-        query=base + '| json ids="resources.job", first="resources.job[0]"',
-        start=1_800_000_000,
-        end=1_801_000_000,
-    )
+    (stream,) = one.streams(base + '| json ids="resources.job", first="resources.job[0]"')
     assert (stream["stream"]["ids"], stream["stream"]["first"]) == ('["101"]', "101")

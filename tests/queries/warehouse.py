@@ -17,7 +17,7 @@ from documents import REPO, of_documents
 
 HERE = REPO / "tests/queries"
 # when the sample's auditor sits down: a Tuesday
-NOW = "2027-01-26 12:00:00"
+NOW = "2027-03-02 12:00:00"
 # DuckDB keeps the catalogue `system` for itself
 SYSTEM = "databricks_system"
 POINTS_IN_TIME = {exp.DataType.Type.TIMESTAMPTZ, exp.DataType.Type.TIMESTAMPLTZ}
@@ -163,7 +163,7 @@ def name_of(request_id: str) -> str:
 def event(one: dict[str, Any], gateway: str) -> dict[str, Any]:
     record = by_name()[one["of"]] if "of" in one else {}
     mark = record.get("request_id", one.get("mark"))
-    agent = f"databricks-sdk-py/0.162.0 databricks-kong/0.1.0 req/{mark}" if mark else one["user_agent"]
+    agent = f"databricks-sdk-py/0.162.0 databricks-kong/0.1.0 req/{mark}" if mark else one.get("user_agent")
     time = record["time"] if record else one["at"]
     time = (datetime.fromisoformat(time) + timedelta(seconds=one.get("after", 0))).isoformat()
     service, action = one["event"].split()
@@ -183,10 +183,10 @@ def event(one: dict[str, Any], gateway: str) -> dict[str, Any]:
 
 def statement(one: dict[str, Any]) -> dict[str, Any]:
     return {
-        "workspace_id": "7405619408829168",
+        "workspace_id": one.get("workspace", "7405619408829168"),
         "statement_id": one["id"],
         "execution_status": "FINISHED",
-        "compute": {"type": "WAREHOUSE", "cluster_id": None, "warehouse_id": "a7066a8ef796be84"},
+        "compute": {"type": "WAREHOUSE", "cluster_id": None, "warehouse_id": one.get("warehouse", "a7066a8ef796be84")},
         "executed_by": one["by"],
         "statement_text": one["text"],
         "start_time": one["at"],
