@@ -193,6 +193,9 @@ def warehouse() -> Warehouse:
 
 
 def named(column: str, value: Any) -> Any:
+    """Requests by their names; lists in an order of their own, because Databricks promises none."""
+    if isinstance(value, list):
+        return sorted(value)
     is_known = column.endswith("request_id") and value in {record["request_id"] for record in records()}
     return name_of(value) if is_known else value
 

@@ -21,11 +21,8 @@ NOW = "2027-03-02 12:00:00"
 # DuckDB keeps the catalogue `system` for itself
 SYSTEM = "databricks_system"
 POINTS_IN_TIME = {exp.DataType.Type.TIMESTAMPTZ, exp.DataType.Type.TIMESTAMPLTZ}
-# functions of Databricks that sqlglot passes through and DuckDB has by another name
-MACROS = [
-    "CREATE MACRO try_element_at(map, key) AS map[key]",
-    "CREATE MACRO collect_set(value) AS list_sort(list_distinct(list(value)))",
-]
+# a function of Databricks that sqlglot passes through and DuckDB has by another name
+TRY_ELEMENT_AT = "CREATE MACRO try_element_at(map, key) AS map[key]"
 
 
 def parsed(sql: str) -> list[exp.Expression]:
@@ -76,7 +73,7 @@ class Warehouse:
             "CREATE SCHEMA gateway.audit",
             f"CREATE SCHEMA {SYSTEM}.access",
             f"CREATE SCHEMA {SYSTEM}.query",
-            *MACROS,
+            TRY_ELEMENT_AT,
         ]:
             self.connection.execute(statement)
         for statement in parsed((HERE / "system_tables.sql").read_text()):
