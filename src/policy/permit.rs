@@ -118,7 +118,7 @@ pub enum Denial {
     #[error("the gateway does not know this operation, and no rule names its path")]
     OperationUnknown,
     /// The operation is sensitive, and no rule names it.
-    #[error("{} is sensitive: a rule must name it in full", named(Some(*operation)))]
+    #[error("`{}` is sensitive: a rule must name it in full", operation.name())]
     OperationSensitive {
         /// What was asked for.
         operation: Operation,
