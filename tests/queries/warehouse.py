@@ -129,12 +129,13 @@ def story() -> list[dict[str, Any]]:
 
 
 def shipped() -> list[dict[str, Any]]:
-    """The records as compose/fluent-bit.yaml ships them, with what Kong saw; one more line is of a request that Kong refused by itself."""
+    """The records as compose/fluent-bit.yaml ships them, with what Kong saw; and two lines of requests without a record."""
     lines = []
     for record, act in zip(records(), story(), strict=True):
         upstream = {} if record["decision"] == "deny" else {"proxy_ms": 30, "upstream_status": act["status"]}
         lines.append({**record, "kong": kong(act["status"], act.get("from", "10.1.0.5"), **upstream)})
-    return [*lines, {"decision": "none", "kong": kong(429, "203.0.113.77")}]
+    refused, document = kong(429, "203.0.113.77"), kong(200, "203.0.113.77")
+    return [*lines, {"decision": "none", "kong": refused}, {"decision": "none", "kong": document}]
 
 
 def kong(status: int, address: str, **upstream: int) -> dict[str, Any]:
