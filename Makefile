@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli schema sample catalogue bench bench-envoy test lint fix deny demo tour clean clean-cache
+.PHONY: help wasm cli schema sample catalogue bench bench-envoy test fuzz mutants lint fix deny demo tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,12 @@ bench-envoy: ## measure what a request costs Envoy with the filter, without, and
 
 test: ## build, then run every test
 	@scripts/test
+
+fuzz: ## fuzz each parser of what others send for 30 seconds
+	@scripts/fuzz ci
+
+mutants: ## change the code that decides and see which changes no test notices (hours; SHARD=0/8 for a part)
+	@scripts/mutants
 
 lint: ## check format, clippy, docs, dependencies, shell and Python
 	@scripts/lint

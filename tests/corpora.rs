@@ -26,6 +26,9 @@ fn every_target_passes_its_corpus() {
     let mut names: Vec<_> = targets::TARGETS.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
     assert_eq!(folders, names, "each folder has a target");
+    for name in &names {
+        assert!(corpus.with_file_name("dictionaries").join(name).is_file(), "{name} has no words");
+    }
 
     for (name, run) in targets::TARGETS {
         let files: Vec<_> = std::fs::read_dir(corpus.join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();

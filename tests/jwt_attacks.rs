@@ -81,6 +81,45 @@ fn the_examples_of_the_rfcs_are_tokens_as_far_as_they_are_json() {
     assert_eq!(UnverifiedToken::parse(RFC8037_A4.as_bytes(), 16384).unwrap_err().code(), "malformed");
 }
 
+/// RFC 7515 A.1, which RFC 7519 3.1 has too: HS256, and its key.
+const RFC7515_A1: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const RFC7515_A1_K: &str = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+/// RFC 7515 A.4: ES512, which is no algorithm here.
+const RFC7515_A4: &str = "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA.AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn";
+/// RFC 7515 A.5, which is RFC 7519 6.1: not secured.
+const RFC7515_A5: &str = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.";
+
+#[test]
+fn the_examples_that_are_no_tokens_here_are_refused() {
+    let key = HS256Key::from_bytes(&unb64(RFC7515_A1_K));
+    let at = jwt_simple::prelude::Duration::from_secs(1_300_819_000);
+    let options = VerificationOptions { artificial_time: Some(at), ..VerificationOptions::default() };
+    assert!(key.verify_token::<NoCustomClaims>(RFC7515_A1, Some(options)).is_ok(), "the example is good");
+    let of = |token: &str| UnverifiedToken::parse(token.as_bytes(), 16384).unwrap_err().code();
+    for token in [RFC7515_A1, RFC7515_A4, RFC7515_A5] {
+        assert_eq!(of(token), "alg_not_allowed", "{token}");
+    }
+
+    // A.6 and A.7: the good signatures of A.2 and A.3 in JSON
+    let parts = |token: &'static str| token.split('.').collect::<Vec<_>>();
+    let (rsa, ec) = (parts(RFC7515_A2), parts(RFC7515_A3));
+    let signature = |parts: &[&str]| json!({"protected": parts[0], "signature": parts[2]});
+    let general = json!({"payload": rsa[1], "signatures": [signature(&rsa), signature(&ec)]});
+    let mut flattened = signature(&ec);
+    flattened["payload"] = json!(ec[1]);
+    for json in [general, flattened] {
+        assert_eq!(of(&json.to_string()), "malformed");
+    }
+    // RFC 7519 A.1 and A.2: encrypted, so five parts
+    for header in [r#"{"alg":"RSA1_5","enc":"A128CBC-HS256"}"#, r#"{"alg":"RSA1_5","enc":"A128CBC-HS256","cty":"JWT"}"#]
+    {
+        assert_eq!(of(&format!("{}.AAAA.AAAA.AAAA.AAAA", b64(header))), "malformed", "{header}");
+    }
+    // RFC 7519 A.2, without the encryption: a token within a token is not unpacked
+    let nested = signed_bytes(r#"{"alg":"EdDSA","kid":"okp","cty":"JWT"}"#, OKP.sign(claims()).unwrap().as_bytes());
+    assert_eq!(code(&nested), "malformed");
+}
+
 const NOW: u64 = 1_800_000_000;
 
 fn expectations() -> Expectations {
@@ -221,6 +260,14 @@ fn a_key_that_comes_with_the_token_is_not_used() {
         let code = code(&format!("{signing_input}.{}", b64(signature)));
         assert!(["signature_invalid", "key_unknown"].contains(&code), "{code}");
     }
+}
+
+/// A token of the provider's own with exactly this header and these bytes as its payload.
+fn signed_bytes(header: &str, payload: &[u8]) -> String {
+    let secret: [u8; 64] = OKP.to_bytes().try_into().unwrap();
+    let signing_input = format!("{}.{}", b64(header), b64(payload));
+    let signature = sign_ed25519(&secret, signing_input.as_bytes());
+    format!("{signing_input}.{}", b64(signature))
 }
 
 /// Seed and public key, as jwt-simple exports them.
@@ -393,5 +440,55 @@ fn errors_show_nothing_of_the_token() {
         let error = check(&token).unwrap_err();
         let text = format!("{error} {error:?} {} {:?}", error.code(), error.claim());
         assert!(!text.contains("canary") && !text.contains("ey"), "{text}");
+    }
+}
+
+/// RFC 8725 3.7, whoever signed it.
+#[test]
+fn claims_in_another_encoding_are_not_read() {
+    let header = r#"{"alg":"EdDSA","kid":"okp"}"#;
+    let text = String::from_utf8(unb64(&payload())).unwrap();
+    assert!(check(&signed_bytes(header, text.as_bytes())).is_ok(), "in UTF-8");
+    let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
+    let latin = text.replace("admin", "ren\u{e9}").chars().map(|character| character as u8).collect::<Vec<_>>();
+    for payload in [big, little, marked, latin] {
+        assert_eq!(code(&signed_bytes(header, &payload)), "malformed", "{payload:?}");
+    }
+}
+
+/// RFC 8725 3.6: `zip` belongs to encrypted tokens, and means nothing here.
+#[test]
+fn compressed_claims_are_not_read() {
+    let header = r#"{"alg":"EdDSA","kid":"okp","zip":"DEF"}"#;
+    // DEFLATE can hold a text as it is: one last block, its length, the length's complement, the text
+    let text = unb64(&payload());
+    let length = u16::try_from(text.len()).unwrap();
+    let stored = [&[1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), &text].concat();
+    assert_eq!(code(&signed_bytes(header, &stored)), "malformed");
+}
+
+/// CVE-2025-55241, and Entra's own template of issuers, which validators have put the token's tenant into.
+#[test]
+fn an_issuer_is_neither_a_template_nor_a_prefix_nor_another_tenant() {
+    let tenant = "https://login.microsoftonline.com/6f4a0000-0000-0000-0000-000000000001/v2.0";
+    let token = OKP.sign(claims().with_issuer(tenant)).unwrap();
+    let token = UnverifiedToken::parse(token.as_bytes(), 16384).unwrap();
+    let fits = |issuer: &str| {
+        let expect = Expectations { issuer: issuer.to_owned(), ..expectations() };
+        verify(&token, &key_set(&[okp_jwk()]), &expect, UnixTime::from_secs(NOW)).map_err(|error| error.code())
+    };
+    assert!(fits(tenant).is_ok());
+    for issuer in [
+        "https://login.microsoftonline.com/{tenantid}/v2.0",
+        "https://login.microsoftonline.com/common/v2.0",
+        "https://login.microsoftonline.com/*/v2.0",
+        "https://login.microsoftonline.com/6f4a0000-0000-0000-0000-000000000002/v2.0",
+        "https://login.microsoftonline.com/",
+        "https://login.microsoftonline.com/6f4a0000-0000-0000-0000-000000000001/v2.0/",
+        "",
+    ] {
+        assert_eq!(fits(issuer).unwrap_err(), "issuer_mismatch", "{issuer}");
     }
 }

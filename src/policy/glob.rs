@@ -84,6 +84,15 @@ mod tests {
         }
     }
 
+    /// GHSA-c5c4-8r6x-56w3
+    #[test]
+    fn a_domain_is_what_stands_at_the_end_however_many_at_signs_come_before() {
+        assert!(matches("*@example.com", "anna@example.com"));
+        for other in ["eve@example.com@evil.example", "eve@evil.example@xexample.com", "@example.com.evil.example"] {
+            assert!(!matches("*@example.com", other), "{other}");
+        }
+    }
+
     #[test]
     fn a_pattern_is_compared_with_all_texts_of_a_prefix() {
         for (pattern, prefix, all, some) in [

@@ -52,7 +52,7 @@ fn covers(globs: &[Glob], object: &Object) -> bool {
         && match object.kind {
             Kind::Table => globs.iter().any(|glob| glob.matches(&object.name)),
             Kind::Schema | Kind::Catalog => globs.iter().any(|glob| glob.matches_all_within(&prefix(object))),
-            // files, functions and the like may reach any table
+            // files, functions and the like may reach any table; what a path is called is never asked, not even if it is ''
             Kind::Path | Kind::Function | Kind::Other => false,
         }
 }
@@ -116,7 +116,17 @@ mod tests {
 
     #[test]
     fn what_may_reach_any_table_is_not_within_some() {
-        for text in ["SELECT * FROM read_files('/x')", "SELECT main.sales.f()", "SELECT * FROM delta.`/mnt/x`"] {
+        for text in [
+            "SELECT * FROM read_files('/x')",
+            "SELECT main.sales.f()",
+            "SELECT * FROM delta.`/mnt/x`",
+            "GET '/Volumes/main/sales/v/x' TO 'file'",
+            "GET ''",
+            "LIST ''",
+            "PUT 'file' INTO ''",
+            "COPY INTO orders FROM ''",
+        ] {
+            assert_eq!(scan(text, Some("main"), Some("sales")).parsed, Ok(()), "{text}");
             assert!(!within(text, &["*"]), "{text}");
             assert!(touches(text, &["main.hr.people"]), "{text}");
         }
