@@ -152,6 +152,17 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_were_minted_together_are_renewed_one_by_one_but_in_the_last_third() {
+        let starts: BTreeSet<_> =
+            (0..50).map(|number| renewal_start(at(0), at(960), key(&number.to_string())).as_secs()).collect();
+        assert!(starts.len() > 20, "{starts:?}");
+        assert!(starts.iter().all(|start| (660..=720).contains(start)), "{starts:?}");
+        // however long a token lives
+        let start = renewal_start(at(0), at(100_000), key("a")).as_secs();
+        assert!((100_000 - 375..=100_000 - 300).contains(&start), "{start}");
+    }
+
+    #[test]
     fn a_back_off_holds_new_tokens_off_but_not_kept_ones() {
         let mut cache = TokenCache::default();
         cache.back_off(key("a"), at(50), at(0));

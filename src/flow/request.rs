@@ -307,6 +307,39 @@ mod tests {
     }
 
     #[test]
+    fn what_the_host_says_in_headers_is_read() {
+        let seen = inspect(&[
+            (":method", "GET"),
+            (":path", "/api/x"),
+            (":scheme", "https"),
+            (":authority", "gw"),
+            ("User-Agent", "cli"),
+        ]);
+        let fields = [seen.method, seen.path, seen.scheme, seen.user_agent]
+            .map(|field| field.map(|bytes| String::from_utf8(bytes).unwrap()));
+        assert_eq!(fields.each_ref().map(Option::as_deref), [Some("GET"), Some("/api/x"), Some("https"), Some("cli")]);
+        assert_eq!(seen.host.as_deref(), Some("gw"));
+        // `:authority` lies on Kong, and `Host` stands before it or behind it
+        for headers in [[("Host", "a"), (":authority", "b")], [(":authority", "b"), ("Host", "a")]] {
+            assert_eq!(inspect(&headers).host.as_deref(), Some("a"));
+        }
+    }
+
+    #[test]
+    fn a_body_is_announced_by_its_length_or_its_encoding() {
+        for (headers, announced) in [
+            (vec![], false),
+            (vec![("Content-Length", "0")], false),
+            (vec![("Content-Length", "1")], true),
+            (vec![("Content-Length", "1"), ("Content-Length", "0")], true),
+            (vec![("Content-Length", "")], true),
+            (vec![("Transfer-Encoding", "chunked")], true),
+        ] {
+            assert_eq!(inspect(&headers).announces_body, announced, "{headers:?}");
+        }
+    }
+
+    #[test]
     fn hop_by_hop_headers_that_name_ours_are_taken_off() {
         for value in ["authorization", "keep-alive, Authorization", "close,X-Databricks-Org-Id", "User-Agent"] {
             assert_eq!(removed(&[("Connection", value)]), ["Connection"], "{value}");
@@ -339,6 +372,8 @@ mod tests {
         let seen = inspect(&[("X-Databricks-Cluster-Id", "a"), ("x_databricks_cluster_id", "b")]);
         let named: Vec<_> = seen.resource_headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(named, [("x-databricks-cluster-id", "a"), ("x-databricks-cluster-id", "b")]);
+        let others = inspect(&[("Cluster-Id", "a"), ("X-Databricks-Role", "r"), ("X-Databricks-Org-Id", "1")]);
+        assert!(others.resource_headers.is_empty());
     }
 
     fn has_plain_body(headers: &[(&str, &str)], body: &str) -> bool {

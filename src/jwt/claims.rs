@@ -50,12 +50,6 @@ impl ClaimPath {
         Self { text: name.to_owned(), first: name.to_owned(), rest: Vec::new() }
     }
 
-    /// As it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
     /// The name of the outermost claim that the path goes into.
     pub(super) fn first(&self) -> &str {
         &self.first

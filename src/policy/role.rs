@@ -238,6 +238,40 @@ mod tests {
         assert_eq!([found("team-a"), found("team-b1"), found("y")], [vec![0, 3], vec![1, 3], vec![3]]);
     }
 
+    /// Of a role with this `match` alone, asked of `caller(claims)` with a token of `idp`.
+    fn missed(matches: Match, claims: Value) -> Option<&'static str> {
+        matches.first_missed(&caller(claims), "idp")
+    }
+
+    #[test]
+    fn each_key_of_a_match_holds_for_its_own_callers_only() {
+        let globs = |texts: &[&str]| Some(texts.iter().map(|text| Glob::new((*text).to_owned())).collect::<Vec<_>>());
+        let anna = || json!({"groups": ["eng", "ops"], "azp": "app", "department": "sales"});
+        let of = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let providers = |names| Match { identity_providers: of(names), ..Match::default() };
+        let subjects = |texts| Match { subjects: globs(texts), ..Match::default() };
+        let clients = |texts| Match { clients: globs(texts), ..Match::default() };
+        let groups = |texts| Match { groups: globs(texts), ..Match::default() };
+        let claims = |name: &str, values: &[&str]| Match {
+            claims: vec![(ClaimPath::name(name), values.iter().map(|value| json!(value)).collect())],
+            ..Match::default()
+        };
+        for (fits, does_not, key) in [
+            (providers(&["other", "idp"]), providers(&["other"]), "identity_providers"),
+            (subjects(&["eve", "an*"]), subjects(&["eve", "Anna"]), "subjects"),
+            (clients(&["app"]), clients(&["ap"]), "clients"),
+            (groups(&["x", "ops"]), groups(&["x", "op"]), "groups"),
+            (claims("department", &["hr", "sales"]), claims("department", &["hr"]), "claims"),
+            (claims("department", &["sales"]), claims("division", &["sales"]), "claims"),
+        ] {
+            assert_eq!(missed(fits, anna()), None, "{key}");
+            assert_eq!(missed(does_not, anna()), Some(key));
+        }
+        assert_eq!(missed(clients(&["*"]), json!({})), Some("clients"), "no client is no client of any name");
+        let both = Match { subjects: globs(&["anna"]), ..groups(&["x"]) };
+        assert_eq!(missed(both, anna()), Some("groups"), "every key must hold");
+    }
+
     #[test]
     fn a_grant_begins_at_from_and_has_ended_at_until() {
         let validity = Validity { from: UnixTime::from_secs(10), until: UnixTime::from_secs(20) };

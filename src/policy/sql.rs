@@ -140,6 +140,14 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_whose_catalog_is_not_known_may_be_any() {
+        let scan = scan("SHOW TABLES IN hr", None, None);
+        assert_eq!(scan.parsed, Ok(()));
+        assert!(!is_within(&scan, &globs(&["hr.*", "*"])));
+        assert!(may_touch(&scan, &globs(&["main.hr.people"])));
+    }
+
+    #[test]
     fn a_schema_is_within_patterns_that_hold_all_its_tables() {
         assert!(within("SHOW TABLES IN main.sales", &["main.sales.*"]));
         assert!(within("SHOW TABLES IN main.sales", &["main.*"]));

@@ -139,6 +139,17 @@ fn while_one_request_refreshes_stale_keys_the_others_use_them() {
 }
 
 #[test]
+fn while_stale_keys_are_refreshed_a_bad_token_is_refused_for_what_is_wrong_with_it() {
+    let mut stage = Stage::warm(passthrough());
+    let anna = stage.token("anna");
+    let elsewhere = stage.token_with("anna", json!({"aud": "elsewhere"}));
+    stage.pass(600);
+    let (mut flow, _) = stage.begin(&anna);
+    check(&stage.get(&elsewhere), "", "401 TOKEN_INVALID audience_mismatch");
+    assert_eq!(step_word(&stage.resume(&mut flow, keys(&[&RSA]))), "forward");
+}
+
+#[test]
 fn a_revoked_key_is_refused_by_the_request_that_refreshes() {
     let mut stage = Stage::warm(passthrough());
     let anna = stage.token("anna");

@@ -41,6 +41,22 @@ fn the_token_endpoint_that_is_published_is_the_gateways() {
 }
 
 #[test]
+fn without_a_public_url_clients_are_told_the_address_that_they_used() {
+    let workspace = json!({"url": "https://adb.example.net", "id": WORKSPACE_ID});
+    let mut stage = Stage::cold(config(json!({ "workspace": workspace })));
+    for (headers, base) in [
+        (&[(":scheme", "https"), ("Host", "gw.local:8443")][..], "https://gw.local:8443"),
+        (&[(":scheme", "http"), ("Host", "127.0.0.1:8000")], "http://127.0.0.1:8000"),
+        (&[("Host", "[::1]:8000")], "https://[::1]:8000"),
+        (&[("Host", "evil.example/x?\"")], "https://localhost"),
+        (&[], "https://localhost"),
+    ] {
+        let transcript = stage.send(&client("GET", "/.well-known/databricks-config", headers));
+        assert_eq!(body(&transcript)["oidc_endpoint"], format!("{base}/oidc"));
+    }
+}
+
+#[test]
 fn mcp_clients_are_sent_to_the_identity_providers() {
     for (path, resource) in [("", "https://gw.example.com"), ("/api/2.0/mcp/x", "https://gw.example.com/api/2.0/mcp/x")]
     {

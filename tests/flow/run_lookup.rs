@@ -47,6 +47,9 @@ fn a_run_of_an_allowed_job_goes_on_and_of_another_does_not() {
     let lookup = transcript.callouts.last().unwrap();
     assert_eq!((lookup.method, &*lookup.url), ("GET", "https://adb.example.net/api/2.2/jobs/runs/get?run_id=7"));
     assert!(lookup.headers.contains(&("authorization".to_owned(), "Bearer <dbx-1>".to_owned())), "{lookup}");
+    let names: Vec<_> = lookup.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.iter().filter(|name| **name == "user-agent").count(), 1, "{lookup}");
+    assert!(names.contains(&"accept") && names.contains(&"x-databricks-org-id"), "{lookup}");
     of_job(&mut stage, json!(202));
     check(&stage.send(&get_run(&anna, 9)), "lookup", "403 NO_RULE");
     check(&stage.send(&cancel(&anna, 9)), "", "403 NO_RULE");
@@ -73,6 +76,29 @@ fn a_run_that_the_caller_may_not_see_has_no_job() {
         let (mut stage, anna) = stage();
         of_job(&mut stage, job);
         check(&stage.send(&get_run(&anna, 7)), "token lookup", "403 NO_RULE");
+    }
+}
+
+#[test]
+fn a_one_time_run_has_no_job_of_any_name() {
+    let (mut stage, anna) = with(json!({"allow": [{
+        "operations": ["jobs.get_run"], "resources": {"job": ["*"]}, "lookup": true,
+    }]}));
+    of_job(&mut stage, json!(0));
+    check(&stage.send(&get_run(&anna, 7)), "token lookup", "403 NO_RULE");
+    of_job(&mut stage, json!(1));
+    check(&stage.send(&get_run(&anna, 8)), "lookup", "forward Bearer <dbx-1>");
+}
+
+#[test]
+fn a_rule_about_the_run_itself_asks_nobody() {
+    for lookup in [true, false] {
+        let allow = json!({"operations": ["jobs.get_run"], "resources": {"run": ["7"]}});
+        let other = json!({"operations": ["jobs.get_run"], "resources": {"job": ["101"]}, "lookup": lookup});
+        let (mut stage, anna) = with(json!({"allow": [allow, other]}));
+        of_job(&mut stage, json!(202));
+        check(&stage.send(&get_run(&anna, 7)), "token", "forward Bearer <dbx-1>");
+        check(&stage.send(&get_run(&anna, 8)), if lookup { "lookup" } else { "" }, "403 NO_RULE");
     }
 }
 
