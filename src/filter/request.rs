@@ -126,8 +126,7 @@ impl RequestContext {
                 self.phase = Phase::Forwarded { flow: Flow::default(), config: None, bodiless: false };
                 Some(Action::Continue)
             }
-            // that entry's record and answer are the ones that count
-            Mark::Refused => Some(self.answer(&guard_refused(&self.request_id))),
+            Mark::Refused => Some(self.let_answer_go()),
         }
     }
 
@@ -324,6 +323,16 @@ impl RequestContext {
     fn record(&mut self, record: Option<Record>, log: bool) {
         if let Some(record) = record {
             audit::hand_over(&record, log, self.beside_lua);
+        }
+    }
+
+    /// The entry before answered, and that counts. A second answer is a host trap; and Kong holds the first for as long as the guard waits.
+    fn let_answer_go(&mut self) -> Action {
+        self.phase = Phase::Answered;
+        // should the host not have taken the answer, the request leads nowhere
+        match host::aim_at_nothing() {
+            Some(_) => Action::Continue,
+            None => Action::Pause,
         }
     }
 

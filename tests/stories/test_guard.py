@@ -38,6 +38,24 @@ def test_a_guard_adds_nothing_to_a_refusal(world: World):
     world.nothing_reached()
 
 
+def test_a_guard_adds_nothing_to_a_refusal_that_follows_a_callout(world: World):
+    """Kong asks the guard although the entry before it has answered."""
+    before = world.gateway.counters()
+    unknown = world.user("data-engineering", known=False)
+    for _ in range(2):
+        assert_refused(world.send("guarded", caller=unknown), 403, "EXCHANGE_REFUSED")
+    after = world.gateway.counters()
+    assert after["denied_exchange_refused"] - before["denied_exchange_refused"] == 2
+    assert after["requests_failed"] == before["requests_failed"]
+    # the instance is still the one that it was: it has its cache
+    engineer = world.engineer()
+    token = engineer.token()
+    assert_allowed(world.send("guarded", token=token, caller=engineer))
+    assert_refused(world.send("guarded", caller=unknown), 403, "EXCHANGE_REFUSED")
+    assert_allowed(world.send("guarded", token=token, caller=engineer))
+    assert len([one for one in world.seen() if one.is_exchange and one.status == 200]) == 1
+
+
 def test_a_guard_alone_refuses_everything_even_a_request_that_claims_to_be_marked(world: World):
     engineer = world.engineer()
     assert_allowed(world.send("guarded", caller=engineer))
