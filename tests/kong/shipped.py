@@ -189,6 +189,7 @@ class Kong:
             "WASM_FILTERS_PATH": str(filters),
             "ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
             "STATUS_LISTEN": f"127.0.0.1:{self.status_port}",
+            "ADMIN_GUI_LISTEN": "off",
             "NGINX_USER": "root root",
             "PROXY_ERROR_LOG": str(self.log),
             "PROXY_LISTEN": f"127.0.0.1:{self.tls_port} ssl http2, 127.0.0.1:{self.plain_port}",

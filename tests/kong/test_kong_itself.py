@@ -29,7 +29,7 @@ def with_change(path: list[Any], value: Any) -> dict[str, Any]:
 
 # what is wrong -> what Kong's own validator says of it
 REFUSED_BY_KONG = {
-    "no audience": (with_change(["identity_providers", 0, "audiences"], []), "audiences"),
+    "a text for a list": (with_change(["identity_providers", 0, "audiences"], "databricks"), "audiences"),
     "an unknown key": (with_change(["workspaces"], {}), "workspaces"),
     "a skew past the limit": (with_change(["identity_providers", 0, "clock_skew"], 301), "clock_skew"),
     "a number for a name": (with_change(["roles", 0, "name"], 7), "name"),
@@ -42,6 +42,14 @@ def post(kong: Kong, declared: Any) -> Response:
     return send(f"http://127.0.0.1:{kong.admin_port}", "POST", "/config", headers, json.dumps(declared))
 
 
+def let_engineers_in(kong: Kong, around: Around) -> None:
+    """Workers take a change up one after the other: until each of many requests is let in."""
+    assert post(kong, declaration(config(ENGINEERS), GUARD)).status == 201
+    wait_until(
+        "all workers know", lambda: {ask(kong, around, "alice", "data-engineering").status for _ in range(20)} == {200}
+    )
+
+
 @pytest.mark.parametrize("what", REFUSED_BY_KONG)
 def test_kongs_validator_refuses_what_breaks_the_schema_and_names_it(changing: Kong, around: Around, what: str):
     wrong, named = REFUSED_BY_KONG[what]
@@ -50,7 +58,15 @@ def test_kongs_validator_refuses_what_breaks_the_schema_and_names_it(changing: K
     assert named in refused.text
     # and goes on with what it had
     assert ask(changing, around, "alice", "data-engineering").status == 200
-    assert post(changing, declaration(config(ENGINEERS), GUARD)).status == 201
+    let_engineers_in(changing, around)
+
+
+def test_an_empty_list_stays_a_list(changing: Kong, around: Around):
+    """In Lua it is no other than an empty object."""
+    assert post(changing, declaration(config({**ENGINEERS, "allow": []}), GUARD)).status == 201
+    wait_until("the change holds", lambda: ask(changing, around, "alice", "data-engineering").status != 200)
+    reply = ask(changing, around, "alice", "data-engineering")
+    assert (reply.status, reason(reply)) == (403, "NO_RULE"), reply
 
 
 def ask(kong: Kong, around: Around, who: str, *groups: str, target: str = JOBS_LIST) -> Response:
@@ -120,6 +136,7 @@ class Load:
 
 def test_configurations_that_change_under_load_hold_from_then_on_and_no_request_is_lost(changing: Kong, around: Around):
     """By `POST /config`, which keeps the workers: engineers may, may not, may …; each request meets the one or the other."""
+    let_engineers_in(changing, around)
     workers = changing.workers()
     chains = {"200": config(ENGINEERS), "403 NO_ROLE": config(RUNNERS)}
     with Load(changing, around) as load:
@@ -140,7 +157,7 @@ def test_configurations_that_change_under_load_hold_from_then_on_and_no_request_
 
 def test_a_reload_under_load_loses_no_request(changing: Kong, around: Around):
     """`kong reload` replaces the workers; those that end finish what they have."""
-    assert post(changing, declaration(config(ENGINEERS), GUARD)).status == 201
+    let_engineers_in(changing, around)
     with Load(changing, around) as load:
         for _ in range(2):
             workers = changing.workers()
