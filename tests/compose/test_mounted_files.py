@@ -131,6 +131,11 @@ def test_prometheus_takes_its_configuration():
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+def test_prometheus_looks_for_alerts_where_they_are_mounted():
+    (pattern,) = read_yaml("compose/prometheus.yml")["rule_files"]
+    assert mounts("prometheus")[PurePosixPath(pattern).parent] == "./dashboards"
+
+
 # --- Loki ---
 
 
@@ -170,7 +175,12 @@ def test_grafana_looks_for_dashboards_where_they_are_mounted():
 
 def test_dashboards_name_no_other_data_source():
     for path in sorted((REPO / "dashboards").glob("*.json")):
-        assert sources_of(json.loads(path.read_text())) <= {"prometheus", "loki", "-- Grafana --"}, path.name
+        board = json.loads(path.read_text())
+        variables = [one for one in board["templating"]["list"] if one["type"] == "datasource"]
+        # a variable lists all data sources of one type
+        known = {"prometheus", "loki", "-- Grafana --", *(f"${{{one['name']}}}" for one in variables)}
+        assert {one["query"] for one in variables} <= {"prometheus", "loki"}, path.name
+        assert sources_of(board) <= known, path.name
 
 
 def sources_of(part: object) -> set[str]:
