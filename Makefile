@@ -15,7 +15,7 @@ schema: ## write the schemas of the configuration and of audit records, and the 
 	@DATABRICKS_KONG_WRITE_SCHEMA=1 scripts/with-rust cargo test --quiet --locked --features schema --test meta_schema --test audit_schema
 
 sample: wasm ## write the sample of audit records that the documents' queries are tested on, from the built filter
-	@DATABRICKS_KONG_WRITE_SAMPLE=1 scripts/with-rust cargo test --quiet --locked -p host --test all sample
+	@DATABRICKS_KONG_WRITE_SAMPLE=1 scripts/with-rust cargo test --quiet --locked --workspace --all-features --test all sample
 
 catalogue: ## write the table of Databricks operations from the pinned SDK, and list what the newest one has more
 	@python3 -B tests/catalogue/generate --install
