@@ -38,6 +38,8 @@ schema_config:
 # the sample's day is not today: it may lie ahead or behind
 limits_config: {{reject_old_samples: false, creation_grace_period: 99999h, discover_log_levels: false}}
 querier: {{query_ingesters_within: 0}}
+# and is longer than a chunk may be: none is flushed while the tests run, or it could not be found for minutes
+ingester: {{flush_check_period: 24h, max_chunk_age: 9999h, chunk_idle_period: 9999h}}
 """
 
 
