@@ -153,6 +153,7 @@ mod tests {
         let claims =
             json!({"realm_access": {"roles": ["a", "b"]}, "https://ns/groups": 2, "": {"": 3}, "m~n": 4, "~1": 5});
         assert_eq!(find("/realm_access/roles", claims.clone()), Some(json!(["a", "b"])));
+        assert_eq!(find("/realm_access/roles/0", claims.clone()), Some(json!("a")));
         assert_eq!(find("/realm_access/roles/1", claims.clone()), Some(json!("b")));
         assert_eq!(find("/https:~1~1ns~1groups", claims.clone()), Some(json!(2)));
         assert_eq!(find("//", claims.clone()), Some(json!(3)));

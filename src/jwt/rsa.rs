@@ -236,6 +236,36 @@ mod tests {
         assert!(!key.verify(Algorithm::PS256, MESSAGE, &signature));
     }
 
+    /// What a signer with the private key could have encoded otherwise (RFC 8017 9.1.2, steps 4 to 14).
+    #[test]
+    fn each_part_of_what_pss_encodes_must_be_right() {
+        let hash = Hash::Sha256;
+        let (digest, salt) = (hash.of(&[MESSAGE]), [7; 32]);
+        let expected = hash.of(&[&[0; 8], digest.as_slice(), &salt]);
+        let encode = |zeros: &[u8], one: u8, top: u8, trailer: u8| {
+            let block = [zeros, &[one], &salt].concat();
+            let mut masked: Vec<u8> =
+                block.iter().zip(mgf1(hash, &expected, block.len())).map(|(byte, mask)| byte ^ mask).collect();
+            masked[0] = (masked[0] & 0x7f) | top;
+            [masked.as_slice(), &expected, &[trailer]].concat()
+        };
+        let holds = |encoded: &[u8]| pss_holds(hash, &digest, encoded, 2048) == Some(true);
+        let zeros = [0; 190];
+        let (mut first, mut last) = (zeros, zeros);
+        (first[0], last[189]) = (1, 1);
+        assert!(holds(&encode(&zeros, 1, 0, 0xbc)));
+        for (zeros, one, top, trailer) in [
+            (&zeros, 2, 0, 0xbc),
+            (&zeros, 0, 0, 0xbc),
+            (&first, 1, 0, 0xbc),
+            (&last, 1, 0, 0xbc),
+            (&zeros, 1, 0x80, 0xbc),
+            (&zeros, 1, 0, 0xcc),
+        ] {
+            assert!(!holds(&encode(zeros, one, top, trailer)), "{one} {top} {trailer} {zeros:?}");
+        }
+    }
+
     #[test]
     fn a_signature_is_bound_to_padding_and_hash() {
         let vectors = vectors();

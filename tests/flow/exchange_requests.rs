@@ -2,6 +2,7 @@
 
 use crate::stage::*;
 use databricks_kong::base::Secret;
+use databricks_kong::flow::Step;
 use databricks_kong::sim::{End, Shown};
 use serde_json::{Value, json};
 
@@ -132,4 +133,17 @@ fn the_callers_jwt_never_goes_on_beside_a_databricks_token() {
     let transcript = stage.get(&anna);
     let End::Forward { headers, .. } = &transcript.end else { panic!("{transcript}") };
     assert!(headers.iter().all(|(_, value)| !value.contains("anna")), "{headers:?}");
+}
+
+#[test]
+fn only_requests_for_tokens_have_a_body() {
+    let mut stage = Stage::cold(config(json!({})));
+    let anna = stage.token("anna");
+    let (mut flow, mut step) = stage.begin(&anna);
+    for (answer, has_body) in [(discovery(), false), (keys(&[&RSA]), false), (minted("dbx-1", 3600), true)] {
+        let Step::Call(callout) = &step else { panic!("{step:?}") };
+        assert_eq!(callout.has_body(), has_body, "{}", callout.url);
+        step = stage.resume(&mut flow, answer);
+    }
+    assert_eq!(step_word(&step), "forward");
 }

@@ -32,9 +32,12 @@ fn the_user_agent_keeps_the_clients_and_gets_version_and_request_id() {
     let version = env!("CARGO_PKG_VERSION");
     let transcript = stage.get(&anna);
     assert_eq!(header(&transcript, "user-agent"), Some(&*format!("curl/8 databricks-kong/{version} req/sim-1")));
-    let bare = client("GET", "/api/2.1/jobs/list", &[("Authorization", &format!("Bearer {anna}"))]);
+    let mut bare = client("GET", "/api/2.1/jobs/list", &[("Authorization", &format!("Bearer {anna}"))]);
     let transcript = stage.send(&bare);
     assert_eq!(header(&transcript, "user-agent"), Some(&*format!("databricks-kong/{version} req/sim-2")));
+    bare.headers.push(("User-Agent".to_owned(), Secret::new(String::new())));
+    let transcript = stage.send(&bare);
+    assert_eq!(header(&transcript, "user-agent"), Some(&*format!("databricks-kong/{version} req/sim-3")));
 }
 
 #[test]

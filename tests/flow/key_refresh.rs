@@ -228,6 +228,19 @@ fn requests_of_a_new_key_join_a_fetch_that_is_under_way_but_not_endlessly() {
 }
 
 #[test]
+fn a_request_of_a_new_key_joins_what_is_still_under_way_when_others_have_come_back() {
+    let mut stage = Stage::warm(passthrough());
+    let bob = rotated(&mut stage);
+    let [(mut first, _), (mut second, _)] = [stage.begin(&bob), stage.begin(&bob)];
+    assert_eq!(step_word(&stage.resume(&mut first, keys(&[&RSA]))), "401 TOKEN_INVALID", "not there yet");
+    let (mut third, step) = stage.begin(&bob);
+    assert_eq!(step_word(&step), "call");
+    for flow in [&mut second, &mut third] {
+        assert_eq!(step_word(&stage.resume(flow, keys(&[&NEW]))), "forward");
+    }
+}
+
+#[test]
 fn requests_that_overlap_do_not_get_round_the_thirty_seconds() {
     let mut stage = Stage::warm(passthrough());
     let forged = rotated(&mut stage);
