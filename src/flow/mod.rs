@@ -336,13 +336,14 @@ impl Flow {
                     .and_then(|()| self.decide(Asker { body: HeldBody::Json(body), ..asker }, env))
                     .map_err(|refusal| (refusal, id))
             }
-            AwaitBody::Exchange(request) => match native::subject_token(&request, body) {
-                Ok(Ok(token)) => self
-                    .begin_verification(Purpose::Echo(request), token.expose(), env)
-                    .or_else(|refusal| Ok(Step::Reply(native::refused_subject_token(refusal.reply(&id, env))))),
-                Ok(Err(reply)) => Ok(Step::Reply(reply)),
-                Err(refusal) => Err((refusal, id)),
-            },
+            AwaitBody::Exchange(request) => {
+                let step = match native::subject_token(&request, body) {
+                    Ok(Ok(token)) => self.begin_verification(Purpose::Echo(request), token.expose(), env),
+                    Ok(Err(reply)) => Ok(Step::Reply(reply)),
+                    Err(refusal) => Err(refusal),
+                };
+                step.or_else(|refusal| Ok(Step::Reply(native::refused_exchange(refusal.reply(&id, env)))))
+            }
         }
     }
 
@@ -426,7 +427,7 @@ impl Flow {
         }
         outcome.map_err(|refusal| (refusal, id.clone())).or_else(|(refusal, id)| {
             if is_echo {
-                Ok(Step::Reply(native::refused_subject_token(refusal.reply(&id, env))))
+                Ok(Step::Reply(native::refused_exchange(refusal.reply(&id, env))))
             } else {
                 Err((refusal, id))
             }

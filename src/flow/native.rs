@@ -174,7 +174,7 @@ pub(super) fn unsupported_grant() -> Reply {
 }
 
 /// A refusal with OAuth's `error` beside the usual members, since the client is one that speaks OAuth (RFC 6749 section 5.2).
-pub(super) fn refused_subject_token(mut reply: Reply) -> Reply {
+pub(super) fn refused_exchange(mut reply: Reply) -> Reply {
     let error = match reply.status {
         401 => "invalid_grant",
         400 | 413 => "invalid_request",

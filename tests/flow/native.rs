@@ -177,14 +177,14 @@ fn a_body_that_is_no_form_is_unreadable() {
     for form in [&b"grant_type=%zz"[..], b"grant_type=\xff", b"grant_type=%ff", b"a;b", b"a=%00"] {
         let mut stage = Stage::cold(config(json!({})));
         let client = Client { body: Some(Secret::new(form.to_vec())), ..exchange("") };
-        check(&stage.send(&client), "", "400 BODY_UNREADABLE");
+        assert_eq!(oauth(&stage.send(&client)), "400 BODY_UNREADABLE invalid_request");
     }
 }
 
 #[test]
 fn a_body_that_is_too_long_or_cannot_be_had_is_refused() {
     let mut stage = Stage::cold(config(json!({"limits": {"body_bytes": 1024}})));
-    check(&stage.send(&exchange(&"x".repeat(1025))), "", "413 BODY_TOO_LARGE");
+    assert_eq!(oauth(&stage.send(&exchange(&"x".repeat(1025)))), "413 BODY_TOO_LARGE invalid_request");
     let mut flow = Flow::default();
     let request = exchange("x").request(stage.sim.next_id()).unwrap();
     let step = stage.sim.on(&mut flow, Event::Request(request), &mut Vec::new());
