@@ -35,15 +35,22 @@ class KongGateway(Gateway):
     ships_records = True
     guards = True
 
-    def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, with_filter: bool = True):
+    def __init__(
+        self,
+        idp: Idp,
+        workspace: Workspace,
+        run_dir: Path,
+        with_filter: bool = True,
+        named: list[configs.Named] | None = None,
+    ):
         self.kong = os.environ["KONG_BIN"]
         self.prefix = run_dir / "kong"
         self.prefix.mkdir()
         self.with_filter = with_filter
         self.port, self.admin_port, self.status_port, closed = free_ports(4)
-        named = {one.name: one for one in configs.all_configs() if one.name not in SCHEMA_REFUSES}
-        self.tls_hosts, self.no_tls = hosts_for_443([one.name for one in named.values() if one.tls])
-        self.named = {name: one for name, one in named.items() if not one.tls or name in self.tls_hosts}
+        all_named = {one.name: one for one in named or configs.all_configs() if one.name not in SCHEMA_REFUSES}
+        self.tls_hosts, self.no_tls = hosts_for_443([one.name for one in all_named.values() if one.tls])
+        self.named = {name: one for name, one in all_named.items() if not one.tls or name in self.tls_hosts}
         self.ca, self.certificate, self.key = tls_files(run_dir, *self.tls_hosts.values(), "127.0.0.1")
         self.parts = configs.Parts(idp, workspace, self.url, closed)
         self.shipped = run_dir / "shipped.json"
