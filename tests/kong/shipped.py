@@ -37,6 +37,7 @@ class Server:
 
     def __init__(self, address: tuple[str, int], answers: dict[str, Any]):
         self.seen: queue.Queue[tuple[str, str, list[tuple[str, str]], bytes]] = queue.Queue()
+        self.answers = answers
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -46,8 +47,8 @@ class Server:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 server.seen.put((self.command, self.path, list(self.headers.items()), body))
                 path = self.path.split("?")[0]
-                content = json.dumps(answers.get(path, {})).encode()
-                self.send_response(200 if path in answers else 404)
+                content = json.dumps(server.answers.get(path, {})).encode()
+                self.send_response(200 if path in server.answers else 404)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(content)))
                 self.end_headers()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from shipped import DEVELOPMENT, EGRESS, OFFICE, PRODUCTION, Around, Client, Kong, machine, reason
-from stack import REPO, SP_ETL, SP_SECRETS, Response, Workspace, send
+from stack import REPO, SP_ETL, SP_SECRETS, Response, Workspace, send, wait_until
 
 RUN_NOW, JOBS_LIST = "/api/2.2/jobs/run-now", "/api/2.2/jobs/list"
 
@@ -211,8 +211,30 @@ def test_the_log_plugin_gets_every_request_and_no_token(alice: Client, kong: Kon
 
 def test_metrics_are_on_the_status_listener(alice: Client, kong: Kong):
     assert alice.ask(DEVELOPMENT, "GET", JOBS_LIST).status == 200
-    page = kong.metrics()
-    assert 'kong_http_requests_total{service="databricks-development"' in page
+    # Kong's own counters are written once a second
+    expected = 'kong_http_requests_total{service="databricks-development"'
+    wait_until("the request is counted", lambda: expected in kong.metrics())
+
+
+def test_the_filters_counters_are_among_the_metrics_and_count(alice: Client, kong: Kong):
+    def counters() -> dict[str, int]:
+        rows = (line.split(" ") for line in kong.metrics().splitlines() if line.startswith("pw_databricks_kong_"))
+        return {name.removeprefix("pw_databricks_kong_"): int(value) for name, value in rows}
+
+    before = counters()
+    assert alice.ask(DEVELOPMENT, "GET", JOBS_LIST).status == 200
+    assert reason(alice.ask(DEVELOPMENT, "POST", "/api/2.2/jobs/delete", '{"job_id": 101}')) == "RULE_DENIED"
+    alice.token = "no-token"
+    assert reason(alice.ask(DEVELOPMENT, "GET", JOBS_LIST)) == "TOKEN_INVALID"
+    after = counters()
+    counted = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    outcomes = {"requests_allowed": 1, "requests_denied": 1, "requests_unauthenticated": 1}
+    reasons = {"denied_rule_denied": 1, "denied_token_invalid": 1}
+    assert {
+        name: value for name, value in counted.items() if name.startswith(("requests_", "denied_"))
+    } == outcomes | reasons
+    # without labels, and of the type that `rate` is for
+    assert all(f"# TYPE pw_databricks_kong_{name} counter" in kong.metrics().splitlines() for name in after)
 
 
 def test_without_the_secret_in_the_vault_the_pipeline_is_refused_and_others_are_not(
