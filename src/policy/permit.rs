@@ -145,6 +145,18 @@ fn named(operation: Option<Operation>) -> String {
 }
 
 impl Denial {
+    /// All reason codes that a denial has.
+    pub const REASONS: [&'static str; 8] = [
+        "GROUPS_OVERAGE",
+        "NO_ROLE",
+        "GRANT_INACTIVE",
+        "RULE_DENIED",
+        "OPERATION_UNKNOWN",
+        "OPERATION_SENSITIVE",
+        "NO_RULE",
+        "AGENT_LIMIT",
+    ];
+
     /// The reason code of the refusal.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -170,5 +182,27 @@ impl Denial {
             Self::OperationSensitive { operation } => (Some(*operation), None, None),
             Self::NoRule { operation } | Self::AgentLimit { operation, .. } => (*operation, None, None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_are_those_of_all_denials() {
+        let name = || Rc::from("x");
+        let operation = crate::databricks::Catalogue::find("GET", "/api/2.1/jobs/list").unwrap();
+        let denials = [
+            Denial::GroupsOverage,
+            Denial::NoRole,
+            Denial::GrantInactive { role: name() },
+            Denial::RuleDenied { role: name(), rule: name(), operation: None },
+            Denial::OperationUnknown,
+            Denial::OperationSensitive { operation },
+            Denial::NoRule { operation: None },
+            Denial::AgentLimit { agent: name(), operation: None },
+        ];
+        assert_eq!(denials.each_ref().map(Denial::reason), Denial::REASONS);
     }
 }

@@ -9,7 +9,7 @@ use databricks_kong::config::{Config, ConfigError, Settings};
 use databricks_kong::databricks::{Operation, Target};
 use databricks_kong::flow::{Callout, Flow, Inspected, inspect_headers};
 use databricks_kong::jwt::{self, Caller, KeySet, UnverifiedToken};
-use databricks_kong::policy::{Action, Ask, Body, Explanation, RunsJob, explain};
+use databricks_kong::policy::{Action, Ask, Body, Denial, Explanation, RunsJob, explain};
 use databricks_kong::sim::{Answer, Client, End, Purpose, Sim};
 use serde_json::{Map, Value, json};
 use std::rc::Rc;
@@ -225,15 +225,5 @@ fn agrees(decision: &Decision) -> bool {
 
 /// Whether policy gives this reason; everything else is found before it is asked, or after.
 fn is_policys(reason: &str) -> bool {
-    const REASONS: [&str; 8] = [
-        "GROUPS_OVERAGE",
-        "NO_ROLE",
-        "GRANT_INACTIVE",
-        "RULE_DENIED",
-        "OPERATION_UNKNOWN",
-        "OPERATION_SENSITIVE",
-        "NO_RULE",
-        "AGENT_LIMIT",
-    ];
-    REASONS.contains(&reason)
+    Denial::REASONS.contains(&reason)
 }
