@@ -181,7 +181,10 @@ mod tests {
     fn a_token_is_kept_for_its_own_life_and_not_past_the_callers() {
         for (life, until) in [("3600", 2_000), ("100", 1_099), ("\"100\"", 1_099), ("2", 1_001), ("1", 1_000)] {
             let body = format!(r#"{{"access_token":"t","token_type":"Bearer","expires_in":{life}}}"#);
-            assert_eq!(answer(200, &body).unwrap().keep_until(), Some(UnixTime::from_secs(until)), "{life}");
+            let token = answer(200, &body).unwrap();
+            assert_eq!(token.keep_until(), Some(UnixTime::from_secs(until)), "{life}");
+            let lives = |second| token.lives_at(UnixTime::from_secs(second));
+            assert_eq!([until - 1, until].map(lives), [true, false], "{life}");
         }
     }
 

@@ -392,7 +392,9 @@ mod tests {
             &[("content-type", "application/x-www-form-urlencoded")],
             &[("Content-Encoding", "identity")],
         ] {
-            for body in ["{}", r#"{"statement":"select a = 1 & 2"}"#, r#"{"statement":"a &= 1"}"#] {
+            for body in
+                ["{}", r#"{"statement":"select a = 1 & 2"}"#, r#"{"statement":"a &= 1"}"#, r#"{"statement":"a&b&c"}"#]
+            {
                 assert!(has_plain_body(headers, body), "{headers:?} {body}");
             }
         }

@@ -229,6 +229,48 @@ fn a_denial_that_is_recorded_only_says_so_and_why() {
 }
 
 #[test]
+fn an_agents_limit_is_enforced_unless_the_role_or_the_mode_only_records_it() {
+    for (mode, observe, end) in [
+        ("enforce", false, "403 AGENT_LIMIT"),
+        ("enforce", true, "forward Bearer <dbx-1>"),
+        ("observe", false, "forward Bearer <dbx-1>"),
+    ] {
+        let mut role = role(json!({"type": "user_federation"}));
+        role["observe"] = json!(observe);
+        let agents = json!([{"name": "bot", "match": {"clients": ["bot"]}, "allow": [{"operations": ["jobs.get"]}]}]);
+        let mut stage = Stage::warm(config(json!({"mode": mode, "roles": [role], "agents": agents})));
+        let bot = stage.token_with("anna", json!({"azp": "bot"}));
+        let transcript = stage.get(&bot);
+        assert_eq!(ended(&transcript), end, "{mode} {observe}");
+        assert_eq!(recorded(&transcript)["reason"], "AGENT_LIMIT");
+    }
+}
+
+#[test]
+fn what_a_statement_does_is_recorded_where_a_rule_had_it_read() {
+    let execute = json!({"operations": ["statement_execution.execute_statement"], "sql": ["select", "dml"]});
+    for (statement, sql, settings) in [
+        ("SELECT * FROM a.b.c", json!({"class": "select", "tables": ["a.b.c"], "parsed": true}), json!({})),
+        ("SELECT * FROM a.b.c", json!({"class": "select", "parsed": true}), json!({"sql_tables": false})),
+        (
+            "INSERT INTO a.b.d SELECT 1; SELECT 1",
+            json!({"class": "select,dml", "tables": ["a.b.d"], "parsed": true}),
+            json!({}),
+        ),
+        ("EXECUTE IMMEDIATE 'x'", json!({"parsed": false}), json!({})),
+    ] {
+        let mut only = role(json!({"type": "user_federation"}));
+        only["allow"] = json!([execute]);
+        let mut stage = Stage::warm(config(json!({"roles": [only], "audit": settings})));
+        let anna = stage.token("anna");
+        let body = json!({"warehouse_id": "a", "statement": statement}).to_string();
+        let target = b"/api/2.0/sql/statements".to_vec();
+        let transcript = stage.send(&Client { target, ..run_now(&anna, &body) });
+        assert_eq!(recorded(&transcript)["sql"], sql, "{statement}");
+    }
+}
+
+#[test]
 fn a_body_that_is_needed_and_bad_is_recorded_with_the_caller() {
     let allow = json!({"allow": [{"operations": ["jobs.run_now"], "resources": {"job": ["101"]}}]});
     let long = format!("{{\"x\": \"{}\"}}", "x".repeat(70_000));

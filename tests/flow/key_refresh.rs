@@ -146,6 +146,9 @@ fn while_stale_keys_are_refreshed_a_bad_token_is_refused_for_what_is_wrong_with_
     stage.pass(600);
     let (mut flow, _) = stage.begin(&anna);
     check(&stage.get(&elsewhere), "", "401 TOKEN_INVALID audience_mismatch");
+    // while one whose key may be among the new ones waits for them
+    let bob = rotated(&mut stage);
+    assert_eq!(step_word(&stage.begin(&bob).1), "call");
     assert_eq!(step_word(&stage.resume(&mut flow, keys(&[&RSA]))), "forward");
 }
 
