@@ -2,6 +2,7 @@
 
 use crate::stage::*;
 use databricks_kong::config::Config;
+use databricks_kong::flow::Metric;
 use databricks_kong::sim::Purpose;
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -96,11 +97,28 @@ fn groups_and_roles_are_looked_at_every_time() {
     }
 }
 
+/// Whether each of these tokens was known when it came.
+fn known(stage: &mut Stage, tokens: &[&String]) -> Vec<bool> {
+    let mut come = |token: &&String| {
+        stage.sim.counts.clear();
+        assert!(ended(&stage.get(token)).starts_with("forward "));
+        stage.sim.counts.contains(&Metric::VerdictCacheHit)
+    };
+    tokens.iter().map(&mut come).collect()
+}
+
 #[test]
 fn without_room_every_token_is_verified() {
     let mut stage = Stage::warm(passthrough(json!({"limits": {"cached_tokens": 0}})));
     let anna = stage.token("anna");
-    for _ in 0..2 {
-        check(&stage.get(&anna), "", "forward Bearer <anna>");
-    }
+    assert_eq!(known(&mut stage, &[&anna, &anna]), [false, false]);
+}
+
+#[test]
+fn there_is_room_for_as_many_tokens_as_configured_and_those_that_end_first_go() {
+    let mut stage = Stage::warm(passthrough(json!({"limits": {"cached_tokens": 2}})));
+    let [anna, bob, carl] = [("anna", 100), ("bob", 200), ("carl", 300)]
+        .map(|(name, life)| stage.named(name, RSA.token(name, json!({"exp": NOW + life}))));
+    assert_eq!(known(&mut stage, &[&anna, &bob, &anna, &bob]), [false, false, true, true]);
+    assert_eq!(known(&mut stage, &[&carl, &bob, &carl, &anna]), [false, true, true, false]);
 }
