@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -53,6 +52,6 @@ def plugin(name: str, file: str = "compose/kong.yml") -> dict[str, Any]:
 
 
 def program(name: str) -> str | None:
-    """A program of Debian's prometheus package: this machine's own, or the one that `setup` has fetched."""
-    fetched = Path(os.environ["COMPOSE_TOOLS"]) / "debian/usr/bin" / name
-    return shutil.which(name) or (str(fetched) if fetched.exists() else None)
+    """A program of Prometheus, from where scripts/prometheus found it, if it did."""
+    folder = os.environ.get("PROMETHEUS_DIR")
+    return str(Path(folder) / name) if folder else None
