@@ -52,7 +52,7 @@ pub(super) struct RequestContext {
     target: Option<Vec<u8>>,
     /// Whether Kong would put an answer where it then empties a callout's bytes; see [`host::reply_beside_a_callout`].
     spare_bytes: bool,
-    /// Whether the event that is handled came straight from Kong's Lua for this request; see [`audit::hand_over`].
+    /// Whether the event that is handled surely came straight from Kong's Lua for this request; see [`audit::hand_over`].
     beside_lua: bool,
     phase: Phase,
 }
@@ -93,14 +93,16 @@ impl RequestContext {
 
     pub(super) fn on_headers(&mut self, end_of_stream: bool) -> Action {
         self.request_id = host::request_id().and_then(|id| RequestId::new(&id)).unwrap_or_else(RequestId::unknown);
-        self.beside_lua = !events::has_waited(self.request_id.as_str());
-        let action = self.begin(end_of_stream);
+        let settings = self.root.try_borrow_mut().ok().and_then(|mut root| root.settings(host::now()));
+        // a guard cannot know: if the entry before it waited and then trapped, this instance has never heard of the request
+        let is_guard = matches!(settings, Some(Settings::Guard));
+        self.beside_lua = !is_guard && !events::has_waited(self.request_id.as_str());
+        let action = self.begin(settings, end_of_stream);
         self.beside_lua = false;
         action
     }
 
-    fn begin(&mut self, end_of_stream: bool) -> Action {
-        let settings = self.root.try_borrow_mut().ok().and_then(|mut root| root.settings(host::now()));
+    fn begin(&mut self, settings: Option<Settings>, end_of_stream: bool) -> Action {
         match settings {
             Some(Settings::Enforce(config)) => self.decide(config, end_of_stream),
             Some(Settings::Guard) => self.guard(),
