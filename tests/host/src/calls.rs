@@ -1,6 +1,7 @@
 //! Callouts: what the filter asked for, and how it ends.
 
 use crate::pairs::Pair;
+use crate::worker::RequestHandle;
 
 /// A callout that was sent and has not been answered.
 #[derive(Clone, Debug)]
@@ -8,7 +9,7 @@ pub struct PendingCall {
     /// The host's name for it.
     pub token: u32,
     /// Which request it is for; `None` for a tick's.
-    pub request: Option<u32>,
+    pub request: Option<RequestHandle>,
     /// `host:port` on Kong, a cluster's name on Envoy.
     pub upstream: String,
     /// Header names and values, pseudo-headers among them.

@@ -23,6 +23,7 @@ mod worker;
 mod world;
 
 pub use calls::{CalloutEnd, PendingCall};
+pub use module::Filter;
 pub use request::{HttpRequest, Outcome, Upstream};
 pub use worker::{Entry, RequestHandle, Worker};
-pub use world::{LogLine, Misuse, Profile, Switches};
+pub use world::{Callback, LogLine, Misuse, Profile, Switches, Trap};

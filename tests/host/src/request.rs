@@ -106,6 +106,8 @@ pub(crate) struct Request {
     pub(crate) upstream_status: Option<u16>,
     pub(crate) response_headers: Vec<Pair>,
     pub(crate) step: Step,
+    /// Whether it has waited for a callout.
+    pub(crate) has_waited: bool,
     /// Whether the filter holds it.
     pub(crate) paused: bool,
     pub(crate) local: Option<Local>,

@@ -1,17 +1,15 @@
 //! One worker: the life of the filter's instance, of its contexts and of requests.
 
 use crate::calls::{CalloutEnd, Delivered, PendingCall};
-use crate::module::FILTER;
+use crate::module::Filter;
 use crate::pairs::Pair;
 use crate::request::{HttpRequest, Outcome, Request, Step};
-use crate::world::{Callback, Frame, Injected, LogLine, Misuse, Owner, Profile, Root, Switches, World};
+use crate::world::{Callback, Frame, Injected, LogLine, Misuse, Owner, Profile, Root, Switches, Trap, World};
 use std::time::Duration;
 use wasmtime::{Instance, Store, WasmParams, WasmResults};
 
 /// When a worker starts, in seconds since 1970.
 const START: u64 = 1_800_000_000;
-/// Instructions for one callback: some hundred milliseconds, and far more than any honest one takes.
-const FUEL: u64 = 500_000_000;
 const CONTINUE: u32 = 0;
 
 /// An entry of the filter in a chain: one configuration in one worker.
@@ -20,10 +18,11 @@ pub struct Entry(u32);
 
 /// A request that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RequestHandle(u32);
+pub struct RequestHandle(pub(crate) u32);
 
 /// One worker with one instance of the filter.
 pub struct Worker {
+    filter: Filter,
     /// Always there but within [`Worker::throw_instance_away`].
     store: Option<Store<World>>,
     instance: Option<Instance>,
@@ -40,8 +39,15 @@ impl Worker {
     /// The same, set up otherwise.
     #[must_use]
     pub fn with(profile: Profile, switches: Switches) -> Self {
+        Self::of(Filter::built(), profile, switches)
+    }
+
+    /// The same with another filter.
+    #[must_use]
+    pub fn of(filter: &Filter, profile: Profile, switches: Switches) -> Self {
         let world = World::new(profile, switches, START * 1_000_000_000);
-        Self { store: Some(Store::new(FILTER.module().engine(), world)), instance: None, instances: 0 }
+        let store = Store::new(filter.0.module().engine(), world);
+        Self { filter: filter.clone(), store: Some(store), instance: None, instances: 0 }
     }
 
     fn store(&mut self) -> &mut Store<World> {
@@ -105,16 +111,37 @@ impl Worker {
         request.outcome == Outcome::Waiting && request.body_is_late
     }
 
+    /// A header of the request as it would be sent on now; empty if there is none.
+    #[must_use]
+    pub fn header_to_send(&self, request: RequestHandle, name: &str) -> &[u8] {
+        let sent = &self.look().requests[&request.0].sent;
+        sent.iter().find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())).map_or(&[], |(_, value)| value)
+    }
+
+    /// What the filter or the client's plugins left in `kong.ctx.shared`; on Envoy, in the filter state.
+    #[must_use]
+    pub fn shared(&self, request: RequestHandle, name: &str) -> Option<&[u8]> {
+        let shared = &self.look().requests[&request.0].shared;
+        shared.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice())
+    }
+
+    /// Whether the request went on and was not answered yet.
+    #[must_use]
+    pub fn awaits_response(&self, request: RequestHandle) -> bool {
+        let request = &self.look().requests[&request.0];
+        matches!(request.outcome, Outcome::Forwarded(_)) && request.upstream_status.is_none()
+    }
+
     /// How many instances there were so far.
     #[must_use]
     pub const fn instances(&self) -> usize {
         self.instances
     }
 
-    /// How many calls the filter made so far.
+    /// The traps that the test asked for and got, the oldest first.
     #[must_use]
-    pub fn hostcalls(&self) -> u64 {
-        self.look().hostcalls
+    pub fn traps(&self) -> &[Trap] {
+        &self.look().traps
     }
 
     /// Whether any configuration has a tick.
@@ -160,7 +187,7 @@ impl Worker {
         self.invoke::<_, ()>("proxy_on_tick", Frame::of(Callback::Tick, root), root);
     }
 
-    /// Makes the filter trap at its `calls`-th call of the host from now on, 0 being the next.
+    /// Makes the filter trap after so many further calls: the host's of the filter and the filter's of the host, starts left out.
     pub fn trap_after(&mut self, calls: u32) {
         self.world().trap_in = Some(calls);
     }
@@ -220,6 +247,7 @@ impl Worker {
             upstream_status: None,
             response_headers: Vec::new(),
             step: Step::Headers(0),
+            has_waited: false,
             paused: false,
             local: None,
             client_gone: false,
@@ -275,6 +303,7 @@ impl Worker {
     }
 
     fn answer_on_kong(&mut self, call: &PendingCall, request: u32, entry: usize, end: CalloutEnd) {
+        self.request(request).has_waited = true;
         let delivered = Delivered::by_kong(end);
         let lost_bytes = delivered.failed || delivered.body.as_ref().is_none_or(Vec::is_empty);
         let context = self.ensure_context(request, entry);
@@ -344,6 +373,7 @@ impl Worker {
         assert!(self.look().is_kong(), "Envoy always answers");
         let (_, owner) = self.world().calls.remove(&token).expect("the callout is pending");
         let Owner::Request(request, _) = owner else { return };
+        self.request(request).has_waited = true;
         if self.pending_of(request) == 0 {
             self.run(request);
         }
@@ -611,8 +641,9 @@ impl Worker {
         if self.instance.is_some() {
             return;
         }
-        self.store().set_fuel(FUEL).expect("fuel is on");
-        let instance = FILTER.instantiate(self.store()).expect("the module can be instantiated");
+        let longest = self.look().switches.longest_callback;
+        self.store().set_epoch_deadline(longest);
+        let instance = self.filter.clone().0.instantiate(self.store()).expect("the module can be instantiated");
         self.instance = Some(instance);
         self.instances += 1;
         let frame = Frame::of(Callback::Create, 0);
@@ -669,13 +700,19 @@ impl Worker {
         let instance = self.instance.expect("there is an instance");
         let store = self.store();
         store.data_mut().frame = frame;
-        store.set_fuel(FUEL).expect("fuel is on");
+        if store.data_mut().enter().is_err() {
+            self.throw_instance_away();
+            return None;
+        }
+        let longest = store.data().switches.longest_callback;
+        store.set_epoch_deadline(longest);
         let Ok(function) = instance.get_typed_func::<P, R>(&mut *store, name) else {
             panic!("{}", Misuse(format!("`{name}` is not exported: kong calls it all the same and its worker dies")));
         };
         match function.call(&mut *store, params) {
             Ok(returned) => Some(returned),
             Err(error) if error.downcast_ref::<Injected>().is_some() => {
+                store.data_mut().note_trap();
                 self.throw_instance_away();
                 None
             }
@@ -705,7 +742,7 @@ impl Worker {
             }
         }
         self.instance = None;
-        self.store = Some(Store::new(FILTER.module().engine(), world));
+        self.store = Some(Store::new(self.filter.0.module().engine(), world));
     }
 }
 

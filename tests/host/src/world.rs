@@ -3,6 +3,7 @@
 use crate::calls::{Delivered, PendingCall};
 use crate::pairs::{self, Pair};
 use crate::request::{Local, Request};
+use crate::worker::RequestHandle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -27,6 +28,8 @@ pub struct Switches {
     pub piece: usize,
     /// Environment variables.
     pub env: Vec<(String, String)>,
+    /// How many seconds a callback may take before it counts as one that does not end.
+    pub longest_callback: u64,
     /// A property that traps when it is read, as some of Kong's do.
     pub trapping_property: Option<String>,
     /// A property that is not there, though this host usually has it.
@@ -40,6 +43,8 @@ impl Default for Switches {
             hostname_callouts: None,
             piece: 16 * 1024,
             env: Vec::new(),
+            // far more than any honest one takes on the busiest machine
+            longest_callback: 60,
             trapping_property: None,
             missing_property: None,
         }
@@ -66,6 +71,15 @@ impl fmt::Display for Misuse {
 }
 
 impl std::error::Error for Misuse {}
+
+/// Where the filter trapped because the test asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trap {
+    /// What the host was calling it for.
+    pub callback: Callback,
+    /// The request that this was for, if it was for one.
+    pub request: Option<RequestHandle>,
+}
 
 /// A trap that the test asked for.
 #[derive(Clone, Copy, Debug)]
@@ -99,18 +113,30 @@ fn misuse<T>(text: impl Into<String>) -> Answer<T> {
 
 /// What the host is calling the filter for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Callback {
+pub enum Callback {
+    /// A context begins.
     Create,
+    /// The instance starts.
     VmStart,
+    /// A configuration is read.
     Configure,
+    /// A configuration's timer.
     Tick,
+    /// A request's headers.
     RequestHeaders,
+    /// A request's body.
     RequestBody,
+    /// The end of a callout.
     CalloutReply,
+    /// A response's headers.
     ResponseHeaders,
+    /// A response's body.
     ResponseBody,
+    /// A request has ended.
     Done,
+    /// It is to be logged.
     Log,
+    /// A context ends.
     Delete,
 }
 
@@ -177,8 +203,7 @@ pub(crate) struct World {
     metrics: Vec<(String, u64)>,
     /// After how many further calls of the filter one traps.
     pub(crate) trap_in: Option<u32>,
-    /// Calls of the filter so far.
-    pub(crate) hostcalls: u64,
+    pub(crate) traps: Vec<Trap>,
 }
 
 impl World {
@@ -206,7 +231,7 @@ impl World {
             next_name: 1,
             metrics: Vec::new(),
             trap_in: None,
-            hostcalls: 0,
+            traps: Vec::new(),
         }
     }
 
@@ -220,9 +245,19 @@ impl World {
         self.profile == Profile::Kong
     }
 
-    /// Counts a call, and traps if the test wants that.
+    /// The host calls the filter, which may trap before it has called the host.
+    pub(crate) fn enter(&mut self) -> Answer<()> {
+        self.begin().inspect_err(|_| self.note_trap())
+    }
+
+    /// Writes down that a trap that the test asked for has happened.
+    pub(crate) fn note_trap(&mut self) {
+        let request = self.contexts.get(&self.frame.context).map(|(request, _)| RequestHandle(*request));
+        self.traps.push(Trap { callback: self.frame.callback, request });
+    }
+
+    /// The filter calls the host; traps if the test wants that.
     pub(crate) fn begin(&mut self) -> Answer<()> {
-        self.hostcalls += 1;
         if self.frame.callback.is_start() {
             return Ok(());
         }
@@ -258,14 +293,15 @@ impl World {
         self.log.push(LogLine { level, text: String::from_utf8_lossy(text).into_owned() });
     }
 
-    /// Nanoseconds of a clock: Kong's count whole milliseconds, and its monotonic one begins with the machine.
+    /// Nanoseconds of a clock. Kong's monotonic one counts whole milliseconds, and begins with the machine.
     pub(crate) const fn time(&self, monotonic: bool) -> u64 {
         const STARTED: u64 = 1_700_000_000_000_000_000;
         let clock = if monotonic { self.clock - STARTED } else { self.clock };
+        let whole = clock / 1_000_000 * 1_000_000;
         match self.profile {
-            Profile::Kong => clock / 1_000_000 * 1_000_000,
+            Profile::Kong if monotonic => whole,
             // a clock of nanoseconds hardly ever stands at a whole millisecond
-            Profile::Envoy => clock / 1_000_000 * 1_000_000 + 1_234,
+            Profile::Kong | Profile::Envoy => whole + 1_234,
         }
     }
 
@@ -464,8 +500,14 @@ impl World {
 
     /// Kong's own properties are Lua's, and after a callout another coroutine ran last than the request's.
     fn check_kongs_property(&self, call: &str, path: &str) -> Answer<()> {
-        if self.is_kong() && path.starts_with("kong.") && self.frame.callback != Callback::RequestHeaders {
+        if !self.is_kong() || !path.starts_with("kong.") {
+            return Ok(());
+        }
+        if self.frame.callback != Callback::RequestHeaders {
             return misuse(format!("{call} `{path}` in {:?}: kong's worker may die", self.frame.callback));
+        }
+        if self.request().is_some_and(|request| request.has_waited) {
+            return misuse(format!("{call} `{path}` after a callout: kong's worker may die"));
         }
         Ok(())
     }
@@ -603,7 +645,8 @@ impl World {
             None => Owner::Root(self.frame.context),
         };
         let request = if let Owner::Request(request, _) = owner { Some(request) } else { None };
-        let call = PendingCall { token: self.name(), request, upstream, headers, body, timeout };
+        let handle = request.map(RequestHandle);
+        let call = PendingCall { token: self.name(), request: handle, upstream, headers, body, timeout };
         for name in [":method", ":path", ":authority", ":scheme"] {
             // the one that is never sent needs no scheme
             if call.header(name).is_empty() && name != ":scheme" {

@@ -14,6 +14,9 @@
 mod drive;
 mod explorer;
 mod faults;
+mod hazards;
+mod misuse;
+mod probe;
 mod sample;
 mod stage;
 mod stories;

@@ -24,7 +24,8 @@ static KEY: LazyLock<Ed25519KeyPair> = LazyLock::new(|| {
 });
 
 fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../queries").join(name)
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("tests/queries"));
+    folders.find(|folder| folder.is_dir()).expect("the queries are in the repository").join(name)
 }
 
 /// Milliseconds since 1970.

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use host::{CalloutEnd, HttpRequest};
-use jwt_simple::prelude::{Claims, ECDSAP256KeyPairLike, ECDSAP256PublicKeyLike, ES256KeyPair, JWTClaims};
+use jwt_simple::prelude::{Claims, Ed25519KeyPair, EdDSAKeyPairLike, JWTClaims};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
@@ -12,27 +12,24 @@ pub(crate) const ISSUER: &str = "https://idp.example";
 pub(crate) const WORKSPACE: &str = "https://adb.example.net";
 pub(crate) const WORKSPACE_ID: &str = "7405619408829168";
 
-/// A key pair of an identity provider. ES256, since it is made and checked fast.
+/// A key pair of an identity provider. EdDSA, since that is checked fastest.
 pub(crate) struct Key {
     pub(crate) jwk: Value,
-    pair: ES256KeyPair,
+    pair: Ed25519KeyPair,
 }
 
 /// The key that the provider has unless a story says otherwise.
-pub(crate) static KEY: LazyLock<Key> = LazyLock::new(|| key("one"));
+pub(crate) static KEY: LazyLock<Key> = LazyLock::new(|| Key::new("one"));
 /// A key that it gets later.
-pub(crate) static NEW: LazyLock<Key> = LazyLock::new(|| key("two"));
-
-fn key(kid: &str) -> Key {
-    let pair = ES256KeyPair::generate().with_key_id(kid);
-    let point = pair.public_key().public_key().to_bytes_uncompressed();
-    let (x, y) = point[1..].split_at(32);
-    let coordinate = |bytes| URL_SAFE_NO_PAD.encode(bytes);
-    let jwk = json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": coordinate(x), "y": coordinate(y)});
-    Key { jwk, pair }
-}
+pub(crate) static NEW: LazyLock<Key> = LazyLock::new(|| Key::new("two"));
 
 impl Key {
+    pub(crate) fn new(kid: &str) -> Self {
+        let pair = Ed25519KeyPair::generate().with_key_id(kid);
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key().to_bytes());
+        Self { jwk: json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x}), pair }
+    }
+
     /// A token of `subject`, an engineer, good for an hour; `changes` replace claims, null takes one away.
     pub(crate) fn token(&self, subject: &str, changes: &Value) -> String {
         let mut claims = json!({
@@ -53,13 +50,18 @@ impl Key {
 pub(crate) fn config(changes: &Value) -> Value {
     let mut config = json!({
         "workspace": {"url": WORKSPACE, "id": WORKSPACE_ID, "public_url": "https://gw.example.com"},
-        "identity_providers": [{"name": "idp", "issuer": ISSUER, "audiences": ["databricks"]}],
+        "identity_providers": [idp()],
         "roles": [role(&json!({"type": "user_federation"}))],
     });
     for (name, value) in changes.as_object().unwrap() {
         config[name] = value.clone();
     }
     config
+}
+
+/// The identity provider.
+pub(crate) fn idp() -> Value {
+    json!({"name": "idp", "issuer": ISSUER, "audiences": ["databricks"], "algorithms": ["EdDSA"]})
 }
 
 /// The role of engineers, with this credential.

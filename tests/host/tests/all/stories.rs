@@ -51,6 +51,8 @@ pub(crate) struct Story {
     pub(crate) acts: Vec<Act>,
 }
 
+/// Instead of the token itself, which is another in every run.
+pub(crate) const PASSED_ON: &str = "forward its own token";
 const AFTER_A_FAILURE: &str = "kong's worker dies of a callout that follows a failed one";
 const TWO_BODIES: &str = "kong loops for ever over a callout with a body that follows one with a body";
 
@@ -83,11 +85,33 @@ fn anna() -> String {
     KEY.token("anna", &json!({}))
 }
 
+fn asking_for(role: &str, token: &str) -> HttpRequest {
+    let mut request = get(token);
+    request.headers.push(("X-Databricks-Role".to_owned(), role.to_owned()));
+    request
+}
+
+/// A request to the gateway's own token endpoint.
+fn exchange(token: &str) -> HttpRequest {
+    let form = format!(
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&\
+         subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt&subject_token={token}"
+    );
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    HttpRequest { body: Some(form.into_bytes()), ..client("POST", "/oidc/v1/token", &headers) }
+}
+
+fn statement(sql: &str, token: &str) -> HttpRequest {
+    post("/api/2.0/sql/statements", token, &json!({"statement": sql, "warehouse_id": "a7066a8ef796be84"}))
+}
+
 #[allow(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn stories() -> Vec<Story> {
     use Act::{Pass, Respond, Send, World};
     let story = |name, config: Value, acts| Story { name, config, acts };
     let (anna, bob) = (anna(), KEY.token("bob", &json!({})));
+    let both = KEY.token("carol", &json!({"groups": ["eng", "ops"]}));
+    let agent = KEY.token("anna", &json!({"azp": "copilot-app"}));
     let plain = || config(&json!({}));
     vec![
         story(
@@ -286,6 +310,81 @@ pub(crate) fn stories() -> Vec<Story> {
             ],
         ),
         story(
+            "who may have several roles gets the first that allows, or the one that is asked for",
+            config(&json!({"roles": [
+                role(&json!({"type": "user_federation"})),
+                {"name": "operator", "match": {"groups": ["ops"]}, "credential": service_principal()},
+            ]})),
+            vec![
+                Send(get(&both), seen("discovery keys token", "forward Bearer dbx-1")),
+                Send(asking_for("operator", &both), seen("token", "forward Bearer dbx-2")),
+                Send(asking_for("engineer", &both), seen("", "forward Bearer dbx-1")),
+                Send(asking_for("operator", &anna), seen("", "403 NO_ROLE")),
+                Send(asking_for("nobody", &both), seen("", "403 NO_ROLE")),
+            ],
+        ),
+        story(
+            "the caller's own token goes on where the role says so",
+            with_credential(&json!({"type": "passthrough"})),
+            vec![Send(get(&anna), seen("discovery keys", PASSED_ON))],
+        ),
+        story(
+            "a service principal is federated for each caller",
+            with_credential(&json!({"type": "service_principal_federation", "client_id": "app"})),
+            vec![
+                Send(get(&anna), seen("discovery keys token", "forward Bearer dbx-1")),
+                Send(get(&bob), seen("token", "forward Bearer dbx-2")),
+                Send(get(&anna), seen("", "forward Bearer dbx-1")),
+            ],
+        ),
+        story(
+            "a token is shown to the gateway's own token endpoint and comes back",
+            plain(),
+            vec![
+                Send(exchange(&anna), seen("discovery keys", "200")),
+                Send(exchange(&KEY.token("anna", &json!({"exp": NOW - 60}))), seen("", "401 TOKEN_EXPIRED")),
+                Send(exchange("opaque"), seen("", "401 TOKEN_INVALID malformed")),
+            ],
+        ),
+        story(
+            "statements are read where a rule is about sql",
+            with_rules(&json!({"allow": [{
+                "operations": ["statement_execution.execute_statement"], "resources": {"table": ["main.sales.*"]},
+                "sql": ["select"],
+            }]})),
+            vec![
+                Send(
+                    statement("SELECT * FROM main.sales.orders", &anna),
+                    seen("discovery keys token", "forward Bearer dbx-1"),
+                ),
+                Send(statement("SELECT * FROM main.hr.pay", &anna), seen("", "403 NO_RULE")),
+                Send(statement("DROP TABLE main.sales.orders", &anna), seen("", "403 NO_RULE")),
+            ],
+        ),
+        story(
+            "what is only watched goes on, and what is sensitive does not",
+            config(&json!({"mode": "observe", "roles": [{
+                "name": "engineer", "match": {"groups": ["eng"]}, "credential": {"type": "user_federation"},
+                "allow": [{"operations": ["clusters.list"]}],
+            }]})),
+            vec![
+                Send(get(&anna), seen("discovery keys token", "forward Bearer dbx-1")),
+                Send(get(&KEY.token("eve", &json!({"groups": []}))), seen("", "403 NO_ROLE")),
+                Send(post("/api/2.0/token/create", &anna, &json!({})), seen("", "403 OPERATION_SENSITIVE")),
+            ],
+        ),
+        story(
+            "an agent may do no more than it is meant for, whoever it acts for",
+            config(&json!({"agents": [{
+                "name": "copilot", "match": {"clients": ["copilot-app"]}, "allow": [{"operations": ["jobs.list"]}],
+            }]})),
+            vec![
+                Send(get(&agent), seen("discovery keys token", "forward Bearer dbx-1")),
+                Send(get_at("/api/2.1/clusters/list", &agent), seen("", "403 AGENT_LIMIT")),
+                Send(get_at("/api/2.1/clusters/list", &anna), seen("token", "forward Bearer dbx-2")),
+            ],
+        ),
+        story(
             "headers that only the gateway may send do not pass",
             plain(),
             vec![Send(
@@ -303,6 +402,12 @@ pub(crate) fn stories() -> Vec<Story> {
     ]
 }
 
+/// Whether a request went on with the very token that it came with.
+pub(crate) fn sends_own_token(request: &HttpRequest, end: &str) -> bool {
+    let own = request.headers.iter().find(|(name, _)| name == "Authorization");
+    own.is_some_and(|(_, value)| end == format!("forward {value}"))
+}
+
 fn tell(story: &Story, driver: &mut dyn Driver, profile: Option<Profile>) -> Vec<Transcript> {
     let mut world = World::new();
     let mut transcripts = Vec::new();
@@ -310,7 +415,10 @@ fn tell(story: &Story, driver: &mut dyn Driver, profile: Option<Profile>) -> Vec
         match act {
             Act::Send(request, expected) => {
                 let transcript = run(driver, request, &mut |ask| world.answer(ask));
-                let seen = (transcript.asked(), transcript.end.word());
+                let mut seen = (transcript.asked(), transcript.end.word());
+                if sends_own_token(request, &seen.1) {
+                    PASSED_ON.clone_into(&mut seen.1);
+                }
                 let (asked, end) = expected.on(profile);
                 let place = format!("{}: {} on {profile:?}\n{transcript:#?}", story.name, transcripts.len());
                 assert_eq!(seen, (asked.to_owned(), end.to_owned()), "{place}");

@@ -1,0 +1,543 @@
+//! One schedule: a worker, some requests, and events in an order that nobody thought of.
+
+use super::cast::*;
+use super::invariant::{Invariant, Sabotage};
+use super::tally::Tally;
+use crate::drive::{Ask, Purpose};
+use crate::stage::*;
+use host::{Callback, CalloutEnd, Entry, HttpRequest, Outcome, PendingCall, Profile, RequestHandle, Worker};
+use serde_json::json;
+use std::time::Duration;
+
+pub(crate) const MOST_MEMORY: usize = 16 << 20;
+
+/// SplitMix64: good enough, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((z ^ (z >> 31)) % sides as u64).unwrap()
+    }
+
+    fn one_in(&mut self, sides: usize) -> bool {
+        self.roll(sides) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.roll(from.len())]
+    }
+}
+
+/// A request that was sent.
+pub(super) struct Sent {
+    pub(super) handle: RequestHandle,
+    pub(super) request: HttpRequest,
+    pub(super) caller: &'static Caller,
+    pub(super) want: Want,
+    /// The role that it asks for.
+    pub(super) asked: Option<&'static str>,
+    pub(super) workspace: &'static str,
+    pub(super) variant: Variant,
+    sent_at: u64,
+    /// When the filter let it go on, which may be long before its body is there.
+    pub(super) decided_at: Option<u64>,
+    /// Whether the filter has had the key of its token since it was sent.
+    pub(super) key_was_known: bool,
+    /// Kong let it go on by itself: it lost a callout of it, or there was a trap in the answer to one.
+    pub(super) let_go: bool,
+    /// The filter's state got lost while it was under way.
+    pub(super) shaken: bool,
+    checked: bool,
+}
+
+impl Sent {
+    /// The role that it may go on by.
+    pub(super) fn role(&self) -> Option<&'static Role> {
+        self.want.is_proxied().then(|| decide(self.caller, self.asked, self.want, self.variant)).flatten()
+    }
+}
+
+/// A Databricks token.
+pub(super) struct Minted {
+    pub(super) until: u64,
+    pub(super) once: bool,
+    pub(super) uses: u32,
+    /// How many requests had been sent when the workspace refused it.
+    pub(super) refused: Option<usize>,
+}
+
+pub(crate) struct Play<'t> {
+    dice: Dice,
+    pub(super) worker: Worker,
+    routes: [(Entry, Variant); 2],
+    pub(super) guard: Option<Entry>,
+    pub(super) sent: Vec<Sent>,
+    pub(super) minted: Vec<Minted>,
+    listed: Listed,
+    keys_changed: bool,
+    /// The keys of the first provider that the filter may have.
+    known: (bool, bool),
+    traps_seen: usize,
+    calls_seen: u32,
+    /// By how much the true time is ahead of the worker's.
+    skipped: u64,
+    pub(super) sabotage: Option<Sabotage>,
+    pub(super) tally: &'t mut Tally,
+    /// What happened, to be shown if it ends badly.
+    events: Vec<String>,
+}
+
+impl Drop for Play<'_> {
+    #[expect(clippy::print_stdout, reason = "part of a failing test's output")]
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.sabotage.is_none() {
+            println!("{:?}, guarded: {}\n{}", self.worker.profile(), self.guard.is_some(), self.events.join("\n"));
+        }
+    }
+}
+
+impl<'t> Play<'t> {
+    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>, tally: &'t mut Tally) -> Self {
+        let mut dice = Dice(seed);
+        let profile = if dice.one_in(3) { Profile::Envoy } else { Profile::Kong };
+        let mut worker = Worker::new(profile);
+        let variants = [dice.pick(&[Variant::Lenient, Variant::Strict]), Variant::Lenient];
+        let mut route = |number: usize| {
+            let config = route_config(WORKSPACES[number], variants[number], sabotage);
+            (worker.configure(&config), variants[number])
+        };
+        let routes = [route(0), route(1)];
+        let guard = dice.one_in(2).then(|| worker.configure(r#"{"mode":"guard"}"#));
+        Self {
+            dice,
+            worker,
+            routes,
+            guard,
+            sent: Vec::new(),
+            minted: Vec::new(),
+            listed: Listed::Old,
+            keys_changed: false,
+            known: (false, false),
+            traps_seen: 0,
+            calls_seen: 0,
+            skipped: 0,
+            sabotage,
+            tally,
+            events: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_kong(&self) -> bool {
+        self.worker.profile() == Profile::Kong
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.worker.now() + self.skipped
+    }
+
+    pub(super) fn is_sabotaged(&self, by: Sabotage) -> bool {
+        self.sabotage == Some(by)
+    }
+
+    /// Whether the caller's key was good all the time.
+    pub(super) fn is_key_sure(&self, caller: &Caller) -> bool {
+        caller.signer == Signer::Sso || (caller.signer == Signer::Old && !self.keys_changed)
+    }
+
+    fn event(&mut self, kind: &str, details: String) {
+        self.tally.count(kind);
+        self.events.push(format!("  {kind} {details}"));
+    }
+
+    pub(crate) fn run(&mut self) {
+        for _ in 0..8 + self.dice.roll(10) {
+            self.step();
+            self.look();
+        }
+        self.worker.no_trap();
+        self.settle();
+        if self.dice.one_in(3) {
+            self.serve_one_more();
+        }
+        for number in 0..self.sent.len() {
+            let end = self.worker.outcome(self.sent[number].handle);
+            Invariant::Ends.holds(self.sent[number].checked, || format!("request {number} does not: {end:?}"));
+        }
+        self.check_log();
+        let memory = self.worker.memory();
+        let most = if self.is_sabotaged(Sabotage::LittleMemory) { 1 << 16 } else { MOST_MEMORY };
+        Invariant::Bounded.holds(memory <= most, || format!("{memory} bytes"));
+    }
+
+    /// Whatever is under way comes to its end.
+    fn settle(&mut self) {
+        if self.is_sabotaged(Sabotage::Unanswered) {
+            return;
+        }
+        for _ in 0..200 {
+            let late = self.sent.iter().find(|sent| self.worker.awaits_body(sent.handle)).map(|sent| sent.handle);
+            match (self.worker.pending().into_iter().next(), late) {
+                (Some(call), _) => self.answer(&call, false),
+                (None, Some(late)) => self.worker.body_arrives(late),
+                (None, None) => return,
+            }
+            self.look();
+        }
+    }
+
+    /// Whatever happened, somebody who is in the right is served afterwards.
+    fn serve_one_more(&mut self) {
+        self.pass(31);
+        self.look();
+        self.settle();
+        self.send_as(&CALLERS[LAST], Want::Run(101), None, 0, false);
+        self.look();
+        self.settle();
+        let last = self.sent.last().unwrap().handle;
+        let outcome = self.worker.outcome(last);
+        let served = matches!(outcome, Outcome::Forwarded(_)) || self.is_sabotaged(Sabotage::Unanswered);
+        Invariant::Served.holds(served, || format!("the last request ends so: {outcome:?}"));
+    }
+
+    fn step(&mut self) {
+        let pending = self.worker.pending();
+        match self.dice.roll(24) {
+            0..=6 => self.send(),
+            7..=14 => match pending.len() {
+                0 => self.send(),
+                many => {
+                    let call = &pending[self.dice.roll(many)];
+                    let fails = self.dice.one_in(5);
+                    self.answer(call, fails);
+                }
+            },
+            15 | 16 => {
+                let seconds = self.dice.pick(&[1, 6, 31, 50, 100, 700, 1000]);
+                self.pass(seconds);
+            }
+            17 => {
+                let calls = u32::try_from(self.dice.roll(30)).unwrap();
+                self.event("trap is set", calls.to_string());
+                self.worker.trap_after(calls);
+            }
+            18 => {
+                self.event("instance lost", String::new());
+                self.worker.lose_instance();
+                self.shake();
+            }
+            19 if self.is_kong() && !pending.is_empty() => {
+                let call = &pending[self.dice.roll(pending.len())];
+                self.event("kong loses a callout", format!("{}", call.token));
+                self.owner(call).expect("a request's").let_go = true;
+                self.worker.lose_callout(call.token);
+            }
+            20 => self.reconfigure(),
+            21 => {
+                self.listed = self.listed.next(self.dice.one_in(2));
+                self.keys_changed = true;
+                self.event("provider changes keys", format!("{:?}", self.listed));
+            }
+            _ => self.something_of_a_request(),
+        }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.event("time passes", seconds.to_string());
+        if self.is_sabotaged(Sabotage::StoppedClock) {
+            self.skipped += seconds;
+        } else {
+            self.worker.pass(Duration::from_secs(seconds));
+        }
+    }
+
+    /// A changed configuration: the old one stays for what is under way.
+    fn reconfigure(&mut self) {
+        let (number, variant) = (self.dice.roll(2), self.dice.pick(&[Variant::Lenient, Variant::Strict]));
+        let config = route_config(WORKSPACES[number], variant, self.sabotage);
+        self.event("configuration changes", format!("{number} {variant:?}"));
+        if self.sent.iter().any(|sent| !sent.checked) {
+            self.tally.count("configuration changes beneath a request");
+        }
+        self.routes[number] = (self.worker.configure(&config), variant);
+    }
+
+    fn something_of_a_request(&mut self) {
+        if self.sent.is_empty() {
+            return;
+        }
+        let number = self.dice.roll(self.sent.len());
+        let handle = self.sent[number].handle;
+        let answered = matches!(self.worker.outcome(handle), Outcome::Forwarded(_));
+        if self.worker.awaits_body(handle) {
+            self.event("body arrives", number.to_string());
+            self.worker.body_arrives(handle);
+        } else if answered {
+            let status = self.dice.pick(&[401, 401, 200, 503]);
+            self.respond(number, status);
+        } else if self.dice.one_in(2) && *self.worker.outcome(handle) == Outcome::Waiting {
+            self.event("client leaves", number.to_string());
+            self.worker.client_leaves(handle);
+        }
+    }
+
+    fn respond(&mut self, number: usize, status: u16) {
+        let handle = self.sent[number].handle;
+        let Outcome::Forwarded(upstream) = self.worker.outcome(handle) else { return };
+        let serial = upstream.header("authorization").find_map(serial);
+        if !self.worker.awaits_response(handle) {
+            return;
+        }
+        self.event("workspace answers", format!("{number} {status}"));
+        if let (401, Some(serial)) = (status, serial) {
+            self.tally.count("workspace says no to a token");
+            self.minted[serial].refused.get_or_insert(self.sent.len());
+        }
+        let heard = if self.is_sabotaged(Sabotage::UnheardNo) { 200 } else { status };
+        self.worker.respond(handle, heard, &[]);
+    }
+
+    fn send(&mut self) {
+        if self.sent.iter().filter(|sent| !sent.checked).count() >= 4 {
+            return;
+        }
+        // half of the requests come from the first four, so that what is kept for one meets the others
+        let half = self.dice.one_in(2);
+        let caller = &CALLERS[self.dice.roll(if half { 4 } else { CALLERS.len() })];
+        let want = self.dice.pick(&Want::ALL);
+        let asked = if self.dice.one_in(6) { Some(self.dice.pick(&["operator", "engineer", "runner"])) } else { None };
+        let (route, slow) = (self.dice.roll(2), self.dice.one_in(2));
+        self.send_as(caller, want, asked, route, slow);
+    }
+
+    fn send_as(
+        &mut self,
+        caller: &'static Caller,
+        want: Want,
+        asked: Option<&'static str>,
+        route: usize,
+        slow_body: bool,
+    ) {
+        let request = HttpRequest { slow_body, ..want.request(&caller.token, asked) };
+        let (entry, variant) = self.routes[route];
+        let guard = self.guard.filter(|_| !self.is_sabotaged(Sabotage::NoGuard));
+        let entries: Vec<_> = [entry].into_iter().chain(guard).collect();
+        self.event("request", format!("{}: {} {want:?} {asked:?} {route}", self.sent.len(), caller.who));
+        if self.sent.iter().any(|other| !other.checked && other.caller.who != caller.who) {
+            self.tally.count("requests of two callers at once");
+        }
+        let handle = self.worker.send(&entries, &request);
+        let key_was_known = self.knows(caller.signer);
+        let (workspace, sent_at) = (WORKSPACES[route], self.now());
+        let (let_go, shaken, checked) = (false, false, false);
+        self.sent.push(Sent {
+            handle,
+            request,
+            caller,
+            want,
+            asked,
+            workspace,
+            variant,
+            sent_at,
+            decided_at: None,
+            key_was_known,
+            let_go,
+            shaken,
+            checked,
+        });
+    }
+
+    const fn knows(&self, signer: Signer) -> bool {
+        match signer {
+            Signer::Old => self.known.0,
+            Signer::New => self.known.1,
+            Signer::Sso => true,
+            Signer::Nobody => false,
+        }
+    }
+
+    fn owner(&mut self, call: &PendingCall) -> Option<&mut Sent> {
+        self.sent.iter_mut().find(|sent| Some(sent.handle) == call.request)
+    }
+
+    // --- callouts
+
+    fn answer(&mut self, call: &PendingCall, fails: bool) {
+        let end = match (is_spare(call), fails) {
+            (true, _) => CalloutEnd::Refused,
+            (false, true) => self.fault(),
+            (false, false) => self.fitting(call),
+        };
+        self.event("callout ends", format!("{} of {:?}", call.token, call.request));
+        let traps = self.worker.traps().len();
+        let waits = self.owner(call).is_some_and(|sent| !sent.checked && !sent.shaken);
+        self.worker.answer(call.token, end);
+        let ask = Ask::of_call(call);
+        if !fails && ask.purpose() == Purpose::Keys && ask.url.starts_with(ISSUER) {
+            let (old, new) = (self.listed.has(Signer::Old), self.listed.has(Signer::New));
+            let is_sure = waits && self.worker.traps().len() == traps;
+            self.known = if is_sure { (old, new) } else { (self.known.0 || old, self.known.1 || new) };
+            let known = self.known;
+            for sent in self.sent.iter_mut().filter(|sent| !sent.checked) {
+                sent.key_was_known |= match sent.caller.signer {
+                    Signer::Old => known.0,
+                    Signer::New => known.1,
+                    Signer::Sso | Signer::Nobody => false,
+                };
+            }
+        }
+    }
+
+    fn fault(&mut self) -> CalloutEnd {
+        let statuses = [(500, "oops"), (429, ""), (503, ""), (400, r#"{"error":"invalid_grant"}"#), (404, "{}")];
+        let (name, end) = match self.dice.roll(12) {
+            0 => ("refused", CalloutEnd::Refused),
+            1 => ("timeout", CalloutEnd::Timeout),
+            2 => ("dns", CalloutEnd::Dns),
+            3 => ("tls", CalloutEnd::Tls),
+            4 => ("unreadable", CalloutEnd::Unreadable),
+            5 => ("closed at once", CalloutEnd::ClosedAtOnce),
+            6 => ("empty", CalloutEnd::reply(200, "")),
+            7 => ("truncated", CalloutEnd::Truncated { status: 200, announced: 100 }),
+            8 => ("ends with the connection", CalloutEnd::EndsWithConnection { status: 200, body: Vec::new() }),
+            _ => {
+                let (status, body) = self.dice.pick(&statuses);
+                ("status", CalloutEnd::reply(status, body))
+            }
+        };
+        self.tally.count(&format!("fault {name}"));
+        end
+    }
+
+    /// The right answer to a callout.
+    fn fitting(&mut self, call: &PendingCall) -> CalloutEnd {
+        let ask = Ask::of_call(call);
+        match ask.purpose() {
+            Purpose::Discovery => discovery(),
+            Purpose::Keys if ask.url.starts_with(ISSUER) => {
+                let listed = if self.is_sabotaged(Sabotage::OldKey) { Listed::Both } else { self.listed };
+                let end = ok(&listed.key_set(self.is_sabotaged(Sabotage::StrayKey)));
+                if self.dice.one_in(2) { with_header(end, "cache-control", "max-age=60") } else { end }
+            }
+            Purpose::Keys => ok(&sso_key_set()),
+            Purpose::Token => self.mint(&ask),
+            Purpose::Lookup if self.dice.one_in(6) => {
+                let authorization = ask.headers.iter().find(|(name, _)| name == "authorization");
+                if let Some(serial) = authorization.and_then(|(_, value)| serial(value)) {
+                    self.minted[serial].refused.get_or_insert(self.sent.len());
+                }
+                CalloutEnd::reply(401, "{}")
+            }
+            Purpose::Lookup => {
+                let job = if ask.url.ends_with(&format!("run_id={RUN_OF_101}")) { 101 } else { 202 };
+                ok(&json!({ "job_id": job }))
+            }
+        }
+    }
+
+    /// A token of the workspace that is asked, for whoever it is asked for, of the scope that is asked for.
+    fn mint(&mut self, ask: &Ask) -> CalloutEnd {
+        let field = |name: &str| ask.form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+        let who = CALLERS.iter().find(|caller| caller.token == field("subject_token")).map(|caller| caller.who);
+        let mut principal = match (who, field("client_id")) {
+            (Some(who), "") => who.to_owned(),
+            (Some(who), client) => format!("{client} for {who}"),
+            (None, _) => "app".to_owned(),
+        };
+        let mut workspace = ask.url.trim_start_matches("https://").split('/').next().unwrap().to_owned();
+        let mut scope = field("scope").to_owned();
+        match self.sabotage {
+            Some(Sabotage::OtherCaller) => principal = "idp/mallory".to_owned(),
+            Some(Sabotage::WiderScope) => scope.push_str(" sql"),
+            Some(Sabotage::OtherWorkspace) => workspace.push('x'),
+            _ => {}
+        }
+        let life = self.dice.pick(&[Some(60), Some(60), Some(3600), Some(5), None]);
+        let serial = self.minted.len();
+        let until = self.now() + life.unwrap_or(3600);
+        self.minted.push(Minted { until, once: life.is_none(), uses: 0, refused: None });
+        let token = minted_text(serial, &workspace, &principal, &scope, field("assume_group"));
+        let said = life.or_else(|| self.is_sabotaged(Sabotage::KeptTooLong).then_some(3600));
+        ok(&json!({"access_token": token, "token_type": "Bearer", "expires_in": said}))
+    }
+
+    // --- looking at what happened
+
+    /// Notes traps, then checks each callout that is new and each request that has ended.
+    fn look(&mut self) {
+        self.note_traps();
+        let pending = self.worker.pending();
+        let seen = self.calls_seen;
+        for call in pending.iter().filter(|call| call.token > seen) {
+            self.check_callout(call);
+            self.calls_seen = self.calls_seen.max(call.token);
+        }
+        let now = self.now();
+        for sent in self.sent.iter_mut().filter(|sent| !sent.checked && sent.decided_at.is_none()) {
+            let agent = String::from_utf8_lossy(self.worker.header_to_send(sent.handle, "user-agent"));
+            sent.decided_at = agent.contains("databricks-kong/").then_some(now);
+        }
+        for number in 0..self.sent.len() {
+            let sent = &self.sent[number];
+            if sent.checked || *self.worker.outcome(sent.handle) == Outcome::Waiting {
+                continue;
+            }
+            let what = self.check_end(number);
+            if what.starts_with("answer 401 TOKEN_EXPIRED") {
+                let sent = &self.sent[number];
+                if sent.caller.is_in_time(sent.sent_at) {
+                    self.tally.count("expired between two events");
+                }
+            }
+            self.event(&what, format!("{number}"));
+            self.sent[number].checked = true;
+        }
+    }
+
+    fn note_traps(&mut self) {
+        let traps = self.worker.traps()[self.traps_seen..].to_vec();
+        self.traps_seen += traps.len();
+        for trap in traps {
+            self.event(&format!("trap in {:?}", trap.callback), String::new());
+            if self.is_sabotaged(Sabotage::UnnotedTrap) {
+                continue;
+            }
+            if let (Callback::CalloutReply, Some(request)) = (trap.callback, trap.request) {
+                let met = self.sent.iter_mut().filter(|sent| sent.handle == request);
+                met.for_each(|sent| sent.let_go = true);
+            }
+            self.shake();
+        }
+    }
+
+    /// The filter has lost what it knew.
+    fn shake(&mut self) {
+        self.known = (false, false);
+        for sent in self.sent.iter_mut().filter(|sent| !sent.checked) {
+            sent.shaken = true;
+        }
+    }
+}
+
+fn route_config(workspace: &str, variant: Variant, sabotage: Option<Sabotage>) -> String {
+    let config = route(workspace, variant, sabotage == Some(Sabotage::NoDenials));
+    if sabotage == Some(Sabotage::NoRoles) { config.replace("\"eng\"", "\"gone\"") } else { config }
+}
+
+/// Whether it is the one that takes the place of an answer's bytes, left over because there was a trap before the answer.
+pub(super) fn is_spare(call: &PendingCall) -> bool {
+    call.upstream == "127.0.0.1:9"
+}
+
+/// What tells a Databricks token from all others, and what it is for.
+pub(super) fn minted_text(serial: usize, workspace: &str, principal: &str, scope: &str, group: &str) -> String {
+    format!("dbx|{serial}|{workspace}|{principal}|{scope}|{group}").replace(' ', "+")
+}
+
+/// Which of the minted tokens an `Authorization` holds.
+pub(super) fn serial(authorization: &str) -> Option<usize> {
+    authorization.strip_prefix("Bearer dbx|")?.split('|').next()?.parse().ok()
+}
