@@ -6,7 +6,7 @@ use super::request::RequestContext;
 use super::root::RootContext;
 use super::{audit, metrics};
 use crate::audit::Record;
-use crate::flow::{Memory, Metric, RequestId, internal_error};
+use crate::flow::{Memory, Metric, Reply, RequestId, internal_error};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -102,13 +102,18 @@ fn with_request<T>(context: u32, action: impl FnOnce(&mut RequestContext) -> T) 
     Some(result)
 }
 
-fn refuse_lost(what: &'static str) -> Action {
+/// Notes a refusal of a request of which nothing is known any more, and makes the answer to it.
+fn note_lost(what: &'static str) -> Reply {
     abi::log(Level::Error, what);
     let reply = internal_error(what, &RequestId::unknown());
     metrics::count(Metric::of_refusal(reply.status, reply.reason));
     // Not handed over: if the request went on before its context was lost, its record stays where log plugins find it.
     audit::write_shortened(&Record::refused(RequestId::unknown().as_str(), reply.reason, host::now()));
-    host::reply(&reply);
+    reply
+}
+
+fn refuse_lost(what: &'static str) -> Action {
+    host::reply(&note_lost(what));
     Action::Pause
 }
 
@@ -130,9 +135,8 @@ pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
         Some((None, true)) => return,
         // The instance that sent the callout is gone, and the host will let the request go on by itself: it must be answered.
         Some((None, false)) | None => {
-            let what = "an answer arrived that nothing waits for";
-            abi::log(Level::Error, what);
-            let reply = internal_error(what, &RequestId::unknown());
+            let reply = note_lost("an answer arrived that nothing waits for");
+            host::mark(context, Mark::Refused);
             if host::callout_reply(size).map_or(true, |answer| answer.body.is_empty()) {
                 host::reply_beside_a_callout(&reply);
             } else {

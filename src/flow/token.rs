@@ -73,7 +73,12 @@ impl Flow {
         if let Failure::Answer(ExchangeFault::Throttled { retry_after }) = &fault {
             env.memory.tokens.back_off(waiting.pending.key(), env.now.plus(*retry_after), env.now);
         } else if fault.may_pass() && waiting.tries_left > 0 {
-            return Ok(self.ask(waiting, env));
+            // one that has ended meanwhile is sent nowhere
+            let permit = waiting.pending.permit();
+            return match super::still_valid(permit.caller(), permit.provider(), env) {
+                Ok(()) => Ok(self.ask(waiting, env)),
+                Err(refusal) => Err((refusal, id)),
+            };
         }
         match waiting.old.take() {
             Some(old) if old.lives_at(env.now) => {

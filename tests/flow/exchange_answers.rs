@@ -144,6 +144,17 @@ fn a_caller_whose_token_expires_while_databricks_is_asked_is_refused() {
 }
 
 #[test]
+fn a_token_that_has_ended_while_an_answer_was_lost_is_not_sent_again() {
+    let (mut stage, _) = stage();
+    for (wait, asked, end) in [(34, "token token", "forward Bearer <dbx-1>"), (35, "token", "401 TOKEN_EXPIRED")] {
+        stage.sim.now = databricks_kong::base::UnixTime::from_secs(NOW);
+        let brief = stage.token_with(&format!("brief-{wait}"), json!({"exp": NOW + 5}));
+        stage.world.set(Purpose::Token, [lost().after(secs(wait)), minted("dbx-1", 3600)]);
+        check(&stage.get(&brief), asked, end);
+    }
+}
+
+#[test]
 fn a_late_answer_is_as_old_as_its_question() {
     let (mut stage, anna) = stage();
     stage.world.set(Purpose::Token, [minted("dbx-1", 100).after(secs(60)), minted("dbx-2", 3600)]);

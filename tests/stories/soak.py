@@ -62,6 +62,7 @@ class Provider:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # one packet for head and body: two would wait for an acknowledgement
 
             def do_GET(self) -> None:
                 provider.answer(self)

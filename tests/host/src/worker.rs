@@ -325,6 +325,7 @@ impl Worker {
             if lost_bytes && sent.is_empty() {
                 local.body.clear();
             }
+            self.run_behind_an_answer(request);
             self.end_locally(request);
             return;
         }
@@ -333,6 +334,23 @@ impl Worker {
         }
         if self.pending_of(request) == 0 {
             self.run(request);
+        }
+    }
+
+    /// Kong keeps an answer from the callback of a callout until the entries behind have seen the request's headers.
+    fn run_behind_an_answer(&mut self, name: u32) {
+        while let Step::Headers(entry) = self.request(name).step {
+            if entry >= self.request(name).entries.len() {
+                return;
+            }
+            let context = self.ensure_context(name, entry);
+            let count = u32::try_from(self.request(name).shown.len().min(100)).unwrap();
+            self.request(name).step = Step::Headers(entry + 1);
+            let frame = Frame::of(Callback::RequestHeaders, context);
+            let action: Option<u32> = self.invoke("proxy_on_request_headers", frame, (context, count, 0_u32));
+            let waits =
+                Misuse("an entry behind one that has answered holds the request: the answer is never sent".to_owned());
+            assert!(action.is_none_or(|action| action == CONTINUE), "{waits}");
         }
     }
 
