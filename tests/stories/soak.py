@@ -290,7 +290,7 @@ class Report:
         resident = statistics.median(self.memory[fifth : 2 * fifth]) / 2**20
         return (
             f"{sum(self.tally.answers.values())} requests with {self.tally.tokens} tokens ({answers}); "
-            f"{self.rotations} rotations, {self.fetches} key fetches; {self.exchanges} exchanges, {self.exchanges_failed} of them failed; "
+            f"{self.rotations} rotations, {self.fetches} key fetches; {self.exchanges} exchanges, {self.exchanges_failed} of them answered with a failure; "
             f"resident {resident:.1f} MiB, at the end {self.memory[-1] / 2**20:.1f} MiB (ratio {self.growth:.3f})"
         )
 

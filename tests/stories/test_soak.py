@@ -51,7 +51,8 @@ def test_everything_happened_that_should(report: soak.Report):
         assert answers[name] > 0, f"no {name}: {report}"
     assert report.tally.tokens > 4 * soak.CONNECTIONS, report
     assert report.fetches > 1, report
-    assert report.exchanges_failed > 0.2 * report.exchanges, report
+    # a third of them meet a fault; what comes late, cut off or as garbage is a 200 to the workspace
+    assert report.exchanges_failed > 0.1 * report.exchanges, report
     assert report.tally.newest_passed > 0, f"no new key was ever taken up: {report}"
     assert answers["200"] > 0.5 * sum(answers.values()), report
 
