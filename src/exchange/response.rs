@@ -116,8 +116,8 @@ fn read_token(body: &[u8], key: Fingerprint, asked_at: UnixTime, not_after: Unix
     if !sendable || !bearer {
         return None;
     }
-    let keep_until = object.get("expires_in").and_then(read_life);
-    let keep_until = keep_until.map(|life| asked_at.plus(life.saturating_sub(ROUNDING)).min(not_after));
+    let life = object.get("expires_in").and_then(read_life);
+    let keep_until = life.map(|life| asked_at.plus(life.saturating_sub(ROUNDING)).min(not_after));
     Some(WorkspaceToken { secret: Rc::new(Secret::new(token.to_owned())), key, keep_until, asked_at })
 }
 

@@ -139,7 +139,8 @@ fn read(result: CalloutResult) -> Result<Option<Rc<str>>, Fault> {
             Ok(run.get("job_id").and_then(Value::as_u64).filter(|job| *job > 0).map(|job| job.to_string().into()))
         }
         200 => Err(Fault::Unusable),
-        status if refuses_token(status, message(&reply.body).as_deref()) => Err(Fault::Unauthenticated),
+        401 => Err(Fault::Unauthenticated),
+        403 if refuses_token(403, message(&reply.body).as_deref()) => Err(Fault::Unauthenticated),
         400 | 403 | 404 => Ok(None),
         status => Err(Fault::Status { status, retry_after: read_retry_after(reply.retry_after.as_deref()) }),
     }

@@ -343,11 +343,8 @@ impl Worker {
             if entry >= self.request(name).entries.len() {
                 return;
             }
-            let context = self.ensure_context(name, entry);
-            let count = u32::try_from(self.request(name).shown.len().min(100)).unwrap();
             self.request(name).step = Step::Headers(entry + 1);
-            let frame = Frame::of(Callback::RequestHeaders, context);
-            let action: Option<u32> = self.invoke("proxy_on_request_headers", frame, (context, count, 0_u32));
+            let action = self.show_headers(name, entry, false);
             let waits =
                 Misuse("an entry behind one that has answered holds the request: the answer is never sent".to_owned());
             assert!(action.is_none_or(|action| action == CONTINUE), "{waits}");
@@ -475,16 +472,20 @@ impl Worker {
     }
 
     fn headers_step(&mut self, name: u32, entry: usize) -> bool {
-        let context = self.ensure_context(name, entry);
         let is_kong = self.look().is_kong();
         let ends = !is_kong && !self.request(name).has_body();
-        let count = u32::try_from(self.request(name).shown.len().min(100)).unwrap();
         // Kong counts the step as done when it is called; Envoy when it is continued
         self.request(name).step = Step::Headers(if is_kong { entry + 1 } else { entry });
         self.request(name).paused = !is_kong;
-        let frame = Frame::of(Callback::RequestHeaders, context);
-        let action = self.invoke("proxy_on_request_headers", frame, (context, count, u32::from(ends)));
+        let action = self.show_headers(name, entry, ends);
         self.after_request_callback(name, action, "proxy_on_request_headers", entry)
+    }
+
+    fn show_headers(&mut self, name: u32, entry: usize, ends: bool) -> Option<u32> {
+        let context = self.ensure_context(name, entry);
+        let count = u32::try_from(self.request(name).shown.len().min(100)).unwrap();
+        let frame = Frame::of(Callback::RequestHeaders, context);
+        self.invoke("proxy_on_request_headers", frame, (context, count, u32::from(ends)))
     }
 
     fn body_step(&mut self, name: u32, entry: usize) -> bool {
