@@ -18,8 +18,8 @@ sample: wasm ## write the sample of audit records that the documents' queries ar
 	@DATABRICKS_KONG_WRITE_SAMPLE=1 scripts/with-rust cargo test --quiet --locked --workspace --all-features --test all sample
 
 catalogue: ## write the table of Databricks operations from the pinned SDK, and list what the newest one has more
-	@python3 -B tests/catalogue/generate --install
-	@python3 -B tests/catalogue/generate --check-newer || true
+	@python3 -B tools/catalogue/generate --install
+	@python3 -B tools/catalogue/generate --check-newer || true
 
 bench: ## measure how long a decision takes with 10 and with 1,000 roles (compiles some minutes)
 	@scripts/with-rust cargo bench --quiet --locked --bench decide

@@ -3,7 +3,7 @@
 //! The core has no host, no clock and no I/O; a file imports only from the left:
 //!
 //! ```text
-//! base <- jwt, databricks <- policy <- exchange, audit <- config <- flow <- sim, filter
+//! base <- jwt, databricks <- policy <- exchange, audit <- config <- flow <- sim, wasm
 //! ```
 
 pub mod audit;
@@ -11,8 +11,8 @@ pub mod base;
 pub mod config;
 pub mod databricks;
 pub mod exchange;
-mod filter;
 pub mod flow;
 pub mod jwt;
 pub mod policy;
 pub mod sim;
+mod wasm;

@@ -254,9 +254,9 @@ fn a_name_finds_all_its_paths_and_its_twins() {
     }
 }
 
-/// Runs a script of tests/catalogue; its exit code and all that it wrote. None without Python.
+/// Runs a script of tools/catalogue; its exit code and all that it wrote. None without Python.
 fn python(arguments: &[&str]) -> Option<(Option<i32>, String)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/catalogue");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/catalogue");
     // no __pycache__ in the clone
     let run = Command::new("python3").arg("-B").args(arguments).current_dir(folder).output();
     let output = run.map_err(|error| println!("skipped: python3 does not start: {error}")).ok()?;

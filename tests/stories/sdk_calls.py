@@ -19,7 +19,7 @@ from databricks.sdk.common.types.fieldmask import FieldMask
 
 from stack import REPO
 
-sys.path.insert(0, str(REPO / "tests/catalogue"))
+sys.path.insert(0, str(REPO / "tools/catalogue"))
 
 from classify import Additions  # noqa: E402
 from sdk import Sdk  # noqa: E402
@@ -71,7 +71,7 @@ class Arguments:
 
     def __init__(self) -> None:
         sdk = Sdk(Path(databricks.sdk.__file__).parent)
-        given = Additions(REPO / "tests/catalogue/additions.toml").forms
+        given = Additions(REPO / "tools/catalogue/additions.toml").forms
         self.forms: dict[str, dict[str, list[str]]] = {}
         for call in sdk.calls()[0]:
             found = {name: [form] for name, form in call.formats.items()} | given.get(call.name, {})

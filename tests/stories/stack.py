@@ -308,7 +308,7 @@ class Seen:
 
 @dataclass
 class Workspace:
-    """`tests/databricks`: the strict mock of a Databricks workspace."""
+    """`crates/mock-databricks`: the strict mock of a Databricks workspace."""
 
     url: str
     admin_url: str

@@ -22,7 +22,7 @@ from sdk_calls import Arguments, Method, methods
 from stack import ACCOUNT_ID, REPO
 from world import World
 
-OTHERS = REPO / "tests/catalogue/sdk_methods.tsv"
+OTHERS = REPO / "tools/catalogue/sdk_methods.tsv"
 TABLE = REPO / "src/databricks/catalogue/operations.tsv"
 
 

@@ -39,7 +39,7 @@ impl Id {
     }
 }
 
-/// Reads `job=bjob_id schema=qcatalog_name+qschema_name`, as tests/catalogue/emit.py writes it.
+/// Reads `job=bjob_id schema=qcatalog_name+qschema_name`, as tools/catalogue/emit.py writes it.
 pub(super) fn read(list: &'static str) -> impl Iterator<Item = Id> {
     let id = |entry: &'static str| entry.split_once('=').map(|(kind, places)| Id { kind, places });
     list.split_ascii_whitespace().filter_map(id)

@@ -1,6 +1,6 @@
 //! Which operation of Databricks a request asks for, what it is about, and what it takes.
 //!
-//! The table is operations.tsv, which tests/catalogue/generate makes from the published SDK and from what is written by hand
+//! The table is operations.tsv, which tools/catalogue/generate makes from the published SDK and from what is written by hand
 //! in additions.toml; `table.rs` is the same as a tree of path segments. Nothing is parsed or allocated at run time.
 //!
 //! Names are those of the Python SDK: `w.jobs.run_now` is `jobs.run_now`; whatever belongs to the account's client has

@@ -1,4 +1,4 @@
-//! operations.tsv as a tree. Made by `python3 tests/catalogue/generate --install`: do not edit.
+//! operations.tsv as a tree. Made by `python3 tools/catalogue/generate --install`: do not edit.
 
 use super::Row;
 

@@ -15,8 +15,8 @@ NO_COLON = 0x8000
 
 def tsv(rows, sdk_version):
     lines = [
-        "# The operations of Databricks that the gateway knows. Made by `python3 tests/catalogue/generate --install` from",
-        f"# databricks-sdk {sdk_version} and tests/catalogue/additions.toml: do not edit, add to additions.toml instead.",
+        "# The operations of Databricks that the gateway knows. Made by `python3 tools/catalogue/generate --install` from",
+        f"# databricks-sdk {sdk_version} and tools/catalogue/additions.toml: do not edit, add to additions.toml instead.",
         "# Method `*` is any; `{name}` is one segment, `{name...}` whatever follows; jobs and clusters also answer to the",
         "# versions 2.0, 2.1 and 2.2. Ids are `type=place`, their parts joined with dots where `+` stands between them.",
         "# Places: path:PLACEHOLDER, rest:N (the path from segment N), absolute:N (the same with its slash), query:NAME,",
@@ -119,7 +119,7 @@ def rust(rows, additions):
     targets = [number[id(node.edges[label])] for node in order for label in sorted(node.edges)]
     by_name = sorted(range(len(ordered)), key=lambda i: (ordered[i].name, ordered[i].template, ordered[i].method))
     parts = [
-        "//! operations.tsv as a tree. Made by `python3 tests/catalogue/generate --install`: do not edit.\n",
+        "//! operations.tsv as a tree. Made by `python3 tools/catalogue/generate --install`: do not edit.\n",
         "use super::Row;\n",
         *operations(ordered, rows, lists, text),
         block(
