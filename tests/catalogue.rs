@@ -18,8 +18,8 @@ use std::process::Command;
 use databricks_kong::databricks::{Catalogue, Id, Operation, Place};
 
 const TABLE: &str = include_str!("../src/databricks/catalogue/operations.tsv");
-const REQUESTS: &str = include_str!("catalogue/requests.tsv");
-const SENSITIVE: &str = include_str!("catalogue/must_be_sensitive.tsv");
+const REQUESTS: &str = include_str!("../tools/catalogue/requests.tsv");
+const SENSITIVE: &str = include_str!("../tools/catalogue/must_be_sensitive.tsv");
 
 fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect())
