@@ -46,7 +46,7 @@ use crate::config::{Config, Provider};
 use crate::databricks::Catalogue;
 use crate::exchange::{Authorized, Exchange, Granted, TokenCache, WorkspaceToken, refuses_token};
 use crate::jwt::{self, Caller, KeySet, TokenError, UnverifiedToken};
-use crate::policy::{Action, Ask, Body, Permit, RunsJob, Stop, authorize};
+use crate::policy::{Action, Ask, Body, Outcome as Decided, Permit, RunsJob, authorize};
 use keys::{Access, Begin, FetchStep, KeyFetch, Need};
 use lookup::AwaitJob;
 use native::Native;
@@ -456,28 +456,29 @@ impl Flow {
 
     /// Decides; first without the body and the job of a run, and again with them if a rule needs them.
     fn decide(&mut self, mut asker: Asker, env: &mut Env<'_>) -> Result<Step, Refusal> {
-        match asker.answer(&mut self.audit, env)? {
-            Ok(permit) => {
+        match asker.decided(&mut self.audit, env)? {
+            Decided::Permit(permit) => {
                 self.audit.permitted(&permit, &env.config.audit);
                 if let Some(denial) = permit.would_deny() {
                     env.log.push(format!("would deny {}: {denial}", asker.request.id));
                 }
-                self.exchange(permit, asker, env)
+                self.exchange(*permit, asker, env)
             }
-            Err(Stop::NeedsBody) if !matches!(asker.body, HeldBody::Unread) => {
+            Decided::NeedsBody if !matches!(asker.body, HeldBody::Unread) => {
                 Err(Refusal::Internal("a body was needed twice"))
             }
-            Err(Stop::NeedsBody) if !asker.request.has_body => {
+            Decided::NeedsBody if !asker.request.has_body => {
                 // hosts may not know of a body before it comes
                 asker.request.bodiless = true;
                 self.decide(Asker { body: HeldBody::Absent, ..asker }, env)
             }
-            Err(Stop::NeedsBody) => {
+            Decided::NeedsBody => {
                 self.state = State::Body(Box::new(AwaitBody::Decision(asker)));
                 Ok(Step::AwaitBody)
             }
-            Err(Stop::NeedsJob(permit)) => self.begin_lookup(*permit, asker, env),
-            Err(Stop::Ambiguous(fault)) => Err(Refusal::Ambiguous(fault.to_string())),
+            Decided::NeedsJob(permit) => self.begin_lookup(*permit, asker, env),
+            Decided::Denied(denial) => Err(denial.into()),
+            Decided::Ambiguous(fault) => Err(Refusal::Ambiguous(fault.to_string())),
         }
     }
 
@@ -503,7 +504,7 @@ impl Flow {
 
 impl Asker {
     /// What policy says, or what it lacks.
-    fn answer(&self, audit: &mut Draft, env: &Env<'_>) -> Result<Result<Permit, Stop>, Refusal> {
+    fn decided(&self, audit: &mut Draft, env: &Env<'_>) -> Result<Decided, Refusal> {
         let request = &self.request;
         let target = request.target()?;
         let body = match &self.body {
@@ -520,14 +521,11 @@ impl Asker {
             Action::new(&request.method, &target, &request.seen.resource_headers, body).with_runs_job(runs_job);
         let requested_role = request.seen.requested_role.as_deref();
         let ask = Ask { caller: &self.caller, provider: &self.provider, requested_role, action: &action, now: env.now };
-        let answer = authorize(&env.config.policy, &ask);
-        if answer.is_ok() {
+        let decided = authorize(&env.config.policy, &ask);
+        if matches!(decided, Decided::Permit(_) | Decided::Denied(_)) {
             audit.touches(action.known_resources(), action.known_sql(), &env.config.audit);
         }
-        match answer {
-            Ok(decision) => Ok(Ok(decision?)),
-            Err(stop) => Ok(Err(stop)),
-        }
+        Ok(decided)
     }
 }
 

@@ -1,26 +1,15 @@
 //! The decision: which role, if any, lets a caller do what it asks for.
 
 use super::action::{Action, Lack};
-use super::permit::{Denial, Errand, Permit};
+use super::permit::{Denial, Errand, Outcome, Permit};
 use super::role::{Agent, Allow, Role, RoleIndex};
 use super::rule::Rule;
 use super::trace::{Owner, Witness};
 use super::{Credential, Scope};
 use crate::base::UnixTime;
-use crate::databricks::{Catalogue, Features, IdFault};
+use crate::databricks::{Catalogue, Features};
 use crate::jwt::{Caller, Groups};
 use std::rc::Rc;
-
-/// Why a decision cannot be made.
-#[derive(Debug)]
-pub enum Stop {
-    /// The body is needed; decide again with it.
-    NeedsBody,
-    /// The job of the request's run is needed; ask the workspace with this permit, and decide again.
-    NeedsJob(Box<Permit>),
-    /// The request could be read in two ways; refuse it.
-    Ambiguous(IdFault),
-}
 
 /// Everything that decisions are made by.
 #[derive(Debug)]
@@ -73,53 +62,45 @@ pub struct Ask<'a> {
 /// The caller's roles are those that match it and are granted now. A deny rule of any of them refuses; else the first role in order
 /// with an allow rule that matches wins; and of the agents that the caller is, each must allow it too.
 ///
-/// # Errors
-/// [`Stop`]: something is needed first, or the request could be read in two ways.
-pub fn authorize(policy: &Policy, ask: &Ask<'_>) -> Result<Result<Permit, Denial>, Stop> {
+/// An [`Outcome`] that asks for something is no answer yet: decide again with it.
+pub fn authorize(policy: &Policy, ask: &Ask<'_>) -> Outcome {
     authorize_seen_by(policy, ask, &mut ())
 }
 
-pub(super) fn authorize_seen_by(
-    policy: &Policy,
-    ask: &Ask<'_>,
-    witness: &mut impl Witness,
-) -> Result<Result<Permit, Denial>, Stop> {
-    let decision = by_roles(policy, ask, witness)?;
-    // the workspace's own OAuth endpoints are out of reach whatever a rule says: what they give out would go round the gateway
-    if ask.action.is_oauth() {
-        return Ok(Err(decision.err().unwrap_or(Denial::OperationUnknown)));
+pub(super) fn authorize_seen_by(policy: &Policy, ask: &Ask<'_>, witness: &mut impl Witness) -> Outcome {
+    match by_roles(policy, ask, witness) {
+        // the workspace's own OAuth endpoints are out of reach whatever a rule says: what they give out would go round the gateway
+        Ok(_) if ask.action.is_oauth() => Denial::OperationUnknown.into(),
+        Ok(permit) => Outcome::Permit(Box::new(permit)),
+        Err(end) => end,
     }
-    Ok(decision)
 }
 
-fn by_roles(policy: &Policy, ask: &Ask<'_>, witness: &mut impl Witness) -> Result<Result<Permit, Denial>, Stop> {
+/// The permit, or what ends the decision without one.
+fn by_roles(policy: &Policy, ask: &Ask<'_>, witness: &mut impl Witness) -> Result<Permit, Outcome> {
     if matches!(ask.caller.groups(), Groups::Overage) {
-        return Ok(Err(Denial::GroupsOverage));
+        return Err(Denial::GroupsOverage.into());
     }
-    let roles = match granted(policy, ask) {
-        Ok(roles) => roles,
-        Err(denial) => return Ok(Err(denial)),
-    };
-    let decision = Decision { ask, roles };
+    let decision = Decision { ask, roles: granted(policy, ask)? };
     if let Some((role, rule)) = decision.denied(witness)? {
         let denial = Denial::RuleDenied {
             role: Rc::clone(&role.name),
             rule: Rc::clone(&rule.pointer),
             operation: ask.action.operation(),
         };
-        return Ok(decision.refuse_or_observe(denial, policy.observe || role.observe));
+        return Ok(decision.refuse_or_observe(denial, policy.observe || role.observe)?);
     }
     let Some((role, rule)) = decision.allowed(witness)? else {
         let observe = policy.observe || decision.first().is_some_and(|role| role.observe);
-        return Ok(decision.refuse_or_observe(decision.no_allow(), observe));
+        return Ok(decision.refuse_or_observe(decision.no_allow(), observe)?);
     };
     for agent in policy.agents.iter().filter(|agent| agent.is(ask.caller)) {
         if !agent_allows(agent, ask.action, witness).map_err(|lack| decision.stop(lack, role))? {
             let denial = Denial::AgentLimit { agent: Rc::clone(&agent.name), operation: ask.action.operation() };
-            return Ok(decision.refuse_or_observe(denial, policy.observe || role.observe));
+            return Ok(decision.refuse_or_observe(denial, policy.observe || role.observe)?);
         }
     }
-    Ok(Ok(decision.permit(role, rule, None)))
+    Ok(decision.permit(role, rule, None))
 }
 
 /// The caller's roles at this time; at least one.
@@ -140,7 +121,7 @@ struct Decision<'a> {
 }
 
 impl<'a> Decision<'a> {
-    fn denied(&self, witness: &mut impl Witness) -> Result<Option<(&'a Role, &'a Rule)>, Stop> {
+    fn denied(&self, witness: &mut impl Witness) -> Result<Option<(&'a Role, &'a Rule)>, Outcome> {
         for role in self.roles.iter().copied() {
             let owner = Owner::Role(&role.name);
             let rule = denying(&role.deny, self.ask.action, owner, witness).map_err(|lack| self.stop(lack, role))?;
@@ -152,16 +133,16 @@ impl<'a> Decision<'a> {
     }
 
     /// What is to be done about a lack. The workspace is asked with the credential of the role whose rule lacks something.
-    fn stop(&self, lack: Lack, role: &Role) -> Stop {
+    fn stop(&self, lack: Lack, role: &Role) -> Outcome {
         match lack {
-            Lack::Body => Stop::NeedsBody,
-            Lack::Clarity(fault) => Stop::Ambiguous(fault),
+            Lack::Body => Outcome::NeedsBody,
+            Lack::Clarity(fault) => Outcome::Ambiguous(fault),
             Lack::JobOf(run) => {
                 let operation = Catalogue::named("jobs.get_run").next();
                 let least = || operation.and_then(|operation| Scope::new([operation.scope()])).unwrap_or_default();
                 let scope = role.credential.scope().cloned().unwrap_or_else(least);
                 let permit = self.permit(role, None, None);
-                Stop::NeedsJob(Box::new(Permit { errand: Errand::LookUp { run }, operation, scope, ..permit }))
+                Outcome::NeedsJob(Box::new(Permit { errand: Errand::LookUp { run }, operation, scope, ..permit }))
             }
         }
     }
@@ -176,7 +157,7 @@ impl<'a> Decision<'a> {
         self.able().next()
     }
 
-    fn allowed(&self, witness: &mut impl Witness) -> Result<Option<(&'a Role, Option<&'a Rule>)>, Stop> {
+    fn allowed(&self, witness: &mut impl Witness) -> Result<Option<(&'a Role, Option<&'a Rule>)>, Outcome> {
         for role in self.able() {
             let owner = Owner::Role(&role.name);
             let rule = allowing(&role.allow, self.ask.action, owner, witness).map_err(|lack| self.stop(lack, role))?;

@@ -13,10 +13,10 @@ mod sql;
 mod trace;
 
 pub use action::{Action, Body, RunsJob};
-pub use authorize::{Ask, Policy, Stop, authorize};
+pub use authorize::{Ask, Policy, authorize};
 pub use credential::{Credential, Scope, SecretSource};
 pub use glob::Glob;
-pub use permit::{Denial, Permit};
+pub use permit::{Denial, Outcome, Permit};
 pub use role::{Agent, Allow, Match, Role, Validity};
 pub use rule::{Miss, OperationSet, PathPattern, Rule};
 pub use sql::SqlClasses;

@@ -1,9 +1,31 @@
-//! The two answers of a decision.
+//! What a decision comes to.
 
 use super::{Credential, Scope};
-use crate::databricks::Operation;
+use crate::databricks::{IdFault, Operation};
 use crate::jwt::Caller;
 use std::rc::Rc;
+
+/// What a decision comes to: an answer, or what is needed before there can be one.
+#[derive(Debug)]
+#[must_use]
+pub enum Outcome {
+    /// The request may go on.
+    Permit(Box<Permit>),
+    /// It may not.
+    Denied(Denial),
+    /// The body is needed; decide again with it.
+    NeedsBody,
+    /// The job of the request's run is needed; ask the workspace with this permit, which is for that alone, and decide again.
+    NeedsJob(Box<Permit>),
+    /// The request could be read in two ways; refuse it.
+    Ambiguous(IdFault),
+}
+
+impl From<Denial> for Outcome {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
 
 /// Proof that a verified caller may go on under a role, and the only key to that role's credential.
 ///

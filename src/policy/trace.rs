@@ -1,7 +1,7 @@
 //! How a decision was made, step by step, for people who ask why.
 
-use super::authorize::{Ask, Policy, Stop, authorize_seen_by};
-use super::permit::{Denial, Permit};
+use super::authorize::{Ask, Policy, authorize_seen_by};
+use super::permit::Outcome;
 use super::rule::{Miss, Rule};
 use std::rc::Rc;
 
@@ -32,8 +32,8 @@ pub struct Explanation {
     pub agents: Vec<Rc<str>>,
     /// The rules that were tried, in that order.
     pub rules: Vec<RuleSeen>,
-    /// The answer: what [`super::authorize`] gives for the same question.
-    pub answer: Result<Result<Permit, Denial>, Stop>,
+    /// What [`super::authorize`] comes to for the same question.
+    pub outcome: Outcome,
 }
 
 /// A role, as far as it has to do with a caller.
@@ -101,6 +101,6 @@ pub fn explain(policy: &Policy, ask: &Ask<'_>) -> Explanation {
     let agents =
         policy.agents().iter().filter(|agent| agent.is(ask.caller)).map(|agent| Rc::clone(&agent.name)).collect();
     let mut rules = Vec::new();
-    let answer = authorize_seen_by(policy, ask, &mut rules);
-    Explanation { roles, agents, rules, answer }
+    let outcome = authorize_seen_by(policy, ask, &mut rules);
+    Explanation { roles, agents, rules, outcome }
 }

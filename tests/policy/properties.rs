@@ -5,7 +5,7 @@ use databricks_kong::base::parse_object_strict;
 use databricks_kong::config::Config;
 use databricks_kong::databricks::Target;
 use databricks_kong::jwt::Caller;
-use databricks_kong::policy::{Action, Ask, Body, Denial, Permit, RunsJob, Stop, authorize, explain};
+use databricks_kong::policy::{Action, Ask, Body, Denial, Outcome, RunsJob, authorize, explain};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
@@ -154,11 +154,9 @@ fn question() -> impl Strategy<Value = Question> {
     )
 }
 
-type Answer = Result<Result<Permit, Denial>, Stop>;
-
 impl Question {
     /// Asks with as much as a gateway finds out one after the other, until there is an answer.
-    fn put(&self, config: &Config, mut hear: impl FnMut(&Ask<'_>) -> Answer) -> Answer {
+    fn put(&self, config: &Config, mut hear: impl FnMut(&Ask<'_>) -> Outcome) -> Outcome {
         let (method, target, text) = REQUESTS[self.request];
         let target = Target::parse(target.as_bytes()).unwrap();
         let json = parse_object_strict(if text.is_empty() { b"{}" } else { text.as_bytes() }, 32).unwrap();
@@ -169,11 +167,11 @@ impl Question {
             let provider = Rc::clone(&config.providers[0].name);
             let requested_role = self.requested_role;
             match hear(&Ask { caller: &caller, provider: &provider, requested_role, action: &action, now: NOW }) {
-                Err(Stop::NeedsBody) => {
+                Outcome::NeedsBody => {
                     assert!(matches!(body, Body::Unread), "the body was needed twice");
                     body = if text.is_empty() { Body::Absent } else { Body::Json(&json) };
                 }
-                Err(Stop::NeedsJob(_)) => {
+                Outcome::NeedsJob(_) => {
                     assert!(matches!(job, RunsJob::Unasked), "the job was needed twice");
                     job = self.job_of_run.map_or(RunsJob::Unknown, RunsJob::Is);
                 }
@@ -182,17 +180,17 @@ impl Question {
         }
     }
 
-    fn answer(&self, config: &Config) -> Answer {
+    fn answer(&self, config: &Config) -> Outcome {
         self.put(config, |ask| authorize(&config.policy, ask))
     }
 
     /// Whether a rule lets it through, and not only because denials are recorded.
     fn is_allowed(&self, config: &Config) -> bool {
-        matches!(self.answer(config), Ok(Ok(permit)) if permit.would_deny().is_none())
+        matches!(self.answer(config), Outcome::Permit(permit) if permit.would_deny().is_none())
     }
 
     fn is_clear(&self, config: &Config) -> bool {
-        self.answer(config).is_ok()
+        matches!(self.answer(config), Outcome::Permit(_) | Outcome::Denied(_))
     }
 }
 
@@ -265,7 +263,7 @@ proptest! {
         let config = config(mode, &json!(roles), &json!(agents));
         let (method, target, _) = REQUESTS[question.request];
         let is_sensitive = SENSITIVE.contains(&target) && method != "GET";
-        prop_assert!(!is_sensitive || !matches!(question.answer(&config), Ok(Ok(_))));
+        prop_assert!(!is_sensitive || !matches!(question.answer(&config), Outcome::Permit(_)));
     }
 
     #[test]
@@ -286,7 +284,7 @@ proptest! {
         let after = enforcing(&turned, &agents);
         prop_assume!(question.is_clear(&before) && question.is_clear(&after));
         prop_assert_eq!(question.is_allowed(&before), question.is_allowed(&after));
-        if let Ok(Ok(permit)) = question.answer(&before)
+        if let Outcome::Permit(permit) = question.answer(&before)
             && permit.would_deny().is_none()
         {
             let alone: Vec<_> = roles.iter().filter(|role| role["name"] == permit.role()).cloned().collect();
@@ -311,14 +309,14 @@ proptest! {
         let mut last = None;
         let explained = question.put(&config, |ask| {
             let explanation = explain(&config.policy, ask);
-            assert_eq!(format!("{:?}", explanation.answer), format!("{:?}", authorize(&config.policy, ask)));
+            assert_eq!(format!("{:?}", explanation.outcome), format!("{:?}", authorize(&config.policy, ask)));
             last = explanation.rules.into_iter().rfind(|rule| !rule.is_agent);
-            explanation.answer
+            explanation.outcome
         });
         // the rule that decided is the last one tried, and it means the request
         let decided = match &explained {
-            Ok(Ok(permit)) if permit.would_deny().is_none() => permit.rule(),
-            Ok(Err(Denial::RuleDenied { rule, .. })) => Some(&**rule),
+            Outcome::Permit(permit) if permit.would_deny().is_none() => permit.rule(),
+            Outcome::Denied(Denial::RuleDenied { rule, .. }) => Some(&**rule),
             _ => None,
         };
         if let Some(decided) = decided {
@@ -339,15 +337,15 @@ fn random_questions_have_every_kind_of_answer() {
         let drawn = (roles(&OPERATIONS), agents(), question()).new_tree(&mut runner).unwrap().current();
         let (roles, agents, question) = drawn;
         let kind = match question.answer(&enforcing(&roles, &agents)) {
-            Ok(Ok(permit)) if permit.would_deny().is_some() => "would deny",
-            Ok(Ok(_)) => "allowed",
-            Ok(Err(Denial::RuleDenied { .. })) => "denied",
-            Ok(Err(Denial::AgentLimit { .. })) => "agent",
-            Ok(Err(Denial::OperationSensitive { .. })) => "sensitive",
-            Ok(Err(Denial::NoRole)) => "no role",
-            Ok(Err(Denial::NoRule { .. })) => "no rule",
-            Ok(Err(_)) => "other",
-            Err(_) => "ambiguous",
+            Outcome::Permit(permit) if permit.would_deny().is_some() => "would deny",
+            Outcome::Permit(_) => "allowed",
+            Outcome::Denied(Denial::RuleDenied { .. }) => "denied",
+            Outcome::Denied(Denial::AgentLimit { .. }) => "agent",
+            Outcome::Denied(Denial::OperationSensitive { .. }) => "sensitive",
+            Outcome::Denied(Denial::NoRole) => "no role",
+            Outcome::Denied(Denial::NoRule { .. }) => "no rule",
+            Outcome::Denied(_) => "other",
+            _ => "ambiguous",
         };
         *seen.entry(kind).or_insert(0) += 1;
     }

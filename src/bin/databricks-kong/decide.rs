@@ -9,7 +9,7 @@ use databricks_kong::config::{Config, ConfigError, Settings};
 use databricks_kong::databricks::{Operation, Target};
 use databricks_kong::flow::{Callout, Flow, Inspected, inspect_headers};
 use databricks_kong::jwt::{self, Caller, KeySet, UnverifiedToken};
-use databricks_kong::policy::{Action, Ask, Body, Denial, Explanation, RunsJob, explain};
+use databricks_kong::policy::{Action, Ask, Body, Denial, Explanation, Outcome, RunsJob, explain};
 use databricks_kong::sim::{Answer, Client, End, Purpose, Sim};
 use serde_json::{Map, Value, json};
 use std::rc::Rc;
@@ -194,7 +194,7 @@ fn explain_to(decision: &mut Decision, config: &Config, question: &Question, see
     let ask = Ask { caller, provider, requested_role, action: &action, now: question.now };
     let steps = explain(&config.policy, &ask);
     if decision.decision == "allow"
-        && let Ok(Ok(permit)) = &steps.answer
+        && let Outcome::Permit(permit) = &steps.outcome
     {
         decision.role = Some(permit.role().to_owned());
         decision.rule = permit.rule().map(str::to_owned);
@@ -212,14 +212,16 @@ fn explain_to(decision: &mut Decision, config: &Config, question: &Question, see
 /// Whether the filter's answer is what its policy says; where the request never came to policy, there is nothing to compare.
 fn agrees(decision: &Decision) -> bool {
     let Some(steps) = &decision.steps else { return true };
-    match (&steps.answer, decision.reason.as_deref()) {
-        (Ok(Ok(_)), None) => true,
-        (Ok(Ok(permit)), Some(reason)) => {
+    match (&steps.outcome, decision.reason.as_deref()) {
+        (Outcome::Permit(_), None) => true,
+        (Outcome::Permit(permit), Some(reason)) => {
             permit.would_deny().is_some_and(|denial| denial.reason() == reason) || !is_policys(reason)
         }
-        (Ok(Err(denial)), Some(reason)) => denial.reason() == reason || !is_policys(reason),
-        (Ok(Err(_)), None) => decision.status.is_some(),
-        (Err(_), reason) => reason.is_none_or(|reason| !is_policys(reason)),
+        (Outcome::Denied(denial), Some(reason)) => denial.reason() == reason || !is_policys(reason),
+        (Outcome::Denied(_), None) => decision.status.is_some(),
+        (Outcome::NeedsBody | Outcome::NeedsJob(_) | Outcome::Ambiguous(_), reason) => {
+            reason.is_none_or(|reason| !is_policys(reason))
+        }
     }
 }
 

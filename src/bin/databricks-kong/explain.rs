@@ -6,7 +6,7 @@ use crate::output::{Exit, Format, Style, fail, print};
 use crate::source::Source;
 use clap::Args;
 use databricks_kong::base::{Secret, UnixTime};
-use databricks_kong::policy::{Standing, Stop};
+use databricks_kong::policy::{Outcome, Standing};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -212,7 +212,7 @@ pub(crate) fn for_people(question: &Question, decision: &Decision, style: Style)
                 &format!("{} {} {why}", mark(rule.miss.is_none()), rule.pointer),
             );
         }
-        if let Err(Stop::NeedsBody) = &steps.answer {
+        if matches!(steps.outcome, Outcome::NeedsBody) {
             line("", "a rule needs the request's body: give it with --body");
         }
     }
