@@ -21,7 +21,7 @@ use databricks_kong::base::parse_object_strict;
 use databricks_kong::config::Config;
 use databricks_kong::databricks::Target;
 use databricks_kong::jwt::Caller;
-use databricks_kong::policy::{Action, Ask, Body, authorize};
+use databricks_kong::policy::{Action, Ask, Body, Outcome, authorize};
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::rc::Rc;
@@ -58,7 +58,7 @@ fn decide(config: &Config, caller: &Rc<Caller>, provider: &Rc<str>) -> bool {
     let body = parse_object_strict(br#"{"job_id":50}"#, 32).unwrap();
     let action = Action::new("POST", &target, &[], Body::Json(&body));
     let ask = Ask { caller, provider, requested_role: None, action: &action, now: NOW };
-    matches!(authorize(&config.policy, black_box(&ask)), Ok(Ok(_)))
+    matches!(authorize(&config.policy, black_box(&ask)), Outcome::Permit(_))
 }
 
 fn measure(what: &str, small: &Config, large: &Config, caller: &Rc<Caller>) {
