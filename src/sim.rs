@@ -4,7 +4,7 @@
 //! transcript may be printed and compared. It decides nothing: a real host that is told the same story must give the same transcript.
 
 use crate::audit::Record;
-use crate::base::{Fingerprint, Secret, UnixTime};
+use crate::base::{Fingerprint, Reason, Secret, UnixTime};
 use crate::config::{Config, KeySource};
 use crate::databricks::read_form;
 use crate::exchange::SharedSecrets;
@@ -349,8 +349,8 @@ pub enum End {
     Reply {
         /// The HTTP status.
         status: u16,
-        /// The reason code of a refusal, or nothing.
-        reason: &'static str,
+        /// Why it is refused; nothing if it is not.
+        reason: Option<Reason>,
         /// Header names and values.
         headers: Vec<(String, String)>,
         /// The body, which is JSON always.
@@ -389,7 +389,8 @@ impl fmt::Display for Transcript {
                 f.write_str("forward")?;
                 headers.iter().try_for_each(|(name, value)| write!(f, "\n  {name}: {value}"))
             }
-            End::Reply { status, reason, .. } => write!(f, "reply {status} {reason}"),
+            End::Reply { status, reason: Some(reason), .. } => write!(f, "reply {status} {reason}"),
+            End::Reply { status, reason: None, .. } => write!(f, "reply {status}"),
             End::Unfinished => f.write_str("unfinished"),
         }
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails loudly")]
 
 use databricks_kong::audit::{Record, schema};
-use databricks_kong::base::UnixTime;
+use databricks_kong::base::{Reason, UnixTime};
 use serde_json::{Value, json};
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit/record.v1.schema.json");
@@ -11,7 +11,7 @@ const FIELDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit/fields.md"
 const WRITE: &str = "DATABRICKS_KONG_WRITE_SCHEMA";
 
 fn record() -> Value {
-    let record = Record::refused("r-1", "TOKEN_MISSING", UnixTime::from_secs(1_800_000_000));
+    let record = Record::refused("r-1", Reason::TokenMissing, UnixTime::from_secs(1_800_000_000));
     serde_json::from_str(&record.to_json()).unwrap()
 }
 

@@ -3,7 +3,7 @@
 use super::Settings;
 use super::record::{Decision, Grant, Record, Sql, TokenUse};
 use super::text::fit;
-use crate::base::UnixTime;
+use crate::base::{Reason, UnixTime};
 use crate::databricks::sql::{Class, Kind, Scan};
 use crate::databricks::{Operation, Resource};
 use crate::jwt::{Caller, token_id};
@@ -94,11 +94,11 @@ impl Draft {
             self.record.scope = Some(self.fit(permit.scope().as_str(), NAME));
         }
         self.record.decision = Decision::Allow;
-        self.record.reason = "ALLOWED";
+        self.record.reason = None;
         if let Some(denial) = permit.would_deny() {
             self.about(denial);
             self.record.decision = Decision::WouldDeny;
-            self.record.reason = denial.reason();
+            self.record.reason = Some(denial.reason());
         }
     }
 
@@ -149,16 +149,16 @@ impl Draft {
     }
 
     /// The request is refused, also if it was to go on.
-    pub fn refuse(&mut self, reason: &'static str, now: UnixTime) {
+    pub fn refuse(&mut self, reason: Reason, now: UnixTime) {
         self.record.decision = Decision::Deny;
-        self.record.reason = reason;
+        self.record.reason = Some(reason);
         self.end(now);
     }
 
     /// The gateway answers the request as was asked.
     pub fn answer(&mut self, now: UnixTime) {
         self.record.decision = Decision::Allow;
-        self.record.reason = "ALLOWED";
+        self.record.reason = None;
         self.end(now);
     }
 

@@ -2,7 +2,7 @@
 
 use super::draft::time;
 use super::text::to_ascii_json;
-use crate::base::UnixTime;
+use crate::base::{Reason, UnixTime};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -22,7 +22,9 @@ pub struct Record {
     /// How it was decided.
     pub decision: Decision,
     /// Why: `ALLOWED`, or the reason code of the refusal; with `would_deny`, of the refusal that was not enforced.
-    pub reason: &'static str,
+    #[serde(serialize_with = "write_reason")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub reason: Option<Reason>,
     /// The rule that decided, as a JSON pointer into the configuration; absent if none did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
@@ -83,6 +85,17 @@ pub struct Record {
     /// Whether ids, tables or the end of a text were left out, because there were too many or it was too long.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+}
+
+const fn why(reason: Option<Reason>) -> &'static str {
+    match reason {
+        Some(reason) => reason.name(),
+        None => "ALLOWED",
+    }
+}
+
+fn write_reason<S: serde::Serializer>(reason: &Option<Reason>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(why(*reason))
 }
 
 /// How a request was decided.
@@ -156,8 +169,14 @@ pub enum TokenUse {
 impl Record {
     /// The record of a request of which no more is known than that it was refused.
     #[must_use]
-    pub fn refused(request_id: &str, reason: &'static str, now: UnixTime) -> Self {
-        Self { v: 1, time: time(now), request_id: request_id.to_owned(), reason, ..Self::default() }
+    pub fn refused(request_id: &str, reason: Reason, now: UnixTime) -> Self {
+        Self { v: 1, time: time(now), request_id: request_id.to_owned(), reason: Some(reason), ..Self::default() }
+    }
+
+    /// Why it was decided so, as the record says it.
+    #[must_use]
+    pub const fn why(&self) -> &'static str {
+        why(self.reason)
     }
 
     /// The record as one line of JSON, in printable ASCII.

@@ -1,15 +1,17 @@
-//! Words that every other module uses: points in time, secrets, fingerprints, strict JSON.
+//! Words that every other module uses: points in time, secrets, fingerprints, strict JSON, reasons of refusals.
 //!
 //! Imports nothing of this crate.
 
 mod fingerprint;
 mod json;
+mod reason;
 mod secret;
 mod time;
 mod url;
 
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
 pub use json::{JsonFault, parse_object_strict, parse_strict};
+pub use reason::Reason;
 pub use secret::Secret;
 pub use time::UnixTime;
 pub use url::{Url, UrlFault};

@@ -1,5 +1,7 @@
 //! What is counted.
 
+use crate::base::Reason;
+
 /// A counter. All are known beforehand: hosts keep each name for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
@@ -14,7 +16,7 @@ pub enum Metric {
     /// Requests refused with 500 or 503.
     RequestsFailed,
     /// Requests refused for this reason, whatever the status.
-    Refused(&'static str),
+    Refused(Reason),
     /// Key sets that were fetched.
     KeysFetchOk,
     /// Fetches of keys that ended without.
@@ -43,37 +45,6 @@ use Metric::{
     TokenCacheRenewed, VerdictCacheHit, VerdictCacheMiss,
 };
 
-/// The reason for which the gateway's own token endpoint refuses what is no token exchange; its answer has OAuth's form and no reason.
-pub(super) const GRANT_REFUSED: &str = "GRANT_REFUSED";
-
-/// Every reason code of a refusal.
-pub(super) const REASONS: [&str; 24] = [
-    "TOKEN_MISSING",
-    "TOKEN_INVALID",
-    "TOKEN_EXPIRED",
-    "TOKEN_NOT_YET_VALID",
-    "GROUPS_OVERAGE",
-    "NO_ROLE",
-    "NO_RULE",
-    "RULE_DENIED",
-    "AGENT_LIMIT",
-    "GRANT_INACTIVE",
-    "OPERATION_UNKNOWN",
-    "OPERATION_SENSITIVE",
-    "REQUEST_AMBIGUOUS",
-    "BODY_UNREADABLE",
-    "BODY_TOO_LARGE",
-    "NOT_FOUND",
-    "EXCHANGE_REFUSED",
-    "KEYS_UNAVAILABLE",
-    "EXCHANGE_UNAVAILABLE",
-    "SECRET_UNAVAILABLE",
-    GRANT_REFUSED,
-    "INVALID_CONFIGURATION",
-    "INTERNAL",
-    "GUARD_REFUSED",
-];
-
 impl Metric {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -94,13 +65,13 @@ impl Metric {
             VerdictCacheHit,
             VerdictCacheMiss,
         ];
-        plain.into_iter().chain(REASONS.into_iter().map(Refused))
+        plain.into_iter().chain(Reason::ALL.iter().copied().map(Refused))
     }
 
     /// The counters of a refusal.
     #[must_use]
-    pub const fn of_refusal(status: u16, reason: &'static str) -> [Self; 2] {
-        let class = match status {
+    pub const fn of_refusal(reason: Reason) -> [Self; 2] {
+        let class = match reason.status() {
             401 => RequestsUnauthenticated,
             500.. => RequestsFailed,
             _ => RequestsDenied,
@@ -110,14 +81,14 @@ impl Metric {
 
     /// Its name, without the filter's.
     #[must_use]
-    pub fn name(self) -> String {
+    pub const fn name(self) -> &'static str {
         match self {
             RequestsAllowed => "requests_allowed",
             RequestsDenied => "requests_denied",
             RequestsWouldDeny => "requests_would_deny",
             RequestsUnauthenticated => "requests_unauthenticated",
             RequestsFailed => "requests_failed",
-            Refused(reason) => return format!("denied_{}", reason.to_ascii_lowercase()),
+            Refused(reason) => reason.counter(),
             KeysFetchOk => "keys_fetch_ok",
             KeysFetchFailed => "keys_fetch_failed",
             ExchangeOk => "exchange_ok",
@@ -129,7 +100,6 @@ impl Metric {
             VerdictCacheHit => "verdict_cache_hit",
             VerdictCacheMiss => "verdict_cache_miss",
         }
-        .to_owned()
     }
 }
 
@@ -152,11 +122,11 @@ mod tests {
 
     #[test]
     fn a_refusal_counts_by_its_class_and_by_its_reason() {
-        let names = |status, reason| Metric::of_refusal(status, reason).map(Metric::name);
-        assert_eq!(names(401, "TOKEN_EXPIRED"), ["requests_unauthenticated", "denied_token_expired"]);
-        assert_eq!(names(403, "NO_RULE"), ["requests_denied", "denied_no_rule"]);
-        assert_eq!(names(400, "REQUEST_AMBIGUOUS"), ["requests_denied", "denied_request_ambiguous"]);
-        assert_eq!(names(503, "KEYS_UNAVAILABLE"), ["requests_failed", "denied_keys_unavailable"]);
-        assert_eq!(names(500, "INTERNAL"), ["requests_failed", "denied_internal"]);
+        let names = |reason| Metric::of_refusal(reason).map(Metric::name);
+        assert_eq!(names(Reason::TokenExpired), ["requests_unauthenticated", "denied_token_expired"]);
+        assert_eq!(names(Reason::NoRule), ["requests_denied", "denied_no_rule"]);
+        assert_eq!(names(Reason::RequestAmbiguous), ["requests_denied", "denied_request_ambiguous"]);
+        assert_eq!(names(Reason::KeysUnavailable), ["requests_failed", "denied_keys_unavailable"]);
+        assert_eq!(names(Reason::Internal), ["requests_failed", "denied_internal"]);
     }
 }

@@ -41,7 +41,7 @@ pub use request_id::RequestId;
 pub use verdicts::VerdictCache;
 
 use crate::audit::{Decision, Draft, Record};
-use crate::base::{UnixTime, parse_object_strict};
+use crate::base::{Reason, UnixTime, parse_object_strict};
 use crate::config::{Config, Provider};
 use crate::databricks::Catalogue;
 use crate::exchange::{Authorized, Exchange, Granted, TokenCache, WorkspaceToken, refuses_token};
@@ -254,17 +254,15 @@ impl Flow {
                 let observed = decision == Some(Decision::WouldDeny);
                 env.count(if observed { Metric::RequestsWouldDeny } else { Metric::RequestsAllowed });
             }
-            Step::Reply(reply) if reply.status < 300 => {
-                // public documents are no event
-                if self.record().is_some() {
-                    env.count(Metric::RequestsAllowed);
+            Step::Reply(reply) => match reply.reason {
+                Some(reason) => {
+                    self.audit.refuse(reason, env.now);
+                    env.counts.extend(Metric::of_refusal(reason));
                 }
-            }
-            Step::Reply(reply) => {
-                let reason = if reply.reason.is_empty() { metric::GRANT_REFUSED } else { reply.reason };
-                self.audit.refuse(reason, env.now);
-                env.counts.extend(Metric::of_refusal(reply.status, reason));
-            }
+                // public documents are no event
+                None if self.record().is_none() => {}
+                None => env.count(Metric::RequestsAllowed),
+            },
         }
     }
 
@@ -275,7 +273,7 @@ impl Flow {
     }
 
     /// The request is refused after all, by whoever runs this.
-    pub fn abandon(&mut self, reason: &'static str, now: UnixTime) {
+    pub fn abandon(&mut self, reason: Reason, now: UnixTime) {
         self.audit.refuse(reason, now);
     }
 

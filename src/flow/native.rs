@@ -3,7 +3,7 @@
 use super::ReadBody;
 use super::refusal::{Refusal, Reply};
 use super::request::Request;
-use crate::base::{Secret, UnixTime};
+use crate::base::{Reason, Secret, UnixTime};
 use crate::config::Config;
 use crate::databricks::read_form;
 use crate::jwt::Caller;
@@ -138,7 +138,7 @@ pub(super) fn subject_token(request: &Request, body: ReadBody) -> Result<Result<
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
             // RFC 6749 section 3.2: parameters must not be included more than once
-            _ => Err(oauth_error(400, "invalid_request", "a parameter is repeated")),
+            _ => Err(oauth_error("invalid_request", "a parameter is repeated")),
         }
     };
     Ok((|| {
@@ -146,11 +146,11 @@ pub(super) fn subject_token(request: &Request, body: ReadBody) -> Result<Result<
             return Err(unsupported_grant());
         }
         if field("subject_token_type")? != Some(JWT) {
-            return Err(oauth_error(400, "invalid_request", "`subject_token_type` must be that of a jwt"));
+            return Err(oauth_error("invalid_request", "`subject_token_type` must be that of a jwt"));
         }
         match field("subject_token")? {
             Some(token) if !token.is_empty() => Ok(Secret::new(token.to_owned())),
-            _ => Err(oauth_error(400, "invalid_request", "`subject_token` is missing")),
+            _ => Err(oauth_error("invalid_request", "`subject_token` is missing")),
         }
     })())
 }
@@ -170,7 +170,7 @@ pub(super) fn echo(caller: &Caller, now: UnixTime) -> Reply {
 }
 
 pub(super) fn unsupported_grant() -> Reply {
-    oauth_error(400, "unsupported_grant_type", "only the token-exchange grant (rfc 8693) is answered here")
+    oauth_error("unsupported_grant_type", "only the token-exchange grant (rfc 8693) is answered here")
 }
 
 /// A refusal with OAuth's `error` beside the usual members, since the client is one that speaks OAuth (RFC 6749 section 5.2).
@@ -190,6 +190,9 @@ pub(super) fn refused_exchange(mut reply: Reply) -> Reply {
     reply
 }
 
-fn oauth_error(status: u16, error: &str, description: &str) -> Reply {
-    Reply::json(status, &json!({ "error": error, "error_description": description }))
+/// A refusal in OAuth's form alone (RFC 6749 section 5.2).
+fn oauth_error(error: &str, description: &str) -> Reply {
+    let reason = Reason::GrantRefused;
+    let body = json!({ "error": error, "error_description": description });
+    Reply { reason: Some(reason), ..Reply::json(reason.status(), &body) }
 }

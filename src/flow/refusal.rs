@@ -2,10 +2,10 @@
 
 use super::request_id::RequestId;
 use super::{Env, HeaderProblem};
-use crate::base::Url;
+use crate::base::{Reason, Url};
 use crate::databricks::Ambiguity;
 use crate::exchange::SecretUnavailable;
-use crate::jwt::{TokenError, TokenFault};
+use crate::jwt::TokenError;
 use crate::policy::Denial;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use std::time::Duration;
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// The reason code of a refusal; empty for an answer that is none.
-    pub reason: &'static str,
+    /// Why it refuses; nothing if it does not.
+    pub reason: Option<Reason>,
     /// Header names and values.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
@@ -36,7 +36,7 @@ impl Reply {
             ("content-type", "application/json; charset=utf-8".to_owned()),
             ("cache-control", "no-store".to_owned()),
         ];
-        Self { status, reason: "", headers, body: body.to_string().into_bytes() }
+        Self { status, reason: None, headers, body: body.to_string().into_bytes() }
     }
 }
 
@@ -93,37 +93,23 @@ impl From<HeaderProblem> for Refusal {
     }
 }
 
-/// Status, reason code, and the error code that makes the Databricks SDKs raise their own typed error.
-type Row = (u16, &'static str, &'static str);
-
 impl Refusal {
-    fn row(&self) -> Row {
-        const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
-        const DENIED: &str = "PERMISSION_DENIED";
-        const BAD: &str = "BAD_REQUEST";
-        const UNAVAILABLE: &str = "TEMPORARILY_UNAVAILABLE";
-        const INTERNAL: &str = "INTERNAL_ERROR";
+    const fn reason(&self) -> Reason {
         match self {
-            Self::TokenMissing => (401, "TOKEN_MISSING", UNAUTHENTICATED),
-            Self::Token(error) => match error.fault() {
-                TokenFault::Invalid => (401, "TOKEN_INVALID", UNAUTHENTICATED),
-                TokenFault::Expired => (401, "TOKEN_EXPIRED", UNAUTHENTICATED),
-                TokenFault::NotYetValid => (401, "TOKEN_NOT_YET_VALID", UNAUTHENTICATED),
-            },
-            Self::Ambiguous(_) => (400, "REQUEST_AMBIGUOUS", BAD),
-            Self::BodyUnreadable => (400, "BODY_UNREADABLE", BAD),
-            Self::BodyTooLarge => (413, "BODY_TOO_LARGE", "REQUEST_TOO_LARGE"),
-            Self::NotFound => (404, "NOT_FOUND", "NOT_FOUND"),
-            Self::Denied(denial) => (403, denial.reason(), DENIED),
-            Self::ExchangeRefused { .. } => (403, "EXCHANGE_REFUSED", DENIED),
-            Self::KeysUnavailable { .. } => (503, "KEYS_UNAVAILABLE", UNAVAILABLE),
-            Self::ExchangeUnavailable { .. } | Self::LookupUnavailable { .. } => {
-                (503, "EXCHANGE_UNAVAILABLE", UNAVAILABLE)
-            }
-            Self::Secret(_) => (503, "SECRET_UNAVAILABLE", UNAVAILABLE),
-            Self::InvalidConfiguration => (500, "INVALID_CONFIGURATION", INTERNAL),
-            Self::Guard => (500, "GUARD_REFUSED", INTERNAL),
-            Self::Internal(_) => (500, "INTERNAL", INTERNAL),
+            Self::TokenMissing => Reason::TokenMissing,
+            Self::Token(error) => error.reason(),
+            Self::Ambiguous(_) => Reason::RequestAmbiguous,
+            Self::BodyUnreadable => Reason::BodyUnreadable,
+            Self::BodyTooLarge => Reason::BodyTooLarge,
+            Self::NotFound => Reason::NotFound,
+            Self::Denied(denial) => denial.reason(),
+            Self::ExchangeRefused { .. } => Reason::ExchangeRefused,
+            Self::KeysUnavailable { .. } => Reason::KeysUnavailable,
+            Self::ExchangeUnavailable { .. } | Self::LookupUnavailable { .. } => Reason::ExchangeUnavailable,
+            Self::Secret(_) => Reason::SecretUnavailable,
+            Self::InvalidConfiguration => Reason::InvalidConfiguration,
+            Self::Guard => Reason::GuardRefused,
+            Self::Internal(_) => Reason::Internal,
         }
     }
 
@@ -131,7 +117,7 @@ impl Refusal {
         let mut metadata = Map::new();
         let mut add = |key: &str, value: &str| metadata.insert(key.to_owned(), Value::from(value));
         match self {
-            Self::Token(error) if error.fault() == TokenFault::Invalid => {
+            Self::Token(error) if error.reason() == Reason::TokenInvalid => {
                 add("code", error.code());
                 if let Some(claim) = error.claim() {
                     add(if error.code() == "claim_required" { "claim_required" } else { "claim" }, claim);
@@ -170,22 +156,22 @@ impl Refusal {
     }
 
     fn rendered(&self, id: &RequestId, public_url: Option<&Url>) -> Reply {
-        let (status, reason, error_code) = self.row();
+        let reason = self.reason();
         let message = self.to_string();
         let body = json!({
-            "error_code": error_code,
+            "error_code": reason.error_code(),
             "message": message,
             "details": [
                 {
                     "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-                    "reason": reason,
+                    "reason": reason.name(),
                     "domain": "databricks-kong",
                     "metadata": self.metadata(),
                 },
                 { "@type": "type.googleapis.com/google.rpc.RequestInfo", "request_id": id.to_string() },
             ],
         });
-        let mut reply = Reply { reason, ..Reply::json(status, &body) };
+        let mut reply = Reply { reason: Some(reason), ..Reply::json(reason.status(), &body) };
         let line = header_text(&message);
         reply.headers.extend([
             ("x-databricks-reason-phrase", line.clone()),
@@ -197,7 +183,7 @@ impl Refusal {
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             reply.headers.push(("retry-after", seconds.to_string()));
         }
-        if status == 401 {
+        if reason.status() == 401 {
             reply.headers.push(("www-authenticate", self.challenge(public_url)));
         }
         reply
@@ -244,6 +230,7 @@ pub fn internal_error(what: &'static str, id: &RequestId) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn rendered(refusal: &Refusal) -> (Reply, Value) {
         let url = Url::parse("https://gw.example.com/prod").unwrap();
@@ -259,7 +246,7 @@ mod tests {
     #[test]
     fn a_refusal_is_shaped_like_databricks_own_errors() {
         let (reply, body) = rendered(&Refusal::Denied(Denial::NoRole));
-        assert_eq!((reply.status, reply.reason), (403, "NO_ROLE"));
+        assert_eq!((reply.status, reply.reason), (403, Some(Reason::NoRole)));
         assert_eq!(body["error_code"], "PERMISSION_DENIED");
         assert_eq!(body["details"][0]["reason"], "NO_ROLE");
         assert_eq!(body["details"][0]["domain"], "databricks-kong");
@@ -350,11 +337,9 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_its_counter() {
-        for refusal in one_of_each() {
-            let reason = refusal.row().1;
-            assert!(crate::flow::metric::REASONS.contains(&reason), "{reason}");
-        }
+    fn every_reason_has_its_refusal() {
+        let refused = one_of_each().iter().map(Refusal::reason).chain([Reason::GrantRefused]).collect::<BTreeSet<_>>();
+        assert_eq!(refused, Reason::ALL.iter().copied().collect());
     }
 
     /// What users read about reasons.
@@ -363,14 +348,14 @@ mod tests {
     #[test]
     fn the_document_has_exactly_the_reasons_that_there_are() {
         let headings = ERRORS.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
-        let described: std::collections::BTreeSet<_> = headings.collect();
-        assert_eq!(described, crate::flow::metric::REASONS.into_iter().collect());
+        let described: BTreeSet<_> = headings.collect();
+        assert_eq!(described, Reason::ALL.iter().map(|reason| reason.name()).collect());
     }
 
     #[test]
     fn the_document_has_each_reasons_status_and_message() {
         for refusal in one_of_each() {
-            let (status, reason, _) = refusal.row();
+            let (status, reason) = (refusal.reason().status(), refusal.reason());
             let (_, section) = ERRORS
                 .split_once(&format!("### `{reason}`\n\n{status}\n"))
                 .unwrap_or_else(|| panic!("{status} {reason}"));
@@ -387,7 +372,7 @@ mod tests {
         let body: Value = serde_json::from_slice(&reply.body).unwrap();
         let expected = format!(
             "### `{}`\n\n{}\n\n> {}\n",
-            crate::flow::metric::GRANT_REFUSED,
+            Reason::GrantRefused,
             reply.status,
             body["error_description"].as_str().unwrap()
         );

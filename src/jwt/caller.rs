@@ -263,9 +263,10 @@ pub fn token_id(token: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ClaimPath;
     use super::super::testing::{NOW, caller, check, claims, expectations, sign, sign_texts};
-    use super::super::{ClaimPath, TokenFault};
     use super::*;
+    use crate::base::Reason;
     use serde_json::json;
 
     /// The error code and claim for claims with these changes, or "accepted".
@@ -311,7 +312,7 @@ mod tests {
             assert_eq!(decide(json!({name: null})), "accepted", "{name}");
         }
         let error = check(&sign(&claims(json!({"nbf": now + 31}))), &expectations()).unwrap_err();
-        assert_eq!(error.fault(), TokenFault::NotYetValid);
+        assert_eq!(error.reason(), Reason::TokenNotYetValid);
     }
 
     #[test]

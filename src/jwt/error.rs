@@ -1,5 +1,7 @@
 //! Why a token was refused.
 
+use crate::base::Reason;
+
 /// Why a token was refused.
 ///
 /// Messages and [`TokenError::code`] name the rule, and at most a claim's name as the configuration or an RFC spells
@@ -60,25 +62,15 @@ pub enum TokenError {
     NotYetValid,
 }
 
-/// The three answers that a caller of the gateway can tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TokenFault {
-    /// The token will never be accepted; [`TokenError::code`] says why.
-    Invalid,
-    /// It was acceptable; a new one is needed.
-    Expired,
-    /// It will be acceptable later; the clocks of issuer and gateway may differ.
-    NotYetValid,
-}
-
 impl TokenError {
-    /// Which of the three answers this is.
+    /// Which of three answers this is: the token will never be accepted ([`TokenError::code`] says why), a new one is needed, or it will
+    /// be acceptable later, because the clocks of issuer and gateway differ.
     #[must_use]
-    pub const fn fault(&self) -> TokenFault {
+    pub const fn reason(&self) -> Reason {
         match self {
-            Self::Expired => TokenFault::Expired,
-            Self::NotYetValid => TokenFault::NotYetValid,
-            _ => TokenFault::Invalid,
+            Self::Expired => Reason::TokenExpired,
+            Self::NotYetValid => Reason::TokenNotYetValid,
+            _ => Reason::TokenInvalid,
         }
     }
 
@@ -127,11 +119,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_time_has_faults_of_its_own() {
-        assert_eq!(TokenError::Expired.fault(), TokenFault::Expired);
-        assert_eq!(TokenError::NotYetValid.fault(), TokenFault::NotYetValid);
-        assert_eq!(TokenError::LifetimeTooLong.fault(), TokenFault::Invalid);
-        assert_eq!(TokenError::ClaimMissing("exp".to_owned()).fault(), TokenFault::Invalid);
+    fn only_time_has_reasons_of_its_own() {
+        assert_eq!(TokenError::Expired.reason(), Reason::TokenExpired);
+        assert_eq!(TokenError::NotYetValid.reason(), Reason::TokenNotYetValid);
+        assert_eq!(TokenError::LifetimeTooLong.reason(), Reason::TokenInvalid);
+        assert_eq!(TokenError::ClaimMissing("exp".to_owned()).reason(), Reason::TokenInvalid);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub use algorithm::Algorithm;
 pub use caller::{Caller, Groups, token_id};
 pub use claims::{ClaimPath, ClaimPathError, Expectations};
 pub use compact::UnverifiedToken;
-pub use error::{TokenError, TokenFault};
+pub use error::TokenError;
 pub use jwks::{JwksError, KeySet, ParsedKeys, SkipReason, SkippedKey};
 pub use signature::{PublicKey, SignatureError};
 pub use verify::verify;

@@ -132,9 +132,10 @@ fn satisfies(claim: &Value, listed: &[Value]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ClaimPath;
     use super::super::testing::{NOW, check, claims, expectations, jwk, key_set, keys, sign, sign_texts};
-    use super::super::{ClaimPath, TokenFault};
     use super::*;
+    use crate::base::Reason;
     use serde_json::json;
     use std::time::Duration;
 
@@ -304,8 +305,8 @@ mod tests {
         }
         let error = check(&sign(&claims(json!({}))), &verified).unwrap_err();
         assert_eq!(
-            (error.code(), error.claim(), error.fault()),
-            ("claim_required", Some("email_verified"), TokenFault::Invalid)
+            (error.code(), error.claim(), error.reason()),
+            ("claim_required", Some("email_verified"), Reason::TokenInvalid)
         );
         let tenants = require("/ns/tid", json!(["t1", "t2"]));
         assert_eq!(decide_with(json!({"ns": {"tid": "t2"}}), &tenants), "accepted");

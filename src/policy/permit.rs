@@ -1,6 +1,7 @@
 //! What a decision comes to.
 
 use super::{Credential, Scope};
+use crate::base::Reason;
 use crate::databricks::{IdFault, Operation};
 use crate::jwt::Caller;
 use std::rc::Rc;
@@ -167,30 +168,30 @@ fn named(operation: Option<Operation>) -> String {
 }
 
 impl Denial {
-    /// All reason codes that a denial has.
-    pub const REASONS: [&'static str; 8] = [
-        "GROUPS_OVERAGE",
-        "NO_ROLE",
-        "GRANT_INACTIVE",
-        "RULE_DENIED",
-        "OPERATION_UNKNOWN",
-        "OPERATION_SENSITIVE",
-        "NO_RULE",
-        "AGENT_LIMIT",
+    /// All reasons that a denial has.
+    pub const REASONS: [Reason; 8] = [
+        Reason::GroupsOverage,
+        Reason::NoRole,
+        Reason::GrantInactive,
+        Reason::RuleDenied,
+        Reason::OperationUnknown,
+        Reason::OperationSensitive,
+        Reason::NoRule,
+        Reason::AgentLimit,
     ];
 
-    /// The reason code of the refusal.
+    /// The reason of the refusal.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(&self) -> Reason {
         match self {
-            Self::GroupsOverage => "GROUPS_OVERAGE",
-            Self::NoRole => "NO_ROLE",
-            Self::GrantInactive { .. } => "GRANT_INACTIVE",
-            Self::RuleDenied { .. } => "RULE_DENIED",
-            Self::OperationUnknown => "OPERATION_UNKNOWN",
-            Self::OperationSensitive { .. } => "OPERATION_SENSITIVE",
-            Self::NoRule { .. } => "NO_RULE",
-            Self::AgentLimit { .. } => "AGENT_LIMIT",
+            Self::GroupsOverage => Reason::GroupsOverage,
+            Self::NoRole => Reason::NoRole,
+            Self::GrantInactive { .. } => Reason::GrantInactive,
+            Self::RuleDenied { .. } => Reason::RuleDenied,
+            Self::OperationUnknown => Reason::OperationUnknown,
+            Self::OperationSensitive { .. } => Reason::OperationSensitive,
+            Self::NoRule { .. } => Reason::NoRule,
+            Self::AgentLimit { .. } => Reason::AgentLimit,
         }
     }
 

@@ -48,7 +48,7 @@ fn publish(record: &Record, json: &str, beside_lua: bool) {
     let parts = [
         ("databricks_audit", Some(json)),
         ("databricks_decision", Some(record.decision.as_str())),
-        ("databricks_reason", Some(record.reason)),
+        ("databricks_reason", Some(record.why())),
         ("databricks_role", record.role.as_deref()),
         ("databricks_subject", record.subject.as_deref()),
         ("databricks_operation", record.operation),

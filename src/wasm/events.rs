@@ -6,6 +6,7 @@ use super::request::RequestContext;
 use super::root::RootContext;
 use super::{audit, metrics};
 use crate::audit::Record;
+use crate::base::Reason;
 use crate::flow::{Memory, Metric, Reply, RequestId, internal_error};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -106,9 +107,9 @@ fn with_request<T>(context: u32, action: impl FnOnce(&mut RequestContext) -> T) 
 fn note_lost(what: &'static str) -> Reply {
     abi::log(Level::Error, what);
     let reply = internal_error(what, &RequestId::unknown());
-    metrics::count(Metric::of_refusal(reply.status, reply.reason));
+    metrics::count(Metric::of_refusal(Reason::Internal));
     // Not handed over: if the request went on before its context was lost, its record stays where log plugins find it.
-    audit::write_shortened(&Record::refused(RequestId::unknown().as_str(), reply.reason, host::now()));
+    audit::write_shortened(&Record::refused(RequestId::unknown().as_str(), Reason::Internal, host::now()));
     reply
 }
 

@@ -15,7 +15,7 @@ pub(super) fn define() {
         return;
     }
     let defined: BTreeMap<_, _> =
-        Metric::all().filter_map(|metric| Some((metric, abi::counter(&metric.name()).ok()?))).collect();
+        Metric::all().filter_map(|metric| Some((metric, abi::counter(metric.name()).ok()?))).collect();
     if defined.is_empty() {
         abi::log(Level::Warn, "the host takes no metrics");
     }

@@ -5,6 +5,7 @@ use super::host::{self, Host, Mark};
 use super::root::{RootContext, with_env};
 use super::{audit, events, headers, metrics};
 use crate::audit::Record;
+use crate::base::Reason;
 use crate::config::{Config, Settings};
 use crate::flow::{
     Callout, CalloutFault, CalloutResult, Event, Flow, Inspected, Metric, ReadBody, Reply, Request, RequestId, Step,
@@ -309,13 +310,14 @@ impl RequestContext {
 
     /// Refuses what the core did not, or not in the end.
     fn refuse(&mut self, reply: &Reply) -> Action {
-        metrics::count(Metric::of_refusal(reply.status, reply.reason));
+        let reason = reply.reason.unwrap_or(Reason::Internal);
+        metrics::count(Metric::of_refusal(reason));
         let (record, log) = match &mut self.phase {
             Phase::Deciding { flow, config, .. } | Phase::Forwarded { flow, config: Some(config), .. } => {
-                flow.abandon(reply.reason, host::now());
+                flow.abandon(reason, host::now());
                 (flow.record().cloned(), config.audit.log)
             }
-            _ => (Some(Record::refused(self.request_id.as_str(), reply.reason, host::now())), true),
+            _ => (Some(Record::refused(self.request_id.as_str(), reason, host::now())), true),
         };
         self.record(record, log);
         self.answer(reply)

@@ -2,7 +2,7 @@
 
 use crate::stage::*;
 use databricks_kong::audit::{LONGEST_LINE, Record};
-use databricks_kong::base::Secret;
+use databricks_kong::base::{Reason, Secret};
 use databricks_kong::flow::{Event, Flow, Metric};
 use databricks_kong::sim::{Answer, Client, Purpose, Transcript};
 use serde_json::{Value, json};
@@ -420,7 +420,7 @@ fn whoever_runs_the_flow_can_refuse_after_it_allowed() {
     let anna = stage.token("anna");
     stage.get(&anna);
     let now = stage.sim.now;
-    stage.flow.abandon("INTERNAL", now);
+    stage.flow.abandon(Reason::Internal, now);
     let record = read(stage.flow.record().unwrap());
     assert_eq!(
         (&record["decision"], &record["reason"], &record["subject"]),

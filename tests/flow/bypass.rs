@@ -1,7 +1,7 @@
 //! Attempts to get past the policy, from a table: none gets through, and each is refused for its own reason.
 
 use crate::stage::*;
-use databricks_kong::base::Secret;
+use databricks_kong::base::{Reason, Secret};
 use databricks_kong::databricks::{Catalogue, Operation};
 use databricks_kong::sim::{Client, End, Transcript};
 use serde_json::{Value, json};
@@ -99,9 +99,10 @@ fn wrong(attempt: &Attempt, transcript: &Transcript) -> Option<String> {
     let all_right = match &transcript.end {
         End::Forward { .. } => attempt.status == "forward",
         End::Reply { status, reason, body, .. } => {
-            let no_reason = if reason.is_empty() { "-" } else { reason };
+            // an answer in OAuth's form names no reason
+            let named = reason.filter(|reason| *reason != Reason::GrantRefused).map_or("-", Reason::name);
             transcript.callouts.is_empty()
-                && (status.to_string().as_str(), no_reason) == (attempt.status, attempt.reason)
+                && (status.to_string().as_str(), named) == (attempt.status, attempt.reason)
                 && (attempt.text == "-" || body.to_string().contains(attempt.text))
         }
         End::Unfinished => false,

@@ -1,7 +1,7 @@
 //! Events in any order: nothing goes on that was not verified and, where a token is needed, given one for that very caller.
 
 use crate::stage::*;
-use databricks_kong::base::Secret;
+use databricks_kong::base::{Reason, Secret};
 use databricks_kong::flow::{CalloutFault, Event, Flow, ReadBody, Step};
 use databricks_kong::sim::{Answer, Client, Purpose};
 use proptest::prelude::*;
@@ -186,7 +186,7 @@ impl Play {
             Step::Call(callout) => self.last = Some(callout),
             Step::AwaitBody => {}
             Step::Reply(reply) => {
-                assert!(!self.ended || reply.reason == "INTERNAL", "{reply:?}");
+                assert!(!self.ended || reply.reason == Some(Reason::Internal), "{reply:?}");
                 self.ended = true;
             }
             Step::Forward(edits) => {

@@ -153,7 +153,7 @@ fn other_grants_and_token_types_are_refused() {
     ] {
         let mut stage = Stage::cold(config(json!({})));
         let transcript = stage.send(&exchange(&form));
-        check(&transcript, "", "400");
+        check(&transcript, "", "400 GRANT_REFUSED");
         assert_eq!(body(&transcript)["error"], error, "{form}");
     }
 }
@@ -162,7 +162,7 @@ fn other_grants_and_token_types_are_refused() {
 fn without_a_body_there_is_no_grant() {
     let mut stage = Stage::cold(config(json!({})));
     let transcript = stage.send(&client("POST", "/oidc/v1/token", &[]));
-    assert_eq!(oauth(&transcript), "400 unsupported_grant_type");
+    assert_eq!(oauth(&transcript), "400 GRANT_REFUSED unsupported_grant_type");
 }
 
 #[test]

@@ -267,7 +267,8 @@ pub(crate) fn ended(transcript: &Transcript) -> String {
         End::Reply { status, reason, body, .. } => {
             let metadata = &body["details"][0]["metadata"];
             let code = ["code", "error"].iter().find_map(|key| metadata[key].as_str());
-            [&status.to_string(), *reason, code.unwrap_or_default()].join(" ").trim_end().to_owned()
+            let reason = reason.map_or("", |reason| reason.name());
+            format!("{status} {reason} {}", code.unwrap_or_default()).trim_end().to_owned()
         }
         End::Unfinished => "unfinished".to_owned(),
     }
@@ -299,6 +300,6 @@ pub(crate) fn step_word(step: &Step) -> String {
         Step::Call(_) => "call".to_owned(),
         Step::AwaitBody => "await body".to_owned(),
         Step::Forward(_) => "forward".to_owned(),
-        Step::Reply(reply) => format!("{} {}", reply.status, reply.reason),
+        Step::Reply(reply) => format!("{} {}", reply.status, reply.reason.map_or("", |reason| reason.name())),
     }
 }

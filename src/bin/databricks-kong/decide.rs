@@ -4,7 +4,7 @@
 //! come from `policy::explain` for the same caller and request. Should the two ever differ, that is said instead of an answer.
 
 use crate::identity::{Identity, Presented, present};
-use databricks_kong::base::{Secret, UnixTime};
+use databricks_kong::base::{Reason, Secret, UnixTime};
 use databricks_kong::config::{Config, ConfigError, Settings};
 use databricks_kong::databricks::{Operation, Target};
 use databricks_kong::flow::{Callout, Flow, Inspected, inspect_headers};
@@ -41,7 +41,7 @@ pub(crate) struct Decision {
     /// The HTTP status of a refusal.
     pub(crate) status: Option<u16>,
     /// The reason code of a refusal, or of a denial that is only recorded.
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Reason>,
     /// The same for people.
     pub(crate) message: Option<String>,
     /// The operation; nothing if the catalogue does not know the request.
@@ -150,17 +150,17 @@ fn outcome(end: End) -> Result<Decision, Undecided> {
     };
     match end {
         End::Forward { .. } => {}
-        End::Reply { status, reason, body, .. } if !reason.is_empty() => {
+        End::Reply { status, reason: Some(reason), body, .. } => {
             let text = |value: &Value| value.as_str().map(str::to_owned);
             decision.decision = "deny";
             decision.status = Some(status);
-            decision.reason = Some(reason.to_owned());
-            decision.message = body.get("message").and_then(text);
+            decision.reason = Some(reason);
+            decision.message = body.get("message").or_else(|| body.get("error_description")).and_then(text);
             let metadata = |key: &str| body.pointer("/details/0/metadata").and_then(|map| map.get(key)).and_then(text);
             decision.role = metadata("role");
             decision.rule = metadata("rule");
         }
-        End::Reply { status, .. } => {
+        End::Reply { status, reason: None, .. } => {
             decision.status = Some(status);
             decision.message = Some("the gateway answers this itself".to_owned());
         }
@@ -202,7 +202,7 @@ fn explain_to(decision: &mut Decision, config: &Config, question: &Question, see
         decision.scope = permit.credential().asks_for_scope().then(|| permit.scope().as_str().to_owned());
         if let Some(denial) = permit.would_deny() {
             decision.decision = "would_deny";
-            decision.reason = Some(denial.reason().to_owned());
+            decision.reason = Some(denial.reason());
             decision.message = Some(denial.to_string());
         }
     }
@@ -212,7 +212,7 @@ fn explain_to(decision: &mut Decision, config: &Config, question: &Question, see
 /// Whether the filter's answer is what its policy says; where the request never came to policy, there is nothing to compare.
 fn agrees(decision: &Decision) -> bool {
     let Some(steps) = &decision.steps else { return true };
-    match (&steps.outcome, decision.reason.as_deref()) {
+    match (&steps.outcome, decision.reason) {
         (Outcome::Permit(_), None) => true,
         (Outcome::Permit(permit), Some(reason)) => {
             permit.would_deny().is_some_and(|denial| denial.reason() == reason) || !is_policys(reason)
@@ -226,6 +226,6 @@ fn agrees(decision: &Decision) -> bool {
 }
 
 /// Whether policy gives this reason; everything else is found before it is asked, or after.
-fn is_policys(reason: &str) -> bool {
+fn is_policys(reason: Reason) -> bool {
     Denial::REASONS.contains(&reason)
 }

@@ -5,7 +5,7 @@ use crate::identity::Identity;
 use crate::output::{Exit, Format, Style, fail, print};
 use crate::source::Source;
 use clap::Args;
-use databricks_kong::base::{Secret, UnixTime};
+use databricks_kong::base::{Reason, Secret, UnixTime};
 use databricks_kong::policy::{Outcome, Standing};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -228,7 +228,7 @@ fn verdict(decision: &Decision, style: Style) -> String {
         (_, status) => style.bad(&format!("DENIED {}", status.unwrap_or(0))),
     };
     if let Some(reason) = &decision.reason {
-        let _ = write!(text, " {}", style.bold(reason));
+        let _ = write!(text, " {}", style.bold(reason.name()));
     }
     for (word, value) in [("by role", &decision.role), ("by rule", &decision.rule)] {
         if let Some(value) = value {
@@ -281,7 +281,7 @@ pub(crate) fn as_json(decision: &Decision) -> Value {
     json!({
         "decision": decision.decision,
         "status": decision.status,
-        "reason": decision.reason,
+        "reason": decision.reason.map(Reason::name),
         "message": decision.message,
         "operation": decision.operation.map(databricks_kong::databricks::Operation::name),
         "resources": resources,

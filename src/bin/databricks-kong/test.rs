@@ -243,7 +243,7 @@ impl Expected {
         let seen = [
             ("decision", Some(self.decision.clone()), Some(decision.decision.to_owned())),
             ("status", self.status.map(|status| status.to_string()), decision.status.map(|status| status.to_string())),
-            ("reason", text(&self.reason), text(&decision.reason)),
+            ("reason", text(&self.reason), decision.reason.map(|reason| reason.to_string())),
             ("role", text(&self.role), text(&decision.role)),
             ("rule", text(&self.rule), text(&decision.rule)),
             ("operation", text(&self.operation), decision.operation.map(|operation| operation.name().to_owned())),
