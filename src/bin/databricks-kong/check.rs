@@ -15,8 +15,11 @@ use serde_json::{Value, json};
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// Declarative configurations of Kong, or bare configurations of the filter, as YAML or JSON
-    #[arg(required = true)]
+    #[arg(required_unless_present = "kong_conf")]
     files: Vec<String>,
+    /// Kong's settings: a kong.conf, or a file of variables (`KONG_NAME=value`, a line each); may be given again
+    #[arg(long, value_name = "FILE")]
+    kong_conf: Vec<String>,
     /// Warnings count as failures
     #[arg(long)]
     strict: bool,
@@ -41,6 +44,12 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
                 configurations = configurations.saturating_add(count);
                 reports.push(report);
             }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    for path in &arguments.kong_conf {
+        match check_settings(path, arguments) {
+            Ok(report) => reports.push(report),
             Err(failure) => failures.push(failure),
         }
     }
@@ -84,18 +93,36 @@ fn counted(count: usize, noun: &str) -> String {
 
 /// What there is to say about a file, and how many configurations of the filter it has.
 fn check_file(path: &str, arguments: &Arguments) -> Result<(Report, usize), String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("`{path}` cannot be read: {error}"))?;
+    let text = read(path)?;
     let now = arguments.now.unwrap_or_else(now);
     let environment = |name: &str| if arguments.env { std::env::var(name).ok() } else { Some("set".to_owned()) };
     let (mut report, count) = check_text(path, text, &environment, now);
     if count == 0 && report.findings.is_empty() {
         return Err(format!("`{path}` has no entry of `databricks_kong`"));
     }
-    let is_allowed = |finding: &Finding| {
-        finding.kind.severity == Severity::Warning && arguments.allow.iter().any(|code| code == finding.kind.code)
-    };
-    report.findings.retain(|finding| !is_allowed(finding));
+    arguments.leave_out_what_is_allowed(&mut report);
     Ok((report, count))
+}
+
+/// What there is to say about a file of Kong's settings.
+fn check_settings(path: &str, arguments: &Arguments) -> Result<Report, String> {
+    let text = read(path)?;
+    let mut report = Report { path: path.to_owned(), findings: lint::kong_conf::lint(&text), text };
+    arguments.leave_out_what_is_allowed(&mut report);
+    Ok(report)
+}
+
+fn read(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("`{path}` cannot be read: {error}"))
+}
+
+impl Arguments {
+    fn leave_out_what_is_allowed(&self, report: &mut Report) {
+        let is_allowed = |finding: &Finding| {
+            finding.kind.severity == Severity::Warning && self.allow.iter().any(|code| code == finding.kind.code)
+        };
+        report.findings.retain(|finding| !is_allowed(finding));
+    }
 }
 
 fn check_text(

@@ -1,6 +1,6 @@
 //! Mistakes in how Kong is told to use the filter: where its entries stand, and what the service and the route around them do.
 
-use super::codes;
+use super::{codes, framing, neighbours, routing};
 use crate::document::{Document, step};
 use crate::findings::Finding;
 use serde_json::Value;
@@ -10,17 +10,17 @@ const FILTER: &str = "databricks_kong";
 
 /// An entry that is not switched off.
 #[derive(Clone, Debug)]
-struct Active {
-    pointer: String,
+pub(super) struct Active {
+    pub(super) pointer: String,
     is_guard: bool,
     is_last: bool,
 }
 
 /// A service or a route, and what is said of it elsewhere in the file.
 #[derive(Clone, Copy, Debug)]
-struct Place<'v> {
-    value: &'v Value,
-    word: &'static str,
+pub(super) struct Place<'v> {
+    pub(super) value: &'v Value,
+    pub(super) word: &'static str,
 }
 
 /// Everything odd about a declarative configuration; nothing about a file that is none.
@@ -58,7 +58,7 @@ pub(crate) fn lint(document: &Document) -> Vec<Finding> {
     found
 }
 
-fn items<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = (usize, &'v Value)> {
+pub(super) fn items<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = (usize, &'v Value)> {
     value.get(key).and_then(Value::as_array).into_iter().flatten().enumerate()
 }
 
@@ -73,7 +73,7 @@ fn refers(holder: &Value, place: Place<'_>) -> bool {
     }
 }
 
-fn is_on(value: &Value) -> bool {
+pub(super) fn is_on(value: &Value) -> bool {
     value.get("enabled") != Some(&Value::Bool(false))
 }
 
@@ -84,13 +84,14 @@ fn is_guard(entry: &Value) -> bool {
     inner.as_ref().or(config).is_some_and(mode)
 }
 
-struct Look<'a> {
-    document: &'a Document,
-    file: &'a Value,
+/// A declaration, looked at as Kong would put it together.
+pub(super) struct Look<'a> {
+    pub(super) document: &'a Document,
+    pub(super) file: &'a Value,
 }
 
 impl<'a> Look<'a> {
-    fn finding(&self, kind: &'static crate::findings::Kind, pointer: &str, message: &str) -> Finding {
+    pub(super) fn finding(&self, kind: &'static crate::findings::Kind, pointer: &str, message: &str) -> Finding {
         Finding::new(kind, self.document, pointer, message)
     }
 
@@ -142,6 +143,10 @@ impl<'a> Look<'a> {
         let config = chain.iter().chain(&plugins).find(|entry| !entry.is_guard);
         if let Some(entry) = config {
             self.stripped(route, pointer, entry, found);
+            routing::lint(self, route, pointer, found);
+            let places: Vec<_> = service.into_iter().chain([(place, pointer)]).collect();
+            neighbours::lint(self, &places, entry, found);
+            framing::lint(self, &places, found);
         }
         !chain.is_empty() || !plugins.is_empty()
     }
@@ -217,7 +222,8 @@ impl<'a> Look<'a> {
         self.about("filter_chains", place, pointer)
     }
 
-    fn about(&self, key: &str, place: Place<'a>, pointer: &str) -> Vec<(&'a Value, String)> {
+    /// What stands under `key` in a place or refers to it from elsewhere, and is switched on.
+    pub(super) fn about(&self, key: &str, place: Place<'a>, pointer: &str) -> Vec<(&'a Value, String)> {
         let nested = items(place.value, key).map(|(index, value)| (value, format!("{pointer}{}/{index}", step(key))));
         let elsewhere = items(self.file, key).filter(|(_, value)| refers(value, place));
         let elsewhere = elsewhere.map(|(index, value)| (value, format!("{}/{index}", step(key))));

@@ -2,8 +2,12 @@
 //! said, with the catalogue that the filter decides by.
 
 pub(crate) mod codes;
+mod framing;
 pub(crate) mod kong;
+pub(crate) mod kong_conf;
+mod neighbours;
 mod roles;
+mod routing;
 mod rule;
 mod rules;
 mod settings;

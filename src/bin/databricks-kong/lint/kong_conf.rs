@@ -1,0 +1,177 @@
+//! Kong's own settings, without which the filter works badly or a worker dies: `kong.conf`, or the same settings as variables of an
+//! environment (`KONG_NAME=value`, a line each).
+
+use super::codes;
+use crate::findings::{Finding, Kind};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// A setting that must be so.
+struct Wanted {
+    /// Names by which it may be given; the first is the one that is advised.
+    names: &'static [&'static str],
+    good: fn(&str) -> bool,
+    kind: &'static Kind,
+    /// What happens otherwise.
+    otherwise: &'static str,
+    help: &'static str,
+}
+
+const WANTED: [Wanted; 7] = [
+    Wanted {
+        names: &["wasm"],
+        good: is_on,
+        kind: &codes::WASM_OFF,
+        otherwise: "with a database Kong then serves the routes without the filter; without one it does not start",
+        help: "wasm = on",
+    },
+    Wanted {
+        names: &["nginx_proxy_lingering_close", "nginx_http_lingering_close"],
+        good: is_off,
+        kind: &codes::DEADLY_RESETS,
+        otherwise: "one client without a token that resets its connection while its body is refused ends a worker process",
+        help: "nginx_proxy_lingering_close = off",
+    },
+    Wanted {
+        names: &["nginx_http_proxy_wasm_lua_resolver"],
+        good: is_off,
+        kind: &codes::SETTING,
+        otherwise: "after some 12,600 callouts to names each worker's callouts fail for good",
+        help: "nginx_http_proxy_wasm_lua_resolver = off",
+    },
+    Wanted {
+        names: &["nginx_wasm_resolver", "nginx_http_resolver"],
+        good: is_set,
+        kind: &codes::SETTING,
+        otherwise: "nginx's resolver reads neither /etc/resolv.conf nor /etc/hosts: the filter finds no host by name",
+        help: "nginx_wasm_resolver = <address of your DNS server>",
+    },
+    Wanted {
+        names: &["nginx_http_client_body_buffer_size", "nginx_proxy_client_body_buffer_size"],
+        good: is_set,
+        kind: &codes::SETTING,
+        otherwise: "a rule that looks into a body can read none of more than 8k",
+        help: "nginx_http_client_body_buffer_size = 64k",
+    },
+    Wanted {
+        names: &["nginx_proxy_set"],
+        good: |value| value.contains("$databricks_audit"),
+        kind: &codes::SETTING,
+        otherwise: "records of requests that waited for a callout do not reach Kong's log plugins",
+        help: "nginx_proxy_set = $databricks_audit $databricks_audit",
+    },
+    Wanted {
+        names: &["nginx_proxy_underscores_in_headers"],
+        good: is_off,
+        kind: &codes::SETTING,
+        otherwise: "Kong lets headers with underscores through, which some servers read as those with hyphens",
+        help: "nginx_proxy_underscores_in_headers = off",
+    },
+];
+
+fn is_on(value: &str) -> bool {
+    value == "on"
+}
+
+fn is_off(value: &str) -> bool {
+    value == "off"
+}
+
+fn is_set(value: &str) -> bool {
+    !value.is_empty()
+}
+
+/// What is missing from Kong's settings, or is not what the filter needs.
+pub(crate) fn lint(text: &str) -> Vec<Finding> {
+    let settings = settings(text);
+    WANTED.iter().filter_map(|wanted| wanted.finding(&settings)).collect()
+}
+
+impl Wanted {
+    fn finding(&self, settings: &BTreeMap<String, Setting<'_>>) -> Option<Finding> {
+        let given = self.names.iter().find_map(|name| settings.get(*name));
+        if given.is_some_and(|setting| (self.good)(setting.value)) {
+            return None;
+        }
+        let name = self.names.first()?;
+        let message = match given {
+            Some(setting) => format!("`{name}` is `{}`: {}", setting.value, self.otherwise),
+            None => format!("`{name}` is not set: {}", self.otherwise),
+        };
+        Some(Finding {
+            kind: self.kind,
+            pointer: format!("/{name}"),
+            place: given.map_or(0..0, |setting| setting.place.clone()),
+            message,
+            help: Some(format!("set `{}`", self.help)),
+            related: None,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Setting<'t> {
+    value: &'t str,
+    place: Range<usize>,
+}
+
+/// Each setting by its name in `kong.conf`; the last of several, as Kong takes it.
+fn settings(text: &str) -> BTreeMap<String, Setting<'_>> {
+    let mut found = BTreeMap::new();
+    let mut start = 0_usize;
+    for line in text.split_inclusive('\n') {
+        let place = start..start.saturating_add(line.trim_end().len());
+        start = start.saturating_add(line.len());
+        // Kong, too, takes what stands behind ` #` for a comment
+        let said = line.split(" #").next().unwrap_or_default().trim();
+        if let Some((name, value)) = said.split_once('=').filter(|_| !said.starts_with('#')) {
+            let name = name.trim().to_ascii_lowercase();
+            let name = name.strip_prefix("kong_").unwrap_or(&name).to_owned();
+            found.insert(name, Setting { value: value.trim().trim_matches(['"', '\'']), place });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "wasm = on\nnginx_proxy_lingering_close = off\nnginx_http_proxy_wasm_lua_resolver = off # leaks\n\
+                        nginx_wasm_resolver = 10.0.0.53\nnginx_http_client_body_buffer_size = 64k\n\
+                        nginx_proxy_set = $databricks_audit $databricks_audit\nnginx_proxy_underscores_in_headers = off\n";
+
+    fn found(text: &str) -> Vec<(&'static str, String)> {
+        lint(text).into_iter().map(|finding| (finding.kind.code, finding.pointer)).collect()
+    }
+
+    #[test]
+    fn settings_that_are_as_they_should_be_are_clean_in_either_form() {
+        assert_eq!(found(GOOD), []);
+        let environment: String = GOOD
+            .lines()
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(name, value)| format!("KONG_{}={}\n", name.to_uppercase(), value.trim_end_matches(" # leaks")))
+            .collect();
+        assert_eq!(found(&environment), []);
+    }
+
+    #[test]
+    fn each_setting_is_missed_by_its_name_and_a_wrong_one_is_shown() {
+        for line in GOOD.lines() {
+            let name = line.split(" = ").next().unwrap();
+            let code = match name {
+                "nginx_proxy_lingering_close" => "E110",
+                "wasm" => "E111",
+                _ => "W110",
+            };
+            let without = GOOD.replace(line, "");
+            assert_eq!(found(&without), [(code, format!("/{name}"))], "{line}");
+            assert_eq!(found(&GOOD.replace(line, &format!("# {line}"))), [(code, format!("/{name}"))], "{line}");
+        }
+        let on = GOOD.replace("lingering_close = off", "lingering_close = on");
+        let finding = lint(&on).pop().unwrap();
+        assert_eq!(on.get(finding.place).unwrap(), "nginx_proxy_lingering_close = on");
+        assert!(finding.message.starts_with("`nginx_proxy_lingering_close` is `on`: "), "{}", finding.message);
+    }
+}
