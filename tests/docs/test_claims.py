@@ -7,7 +7,7 @@ from pathlib import Path
 
 from blocks import REPO, documents
 
-NAMED_TEST = re.compile(r"`(tests/[\w/.-]+\.(?:rs|py))::(\w+)`")
+NAMED_TEST = re.compile(r"`((?:tests|crates)/[\w/.-]+\.(?:rs|py))::(\w+)`")
 
 
 def reasons() -> set[str]:
