@@ -12,7 +12,7 @@ word! {
     RawMode {
         /// Verify, decide, exchange, rewrite; refuse what is not allowed.
         Enforce = "enforce",
-        /// As `enforce`, but denials of authorization are only recorded.
+        /// As `enforce`, but denials of authorization are only recorded: as if each role had `observe: true`, and agents' limits too.
         Observe = "observe",
         /// A second entry, last in the chain: refuses every request that an entry before it did not mark as allowed.
         Guard = "guard",
@@ -215,7 +215,8 @@ object! {
         allow: Option<Vec<RawRule>>,
         /// What the role may not do, whatever `allow` says.
         deny: Option<Vec<RawRule>>,
-        /// Whether this role's denials are only recorded. Default false.
+        /// Whether this role's denials are only recorded. It opens nothing that another role or an agent's entry refuses, and gives its own
+        /// credential only. Default false.
         observe: Option<bool>,
     }
 }

@@ -33,6 +33,11 @@ impl Policy {
         self.agents.iter().find(|agent| agent.is(caller)).map(|agent| &*agent.name)
     }
 
+    /// Whether what `role` denies is recorded only.
+    pub(super) const fn observes(&self, role: &Role) -> bool {
+        self.observe || role.observe
+    }
+
     pub(super) fn roles(&self) -> &[Role] {
         &self.roles
     }
@@ -59,10 +64,17 @@ pub struct Ask<'a> {
 
 /// Decides.
 ///
-/// The caller's roles are those that match it and are granted now. A deny rule of any of them refuses; else the first role in order
-/// with an allow rule that matches wins; and of the agents that the caller is, each must allow it too.
+/// With R the caller's roles, those that match it and are granted now, in order:
 ///
-/// An [`Outcome`] that asks for something is no answer yet: decide again with it.
+/// 1. a deny rule of a role that enforces refuses;
+/// 2. one of a role that observes is only remembered;
+/// 3. the first role of R with an allow rule that matches gives the credential;
+/// 4. if none allows, the first role of R that observes gives its own;
+/// 5. of the agents that the caller is, each must allow it too, unless the whole policy observes.
+///
+/// What would have refused is in the permit. A role that observes never opens what another refuses, and no role lends another's
+/// credential. A sensitive operation that no rule names is refused, whoever observes. An [`Outcome`] that asks for something is no answer
+/// yet: decide again with it.
 pub fn authorize(policy: &Policy, ask: &Ask<'_>) -> Outcome {
     authorize_seen_by(policy, ask, &mut ())
 }
@@ -81,26 +93,17 @@ fn by_roles(policy: &Policy, ask: &Ask<'_>, witness: &mut impl Witness) -> Resul
     if matches!(ask.caller.groups(), Groups::Overage) {
         return Err(Denial::GroupsOverage.into());
     }
-    let decision = Decision { ask, roles: granted(policy, ask)? };
-    if let Some((role, rule)) = decision.denied(witness)? {
-        let denial = Denial::RuleDenied {
-            role: Rc::clone(&role.name),
-            rule: Rc::clone(&rule.pointer),
-            operation: ask.action.operation(),
-        };
-        return Ok(decision.refuse_or_observe(denial, policy.observe || role.observe)?);
-    }
-    let Some((role, rule)) = decision.allowed(witness)? else {
-        let observe = policy.observe || decision.first().is_some_and(|role| role.observe);
-        return Ok(decision.refuse_or_observe(decision.no_allow(), observe)?);
-    };
-    for agent in policy.agents.iter().filter(|agent| agent.is(ask.caller)) {
-        if !agent_allows(agent, ask.action, witness).map_err(|lack| decision.stop(lack, role))? {
-            let denial = Denial::AgentLimit { agent: Rc::clone(&agent.name), operation: ask.action.operation() };
-            return Ok(decision.refuse_or_observe(denial, policy.observe || role.observe)?);
+    let decision = Decision { policy, ask, roles: granted(policy, ask)? };
+    let denied = decision.denied(witness)?;
+    let (role, rule, unallowed) = match decision.allowed(witness)? {
+        Some((role, rule)) => (role, rule, None),
+        None => {
+            let denial = decision.no_allow();
+            (decision.lender(&denial)?, None, Some(denial))
         }
-    }
-    Ok(decision.permit(role, rule, None))
+    };
+    let limited = decision.limited(role, witness)?;
+    Ok(decision.permit(role, rule, denied.or(unallowed).or(limited)))
 }
 
 /// The caller's roles at this time; at least one.
@@ -116,17 +119,28 @@ fn granted<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Result<Vec<&'p Role>, Denia
 }
 
 struct Decision<'a> {
+    policy: &'a Policy,
     ask: &'a Ask<'a>,
     roles: Vec<&'a Role>,
 }
 
 impl<'a> Decision<'a> {
-    fn denied(&self, witness: &mut impl Witness) -> Result<Option<(&'a Role, &'a Rule)>, Outcome> {
-        for role in self.roles.iter().copied() {
+    /// What a role that observes denies; what one that enforces denies ends the decision.
+    fn denied(&self, witness: &mut impl Witness) -> Result<Option<Denial>, Outcome> {
+        match self.denial_of(|role| !self.policy.observes(role), witness)? {
+            Some(denial) => Err(denial.into()),
+            None => self.denial_of(|role| self.policy.observes(role), witness),
+        }
+    }
+
+    /// The first denial of those roles.
+    fn denial_of(&self, meant: impl Fn(&Role) -> bool, witness: &mut impl Witness) -> Result<Option<Denial>, Outcome> {
+        for role in self.roles.iter().copied().filter(|role| meant(role)) {
             let owner = Owner::Role(&role.name);
             let rule = denying(&role.deny, self.ask.action, owner, witness).map_err(|lack| self.stop(lack, role))?;
             if let Some(rule) = rule {
-                return Ok(Some((role, rule)));
+                let (role, rule) = (Rc::clone(&role.name), Rc::clone(&rule.pointer));
+                return Ok(Some(Denial::RuleDenied { role, rule, operation: self.ask.action.operation() }));
             }
         }
         Ok(None)
@@ -153,10 +167,6 @@ impl<'a> Decision<'a> {
         self.roles.iter().copied().filter(move |role| requested.is_none_or(|name| name == &*role.name))
     }
 
-    fn first(&self) -> Option<&'a Role> {
-        self.able().next()
-    }
-
     fn allowed(&self, witness: &mut impl Witness) -> Result<Option<(&'a Role, Option<&'a Rule>)>, Outcome> {
         for role in self.able() {
             let owner = Owner::Role(&role.name);
@@ -181,14 +191,23 @@ impl<'a> Decision<'a> {
         Denial::NoRule { operation: Some(operation) }
     }
 
-    /// A denial that is recorded only lets the request go on with the credential of the first role. What gives out credentials is
-    /// refused all the same.
-    fn refuse_or_observe(&self, denial: Denial, observe: bool) -> Result<Permit, Denial> {
-        let sensitive = matches!(self.no_allow(), Denial::OperationSensitive { .. });
-        match self.first() {
-            Some(role) if observe && !sensitive => Ok(self.permit(role, None, Some(denial))),
-            _ => Err(denial),
+    /// The role whose own credential the request goes on with although no role allows it. What gives out credentials is refused all the
+    /// same.
+    fn lender(&self, denial: &Denial) -> Result<&'a Role, Denial> {
+        let lender = self.able().find(|role| self.policy.observes(role));
+        lender.filter(|_| !matches!(denial, Denial::OperationSensitive { .. })).ok_or_else(|| denial.clone())
+    }
+
+    /// What an agent that the caller is does not allow, if the policy observes; it ends the decision if not.
+    fn limited(&self, role: &Role, witness: &mut impl Witness) -> Result<Option<Denial>, Outcome> {
+        for agent in self.policy.agents.iter().filter(|agent| agent.is(self.ask.caller)) {
+            if !agent_allows(agent, self.ask.action, witness).map_err(|lack| self.stop(lack, role))? {
+                let operation = self.ask.action.operation();
+                let denial = Denial::AgentLimit { agent: Rc::clone(&agent.name), operation };
+                return if self.policy.observe { Ok(Some(denial)) } else { Err(denial.into()) };
+            }
         }
+        Ok(None)
     }
 
     fn permit(&self, role: &Role, rule: Option<&Rule>, would_deny: Option<Denial>) -> Permit {

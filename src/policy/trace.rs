@@ -43,6 +43,8 @@ pub struct RoleSeen {
     pub name: Rc<str>,
     /// Whether it is the caller's.
     pub standing: Standing,
+    /// Whether what it denies is recorded only: it observes, or the whole policy does.
+    pub observes: bool,
 }
 
 /// What a role has to do with a caller.
@@ -95,7 +97,7 @@ pub fn explain(policy: &Policy, ask: &Ask<'_>) -> Explanation {
         } else {
             Standing::Held
         };
-        RoleSeen { name: Rc::clone(&role.name), standing }
+        RoleSeen { name: Rc::clone(&role.name), standing, observes: policy.observes(role) }
     });
     let roles = roles.collect();
     let agents =

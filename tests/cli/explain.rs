@@ -5,6 +5,8 @@ use jwt_simple::prelude::{Claims, Duration, ECDSAP256KeyPairLike as _, ECDSAP256
 use serde_json::json;
 
 const OBSERVED: &str = "tests/cli/files/observed.yml";
+/// One role of two observes.
+const TRIAL: &str = "tests/cli/files/trial.yml";
 const OKTA: &str = "examples/okta/kong.yml";
 const RUNNER: &str = r#"{"sub": "anna@example.com", "groups": ["job-runners"]}"#;
 const RUN_NOW: [&str; 2] = ["POST", "/api/2.2/jobs/run-now"];
@@ -49,6 +51,13 @@ fn a_denial_that_is_only_recorded_is_said_to_be_one_and_exits_0() {
         "X-Databricks-Role: reader",
     ]);
     insta::assert_snapshot!(ran.shown());
+}
+
+#[test]
+fn what_an_observing_role_denies_is_said_with_its_rule_and_the_role_whose_credential_is_used() {
+    let by = |target: &str| run(&["explain", TRIAL, "GET", target, "--claims", r#"{"sub": "x", "groups": ["eng"]}"#]);
+    insta::assert_snapshot!(by("/api/2.2/jobs/get?job_id=7").shown());
+    insta::assert_snapshot!(by("/api/2.1/clusters/list").shown());
 }
 
 #[test]

@@ -229,10 +229,10 @@ fn a_denial_that_is_recorded_only_says_so_and_why() {
 }
 
 #[test]
-fn an_agents_limit_is_enforced_unless_the_role_or_the_mode_only_records_it() {
+fn an_agents_limit_is_enforced_also_for_a_role_that_observes_unless_the_mode_only_records_it() {
     for (mode, observe, end) in [
         ("enforce", false, "403 AGENT_LIMIT"),
-        ("enforce", true, "forward Bearer <dbx-1>"),
+        ("enforce", true, "403 AGENT_LIMIT"),
         ("observe", false, "forward Bearer <dbx-1>"),
     ] {
         let mut role = role(json!({"type": "user_federation"}));

@@ -1,4 +1,4 @@
-//! What must hold of every policy and every request, tried with random ones.
+//! What policy decides: by example, by what must hold of every policy and every request, and beside a second reading of the contract.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,5 +9,10 @@
     reason = "a test may fail loudly"
 )]
 
+mod answer;
 mod caller;
+mod observe;
 mod properties;
+mod question;
+mod request;
+mod section_5;

@@ -201,7 +201,9 @@ fn explain_to(decision: &mut Decision, config: &Config, question: &Question, see
         decision.credential = Some(permit.credential().kind());
         decision.scope = permit.credential().asks_for_scope().then(|| permit.scope().as_str().to_owned());
         if let Some(denial) = permit.would_deny() {
+            // as audit records have it: whose credential is used, and what would have refused
             decision.decision = "would_deny";
+            decision.rule = denial.subject().2.map(str::to_owned);
             decision.reason = Some(denial.reason());
             decision.message = Some(denial.to_string());
         }

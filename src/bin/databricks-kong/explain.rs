@@ -200,7 +200,8 @@ pub(crate) fn for_people(question: &Question, decision: &Decision, style: Style)
                 Standing::NotAskedFor => "is the caller's, who asked for another; its denials hold".to_owned(),
             };
             let held = role.standing == Standing::Held;
-            line(if index == 0 { "roles" } else { "" }, &format!("{} `{}` {why}", mark(held), role.name));
+            let observes = if role.observes && held { "; it observes: its denials are recorded only" } else { "" };
+            line(if index == 0 { "roles" } else { "" }, &format!("{} `{}` {why}{observes}", mark(held), role.name));
         }
         for agent in &steps.agents {
             line("agent", &format!("the caller is agent `{agent}`, whose rules bound it too"));
@@ -266,7 +267,7 @@ pub(crate) fn as_json(decision: &Decision) -> Value {
                 Standing::NotInForce => ("not_in_force", None),
                 Standing::NotAskedFor => ("not_asked_for", None),
             };
-            json!({"role": &*role.name, "standing": standing, "key": key})
+            json!({"role": &*role.name, "standing": standing, "key": key, "observes": role.observes})
         });
         let rules = steps.rules.iter().map(|rule| {
             let owner = if rule.is_agent { "agent" } else { "role" };
