@@ -134,25 +134,23 @@ fn roles(operations: &'static [&'static str]) -> impl Strategy<Value = Vec<Value
     let allow = prop_oneof![1 => Just(None), 6 => rules(operations, true, 4).prop_map(Some)];
     let deny = prop_oneof![2 => Just(Vec::new()), 1 => rules(&OPERATIONS, false, 2)];
     let role = (groups, allow, deny, proptest::bool::weighted(0.3), validity());
-    proptest::collection::vec(role, 1..=4).prop_map(|roles| {
-        let role = |(number, (groups, allow, deny, observe, valid)): (
-            usize,
-            (Vec<&str>, Option<Vec<Value>>, _, _, Value),
-        )| {
+    let role = role.prop_map(|(groups, allow, deny, observe, valid)| {
+        let mut role = json!({"match": {"groups": groups}, "deny": deny, "observe": observe});
+        if let Some(allow) = allow {
+            role["allow"] = Value::Array(allow);
+        }
+        if !valid.is_null() {
+            role["valid"] = valid;
+        }
+        role
+    });
+    proptest::collection::vec(role, 1..=4).prop_map(|mut roles| {
+        for (number, role) in roles.iter_mut().enumerate() {
             let name = format!("r{number}");
-            let mut role = json!({
-                "name": name, "match": {"groups": groups}, "deny": Value::Array(deny), "observe": Value::Bool(observe),
-                "credential": {"type": "service_principal_secret", "client_id": name, "client_secret": "x"},
-            });
-            if let Some(allow) = allow {
-                role["allow"] = Value::Array(allow);
-            }
-            if !valid.is_null() {
-                role["valid"] = valid;
-            }
-            role
-        };
-        roles.into_iter().enumerate().map(role).collect()
+            role["credential"] = json!({"type": "service_principal_secret", "client_id": name, "client_secret": "x"});
+            role["name"] = json!(name);
+        }
+        roles
     })
 }
 

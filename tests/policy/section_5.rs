@@ -20,7 +20,7 @@ pub(crate) struct Asked<'a> {
 }
 
 pub(crate) fn decide(config: &Value, asked: &Asked<'_>) -> Answer {
-    let can_allow = |role: &&Value| asked.requested_role.is_none_or(|name| role["name"] == name);
+    let can_allow = |role: &Value| asked.requested_role.is_none_or(|name| role["name"] == name);
     let matching: Vec<_> = list(&config["roles"]).iter().filter(|role| is_for(role, asked)).collect();
     if !matching.iter().any(|role| can_allow(role)) {
         return refused("NO_ROLE", None);
@@ -44,7 +44,7 @@ pub(crate) fn decide(config: &Value, asked: &Asked<'_>) -> Answer {
     let mut would_deny = remembered.map(|rule| Denied { reason: "RULE_DENIED".to_owned(), rule: Some(rule) });
 
     // (3) the first role of R with an `allow` that matches gives the credential
-    let mut able = roles.iter().filter(|role| can_allow(role)).copied();
+    let mut able = roles.iter().copied().filter(|role| can_allow(role));
     let (credential, rule) = match able.clone().find_map(|role| Some((role, allowing(config, role, asked)?))) {
         Some((role, rule)) => (role, rule),
         // (4) if none allows, the first observing role of R gives its own credential, with `would_deny` = the reason
