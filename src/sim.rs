@@ -4,13 +4,15 @@
 //! transcript may be printed and compared. It decides nothing: a real host that is told the same story must give the same transcript.
 
 use crate::audit::Record;
-use crate::base::{Fingerprint, Reason, Secret, UnixTime};
-use crate::config::{Config, KeySource};
+use crate::base::{Fingerprint, Now, Reason, Secret, UnixTime, Uptime};
+use crate::config::Config;
 use crate::databricks::read_form;
+pub use crate::flow::Purpose;
+
 use crate::exchange::SharedSecrets;
 use crate::flow::{
-    Callout, CalloutFault, CalloutReply, CalloutResult, Edits, Env, Event, Flow, Memory, Metric, Prefetch, ReadBody,
-    Reply, Request, RequestId, Step, inspect_headers,
+    Answer as HostAnswer, Callout, CalloutFault, CalloutReply, CalloutResult, Capabilities, Edits, Env, Event, Flow,
+    Memory, Metric, Prefetch, ReadBody, Reply, Request, RequestId, Step, inspect_headers,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,21 +22,10 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// What the other clock of a worker shows when it starts, in milliseconds: not the time, and not zero.
+const BOOTED: u64 = 5_000_000;
 /// A flow asks for far fewer callouts; one that does not end is cut off here.
 const MOST_STEPS: usize = 64;
-
-/// What a callout is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Purpose {
-    /// A provider's discovery document.
-    Discovery,
-    /// A provider's keys.
-    Keys,
-    /// A Databricks token.
-    Token,
-    /// The job of a run.
-    Lookup,
-}
 
 /// How the world answers one callout.
 #[derive(Clone, Debug)]
@@ -49,7 +40,7 @@ impl Answer {
     /// An answer at once, without the headers that matter.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        let reply = CalloutReply { status, retry_after: None, cache_control: None, body: body.into() };
+        let reply = CalloutReply { status, headers: Vec::new(), body: body.into() };
         Self { after: Duration::ZERO, result: Ok(reply) }
     }
 
@@ -63,7 +54,7 @@ impl Answer {
     #[must_use]
     pub fn retry_after(mut self, value: &str) -> Self {
         if let Ok(reply) = &mut self.result {
-            reply.retry_after = Some(value.to_owned());
+            reply.headers.push(("retry-after", value.to_owned()));
         }
         self
     }
@@ -72,7 +63,7 @@ impl Answer {
     #[must_use]
     pub fn cache_control(mut self, value: &str) -> Self {
         if let Ok(reply) = &mut self.result {
-            reply.cache_control = Some(value.to_owned());
+            reply.headers.push(("cache-control", value.to_owned()));
         }
         self
     }
@@ -82,6 +73,12 @@ impl Answer {
     pub const fn after(mut self, time: Duration) -> Self {
         self.after = time;
         self
+    }
+}
+
+impl From<Answer> for Event {
+    fn from(answer: Answer) -> Self {
+        Self::Callout(HostAnswer::own(answer.result))
     }
 }
 
@@ -158,7 +155,9 @@ pub struct Sim {
     /// What the worker remembers.
     pub memory: Memory,
     /// The time. It moves when told, and by what answers take.
-    pub now: UnixTime,
+    pub now: Now,
+    /// What the host can do; at first everything but letting requests wait for each other.
+    pub can: Capabilities,
     /// What was counted, in its order.
     pub counts: Vec<Metric>,
     names: Vec<(Secret<String>, String)>,
@@ -169,7 +168,9 @@ impl Sim {
     /// A worker that has just started.
     #[must_use]
     pub fn new(config: Rc<Config>, now: UnixTime) -> Self {
-        Self { config, memory: Memory::default(), now, counts: Vec::new(), names: Vec::new(), requests: 0 }
+        let now = Now { wall: now, uptime: Uptime::from_millis(BOOTED) };
+        let can = Capabilities { waits_for_others: false, ..Capabilities::ALL };
+        Self { config, memory: Memory::default(), now, can, counts: Vec::new(), names: Vec::new(), requests: 0 }
     }
 
     /// Lets time pass.
@@ -184,8 +185,9 @@ impl Sim {
 
     /// Feeds one event; what goes to the log is appended to `log`.
     pub fn on(&mut self, flow: &mut Flow, event: Event, log: &mut Vec<String>) -> Step {
+        self.memory.configured(&self.config);
         let (config, memory, counts) = (&self.config, &mut self.memory, &mut self.counts);
-        flow.on(event, &mut Env { config, memory, now: self.now, log, counts })
+        flow.on(event, &mut Env { config, memory, now: self.now, can: self.can, log, counts })
     }
 
     /// An id for the next request.
@@ -203,7 +205,7 @@ impl Sim {
             event = match self.on(flow, event, &mut transcript.log) {
                 Step::Call(callout) => {
                     transcript.callouts.push(self.show_callout(&callout));
-                    Event::Callout(self.ask(&callout, world))
+                    Event::Callout(HostAnswer::own(self.ask(&callout, world)))
                 }
                 Step::AwaitBody => Event::Body(client.read_body(self.config.limits.body_bytes)),
                 Step::Forward(edits) => {
@@ -221,7 +223,7 @@ impl Sim {
     }
 
     /// Runs a tick and what follows from it; gives the callouts that were sent.
-    pub fn tick(&mut self, prefetch: &mut Prefetch, used_at: UnixTime, world: &mut dyn World) -> Vec<Shown> {
+    pub fn tick(&mut self, prefetch: &mut Prefetch, used_at: Uptime, world: &mut dyn World) -> Vec<Shown> {
         let mut sent = Vec::new();
         let mut next = self.prefetch(|env| prefetch.on_tick(used_at, env));
         while let Some(callout) = next.take().filter(|_| sent.len() < MOST_STEPS) {
@@ -235,29 +237,15 @@ impl Sim {
 
     /// Runs one step of a [`Prefetch`].
     pub fn prefetch<T>(&mut self, step: impl FnOnce(&mut Env<'_>) -> T) -> T {
+        self.memory.configured(&self.config);
         let (config, memory, counts) = (&self.config, &mut self.memory, &mut self.counts);
-        step(&mut Env { config, memory, now: self.now, log: &mut Vec::new(), counts })
+        step(&mut Env { config, memory, now: self.now, can: self.can, log: &mut Vec::new(), counts })
     }
 
     fn ask(&mut self, callout: &Callout, world: &mut dyn World) -> CalloutResult {
-        let answer = world.answer(self.purpose(callout), callout);
+        let answer = world.answer(callout.purpose, callout);
         self.pass(answer.after);
         answer.result
-    }
-
-    /// What `callout` is for, told by where it goes.
-    #[must_use]
-    pub fn purpose(&self, callout: &Callout) -> Purpose {
-        let discovers = |keys: &KeySource| matches!(keys, KeySource::Discovery(place) if place.url == callout.url);
-        if callout.method == "POST" {
-            Purpose::Token
-        } else if callout.url.path().starts_with("/api/") {
-            Purpose::Lookup
-        } else if self.config.providers.iter().any(|provider| discovers(&provider.keys)) {
-            Purpose::Discovery
-        } else {
-            Purpose::Keys
-        }
     }
 
     /// A callout, its secrets hidden.
@@ -266,7 +254,7 @@ impl Sim {
         let headers = callout.headers.iter().map(|(name, value)| ((*name).to_owned(), self.show(name, value.expose())));
         let form = read_form(callout.body.expose()).unwrap_or_default();
         Shown {
-            purpose: self.purpose(callout),
+            purpose: callout.purpose,
             method: callout.method,
             url: callout.url.to_string(),
             upstream: callout.upstream.clone(),

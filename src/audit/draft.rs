@@ -27,6 +27,7 @@ pub struct Draft {
     record: Record,
     decided: bool,
     called_at: Option<UnixTime>,
+    has_waited: bool,
     waited: Duration,
 }
 
@@ -135,6 +136,13 @@ impl Draft {
     /// Another server was asked.
     pub const fn called(&mut self, now: UnixTime) {
         self.called_at = Some(now);
+        self.has_waited = true;
+    }
+
+    /// Whether another server was ever asked.
+    #[must_use]
+    pub const fn has_waited(&self) -> bool {
+        self.has_waited
     }
 
     /// It answered, or did not.

@@ -2,6 +2,7 @@
 //!
 //! Imports nothing of this crate.
 
+mod bounded;
 mod fingerprint;
 mod json;
 mod reason;
@@ -9,9 +10,10 @@ mod secret;
 mod time;
 mod url;
 
+pub use bounded::{Bounded, Budget};
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
 pub use json::{JsonFault, parse_object_strict, parse_strict};
 pub use reason::Reason;
 pub use secret::Secret;
-pub use time::UnixTime;
+pub use time::{Now, UnixTime, Uptime};
 pub use url::{Url, UrlFault};

@@ -15,7 +15,7 @@ pub mod schema;
 pub use read::ConfigError;
 
 use crate::audit;
-use crate::base::Url;
+use crate::base::{Fingerprint, Url};
 use crate::jwt::Expectations;
 use crate::policy::Policy;
 use std::rc::Rc;
@@ -33,6 +33,8 @@ pub enum Settings {
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
+    /// Of all that was configured: two configurations with the same digest are the same.
+    pub digest: Fingerprint,
     /// The Databricks workspace behind the route.
     pub workspace: Workspace,
     /// The identity providers whose tokens are accepted.
@@ -80,12 +82,16 @@ pub struct Endpoint {
 /// An identity provider.
 #[derive(Debug)]
 pub struct Provider {
+    /// What tells it from every other entry of every other configuration.
+    pub id: Fingerprint,
     /// Its name in audit records and in roles.
     pub name: Rc<str>,
     /// What its tokens must satisfy.
     pub expectations: Expectations,
     /// Where its keys are.
     pub keys: KeySource,
+    /// What tells its keys from all others: entries that name the same source share them.
+    pub keys_id: Fingerprint,
     /// Whether its keys may come over plain http from anywhere.
     pub allow_http: bool,
     /// How long known keys serve once they should have been refreshed and could not be.
@@ -110,6 +116,14 @@ pub struct CalloutLimits {
     pub attempts: u32,
     /// Whether plain http is allowed to hosts that are not loopback.
     pub allow_http: bool,
+}
+
+impl CalloutLimits {
+    /// How long all tries for one need may take together.
+    #[must_use]
+    pub const fn total(&self) -> Duration {
+        self.timeout.saturating_mul(self.attempts)
+    }
 }
 
 /// Bounds on sizes and memory.

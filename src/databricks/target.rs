@@ -3,11 +3,12 @@
 //! What is decided on is byte for byte what is sent on; nothing here is repaired.
 
 use super::form::{Parameter, read_form};
+use std::borrow::Cow;
 
 /// A path and a query that can be read in one way only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
-    path: &'a str,
+    path: Cow<'a, str>,
     query: Vec<Parameter<'a>>,
 }
 
@@ -61,13 +62,21 @@ impl<'a> Target<'a> {
         let text = std::str::from_utf8(bytes).map_err(|_| Ambiguity::Encoding)?;
         let (path, query) = text.split_once('?').unwrap_or((text, ""));
         check_path(path)?;
-        Ok(Self { path, query: read_query(query)? })
+        Ok(Self { path: Cow::Borrowed(path), query: read_query(query)? })
     }
 
     /// The path, as it is sent.
     #[must_use]
-    pub const fn path(&self) -> &'a str {
-        self.path
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The same target, on its own.
+    #[must_use]
+    pub fn into_owned(self) -> Target<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let query = self.query.into_iter().map(|(name, value)| (owned(name), owned(value)));
+        Target { path: owned(self.path), query: query.collect() }
     }
 
     /// The values of a query parameter, decoded.

@@ -1,8 +1,7 @@
 //! Databricks tokens that are kept for reuse, and token endpoints that asked to be left alone.
 
 use super::WorkspaceToken;
-use crate::base::{Fingerprint, UnixTime};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::base::{Bounded, Budget, Fingerprint, Now, UnixTime, Uptime};
 use std::time::Duration;
 
 /// While one request renews a token, the others use the old one for this long.
@@ -10,7 +9,9 @@ const RENEWAL: Duration = Duration::from_secs(10);
 /// Renewal begins this long before the end at the latest, or a quarter of the token's life before it if that is shorter.
 const LONGEST_LEAD: Duration = Duration::from_secs(300);
 /// Back-offs are few; past this many the ones that end first are forgotten.
-const BACKOFFS: usize = 1024;
+const BACKOFFS: Budget = Budget { entries: 1024, bytes: usize::MAX };
+/// What an entry takes up beside the token's text.
+const OVERHEAD: usize = 256;
 
 /// What the cache says of a token.
 #[derive(Debug)]
@@ -21,17 +22,15 @@ pub enum Lookup {
     Renew(WorkspaceToken),
     /// There is none: ask for one.
     Miss,
-    /// There is none, and the token endpoint is not to be asked until then.
-    Backoff(UnixTime),
+    /// There is none, and the token endpoint is not to be asked for this long.
+    Backoff(Duration),
 }
 
 /// A bounded store of tokens. It may vanish at any time and holds nothing that could not be had again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TokenCache {
-    tokens: BTreeMap<Fingerprint, Kept>,
-    /// The same tokens by their end, to find those that may go.
-    ends: BTreeSet<(UnixTime, Fingerprint)>,
-    backoffs: BTreeMap<Fingerprint, UnixTime>,
+    tokens: Bounded<Fingerprint, Kept>,
+    backoffs: Bounded<Fingerprint, Uptime, Uptime>,
 }
 
 #[derive(Debug)]
@@ -39,62 +38,63 @@ struct Kept {
     token: WorkspaceToken,
     until: UnixTime,
     renew_from: UnixTime,
+    /// Until when somebody renews it.
+    renewing: Option<Uptime>,
 }
 
 impl TokenCache {
+    /// An empty store.
+    #[must_use]
+    pub const fn new(budget: Budget) -> Self {
+        Self { tokens: Bounded::new(budget), backoffs: Bounded::new(BACKOFFS) }
+    }
+
+    /// Changes how much may be held, at once.
+    pub fn set_budget(&mut self, budget: Budget) {
+        self.tokens.set_budget(budget);
+    }
+
     /// Looks for the token of `key`. At most one of the requests that ask at about the same time is told to renew.
     /// A token that lives until `longest` cannot be renewed to live longer.
-    pub fn lookup(&mut self, key: Fingerprint, now: UnixTime, longest: UnixTime) -> Lookup {
-        let backoff = self.backoffs.get(&key).copied().filter(|until| now < *until);
-        match (self.tokens.get_mut(&key), backoff) {
-            (Some(kept), backoff) if now < kept.until => {
-                if now < kept.renew_from || kept.until >= longest || backoff.is_some() {
+    pub fn lookup(&mut self, key: Fingerprint, now: Now, longest: UnixTime) -> Lookup {
+        let backoff = self.backoffs.get(&key, now.uptime).map(|until| until.since(now.uptime));
+        match (self.tokens.get_mut(&key, now.wall), backoff) {
+            (Some(kept), backoff) => {
+                let renews = kept.renewing.is_some_and(|until| now.uptime < until);
+                if now.wall < kept.renew_from || kept.until >= longest || backoff.is_some() || renews {
                     return Lookup::Hit(kept.token.clone());
                 }
-                kept.renew_from = now.plus(RENEWAL);
+                kept.renewing = Some(now.uptime.plus(RENEWAL));
                 Lookup::Renew(kept.token.clone())
             }
-            (_, Some(until)) => Lookup::Backoff(until),
-            (_, None) => Lookup::Miss,
+            (None, Some(left)) => Lookup::Backoff(left),
+            (None, None) => Lookup::Miss,
         }
     }
 
-    /// Keeps `token`, if it may be kept; past `capacity` tokens the ones that end first are forgotten.
-    pub fn store(&mut self, token: &WorkspaceToken, now: UnixTime, capacity: usize) {
+    /// Keeps `token`, if it may be kept.
+    pub fn store(&mut self, token: &WorkspaceToken, now: Now) {
         let key = token.key();
         self.backoffs.remove(&key);
-        let Some(until) = token.keep_until().filter(|until| now < *until) else { return };
-        self.remove(key);
+        let Some(until) = token.keep_until().filter(|until| now.wall < *until) else { return };
         let renew_from = renewal_start(token.asked_at(), until, key);
-        self.ends.insert((until, key));
-        self.tokens.insert(key, Kept { token: token.clone(), until, renew_from });
-        while self.tokens.len() > capacity || self.ends.first().is_some_and(|(until, _)| *until <= now) {
-            let Some((_, key)) = self.ends.first().copied() else { return };
-            self.remove(key);
-        }
+        let bytes = token.secret().expose().len().saturating_add(OVERHEAD);
+        let kept = Kept { token: token.clone(), until, renew_from, renewing: None };
+        self.tokens.insert(key, kept, until, bytes, now.wall);
     }
 
     /// Forgets `token`, because the workspace refused it. Another token under the same key stays.
     pub fn forget(&mut self, token: &WorkspaceToken) {
-        if self.tokens.get(&token.key()).is_some_and(|kept| kept.token.is(token.secret())) {
-            self.remove(token.key());
+        let kept = self.tokens.get(&token.key(), UnixTime::from_millis(0));
+        if kept.is_some_and(|kept| kept.token.is(token.secret())) {
+            self.tokens.remove(&token.key());
         }
     }
 
-    /// Leaves the token endpoint alone until `until`, as far as the token of `key` goes.
-    pub fn back_off(&mut self, key: Fingerprint, until: UnixTime, now: UnixTime) {
-        self.backoffs.retain(|_, until| now < *until);
-        if self.backoffs.len() >= BACKOFFS {
-            let first = self.backoffs.iter().min_by_key(|(_, until)| **until).map(|(key, _)| *key);
-            first.and_then(|key| self.backoffs.remove(&key));
-        }
-        self.backoffs.insert(key, until);
-    }
-
-    fn remove(&mut self, key: Fingerprint) {
-        if let Some(kept) = self.tokens.remove(&key) {
-            self.ends.remove(&(kept.until, key));
-        }
+    /// Leaves the token endpoint alone for `time`, as far as the token of `key` goes.
+    pub fn back_off(&mut self, key: Fingerprint, time: Duration, now: Now) {
+        let until = now.uptime.plus(time);
+        self.backoffs.insert(key, until, until, 0, now.uptime);
     }
 }
 
@@ -110,17 +110,24 @@ fn renewal_start(from: UnixTime, until: UnixTime, key: Fingerprint) -> UnixTime 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    const ROOM: Budget = Budget { entries: 10, bytes: 10_000 };
 
     fn key(name: &str) -> Fingerprint {
         Fingerprint::builder(name).finish()
     }
 
-    fn at(secs: u64) -> UnixTime {
+    fn wall(secs: u64) -> UnixTime {
         UnixTime::from_secs(secs)
     }
 
+    fn at(secs: u64) -> Now {
+        Now { wall: wall(secs), uptime: Uptime::from_millis(secs * 1000 + 77) }
+    }
+
     fn token(name: &str, text: &str, until: u64) -> WorkspaceToken {
-        WorkspaceToken::for_test(key(name), text, at(0), Some(at(until)))
+        WorkspaceToken::for_test(key(name), text, wall(0), Some(wall(until)))
     }
 
     fn text(lookup: &Lookup) -> String {
@@ -128,14 +135,14 @@ mod tests {
             Lookup::Hit(token) => format!("hit {}", token.secret().expose()),
             Lookup::Renew(token) => format!("renew {}", token.secret().expose()),
             Lookup::Miss => "miss".to_owned(),
-            Lookup::Backoff(until) => format!("backoff {}", until.as_secs()),
+            Lookup::Backoff(left) => format!("backoff {}", left.as_secs()),
         }
     }
 
     #[test]
     fn a_token_is_used_until_it_ends_and_not_after() {
-        let mut cache = TokenCache::default();
-        cache.store(&token("a", "t", 100), at(0), 10);
+        let mut cache = TokenCache::new(ROOM);
+        cache.store(&token("a", "t", 100), at(0));
         assert_eq!(text(&cache.lookup(key("a"), at(1), UnixTime::MAX)), "hit t");
         assert_eq!(text(&cache.lookup(key("b"), at(1), UnixTime::MAX)), "miss");
         assert_eq!(text(&cache.lookup(key("a"), at(100), UnixTime::MAX)), "miss");
@@ -143,64 +150,65 @@ mod tests {
 
     #[test]
     fn one_request_renews_while_the_others_use_the_old_token() {
-        let mut cache = TokenCache::default();
-        cache.store(&token("a", "t", 100), at(0), 10);
+        let mut cache = TokenCache::new(ROOM);
+        cache.store(&token("a", "t", 100), at(0));
         let seen: Vec<_> = [60, 80, 80, 81, 91].map(|now| text(&cache.lookup(key("a"), at(now), UnixTime::MAX))).into();
         assert_eq!(seen, ["hit t", "renew t", "hit t", "hit t", "renew t"]);
-        cache.store(&token("a", "u", 180), at(92), 10);
+        cache.store(&token("a", "u", 180), at(92));
         assert_eq!(text(&cache.lookup(key("a"), at(93), UnixTime::MAX)), "hit u");
     }
 
     #[test]
     fn tokens_that_were_minted_together_are_renewed_one_by_one_but_in_the_last_third() {
         let starts: BTreeSet<_> =
-            (0..50).map(|number| renewal_start(at(0), at(960), key(&number.to_string())).as_secs()).collect();
+            (0..50).map(|number| renewal_start(wall(0), wall(960), key(&number.to_string())).as_secs()).collect();
         assert!(starts.len() > 20, "{starts:?}");
         assert!(starts.iter().all(|start| (660..=720).contains(start)), "{starts:?}");
         // however long a token lives
-        let start = renewal_start(at(0), at(100_000), key("a")).as_secs();
+        let start = renewal_start(wall(0), wall(100_000), key("a")).as_secs();
         assert!((100_000 - 375..=100_000 - 300).contains(&start), "{start}");
     }
 
     #[test]
     fn a_back_off_holds_new_tokens_off_but_not_kept_ones() {
-        let mut cache = TokenCache::default();
-        cache.back_off(key("a"), at(50), at(0));
-        assert_eq!(text(&cache.lookup(key("a"), at(49), UnixTime::MAX)), "backoff 50");
+        let mut cache = TokenCache::new(ROOM);
+        cache.back_off(key("a"), Duration::from_secs(50), at(0));
+        assert_eq!(text(&cache.lookup(key("a"), at(49), UnixTime::MAX)), "backoff 1");
         assert_eq!(text(&cache.lookup(key("b"), at(49), UnixTime::MAX)), "miss");
         assert_eq!(text(&cache.lookup(key("a"), at(50), UnixTime::MAX)), "miss");
-        cache.store(&token("c", "t", 100), at(0), 10);
-        cache.back_off(key("c"), at(95), at(80));
+        cache.store(&token("c", "t", 100), at(0));
+        cache.back_off(key("c"), Duration::from_secs(15), at(80));
         assert_eq!(text(&cache.lookup(key("c"), at(90), UnixTime::MAX)), "hit t");
     }
 
     #[test]
     fn what_may_not_be_kept_is_not() {
-        let mut cache = TokenCache::default();
-        cache.store(&WorkspaceToken::for_test(key("a"), "t", at(0), None), at(0), 10);
-        cache.store(&token("b", "t", 5), at(5), 10);
-        cache.store(&token("c", "t", 100), at(0), 0);
-        for name in ["a", "b", "c"] {
+        let mut cache = TokenCache::new(ROOM);
+        cache.store(&WorkspaceToken::for_test(key("a"), "t", wall(0), None), at(0));
+        cache.store(&token("b", "t", 5), at(5));
+        for name in ["a", "b"] {
             assert_eq!(text(&cache.lookup(key(name), at(6), UnixTime::MAX)), "miss", "{name}");
         }
-        assert!(cache.tokens.is_empty() && cache.ends.is_empty());
+        assert!(cache.tokens.is_empty());
     }
 
     #[test]
-    fn past_the_capacity_the_tokens_that_end_first_go() {
-        let mut cache = TokenCache::default();
-        for (name, until) in [("a", 300), ("b", 200), ("c", 400)] {
-            cache.store(&token(name, "t", until), at(0), 2);
-        }
-        let seen: Vec<_> = ["a", "b", "c"].map(|name| text(&cache.lookup(key(name), at(1), UnixTime::MAX))).into();
-        assert_eq!(seen, ["hit t", "miss", "hit t"]);
-        assert_eq!((cache.tokens.len(), cache.ends.len()), (2, 2));
+    fn a_step_of_the_wall_clock_prolongs_no_back_off_and_no_renewal() {
+        let mut cache = TokenCache::new(ROOM);
+        cache.store(&token("a", "t", 100), at(0));
+        let earlier = |uptime: u64| Now { wall: wall(80), uptime: Uptime::from_millis(uptime) };
+        let seen =
+            [100_000, 109_999, 110_000].map(|uptime| text(&cache.lookup(key("a"), earlier(uptime), UnixTime::MAX)));
+        assert_eq!(seen, ["renew t", "hit t", "renew t"]);
+        cache.back_off(key("b"), Duration::from_secs(5), at(100));
+        let back = Now { wall: wall(1), uptime: at(105).uptime };
+        assert_eq!(text(&cache.lookup(key("b"), back, UnixTime::MAX)), "miss");
     }
 
     #[test]
     fn only_the_refused_token_is_forgotten() {
-        let mut cache = TokenCache::default();
-        cache.store(&token("a", "new", 100), at(0), 10);
+        let mut cache = TokenCache::new(ROOM);
+        cache.store(&token("a", "new", 100), at(0));
         cache.forget(&token("a", "old", 100));
         assert_eq!(text(&cache.lookup(key("a"), at(1), UnixTime::MAX)), "hit new");
         cache.forget(&token("a", "new", 100));
@@ -209,10 +217,10 @@ mod tests {
 
     #[test]
     fn back_offs_are_bounded() {
-        let mut cache = TokenCache::default();
-        for number in 0..2 * BACKOFFS {
-            cache.back_off(key(&number.to_string()), at(100), at(0));
+        let mut cache = TokenCache::new(ROOM);
+        for number in 0..2 * BACKOFFS.entries {
+            cache.back_off(key(&number.to_string()), Duration::from_secs(100), at(0));
         }
-        assert_eq!(cache.backoffs.len(), BACKOFFS);
+        assert_eq!(cache.backoffs.len(), BACKOFFS.entries);
     }
 }

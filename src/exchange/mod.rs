@@ -7,5 +7,7 @@ mod plan;
 mod response;
 
 pub use cache::{Lookup, TokenCache};
-pub use plan::{Authorized, Exchange, Granted, Pending, RunLookup, SecretUnavailable, SharedSecrets, TokenForm};
+pub use plan::{
+    Authorized, Exchange, Granted, Pending, RunLookup, SecretUnavailable, SharedSecrets, TokenForm, is_same_credential,
+};
 pub use response::{ExchangeFault, WorkspaceToken, read_retry_after, refuses_token};

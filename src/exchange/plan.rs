@@ -39,18 +39,34 @@ impl Exchange {
     /// # Errors
     /// A secret of the credential is not there; the request cannot go on.
     pub fn start(permit: Permit, workspace: &str, shared: &SharedSecrets) -> Result<Self, SecretUnavailable> {
-        let secret = match permit.credential() {
+        match permit.credential() {
             Credential::None => return Ok(Self::Direct(Granted::new(permit, None, None))),
             Credential::Passthrough => {
                 let authorization = bearer(permit.caller().token().expose());
                 return Ok(Self::Direct(Granted::new(permit, Some(authorization), None)));
             }
-            Credential::ServicePrincipalSecret { client_secret, .. } => Some(resolve(client_secret, shared)?),
-            Credential::UserFederation { .. } | Credential::ServicePrincipalFederation { .. } => None,
-        };
+            Credential::ServicePrincipalSecret { .. }
+            | Credential::UserFederation { .. }
+            | Credential::ServicePrincipalFederation { .. } => {}
+        }
+        let secret = secret_of(&permit, shared)?;
         let key = cache_key(&permit, workspace, secret.as_ref());
         Ok(Self::Needed(Pending { permit, key, secret }))
     }
+}
+
+fn secret_of(permit: &Permit, shared: &SharedSecrets) -> Result<Option<Secret<String>>, SecretUnavailable> {
+    match permit.credential() {
+        Credential::ServicePrincipalSecret { client_secret, .. } => resolve(client_secret, shared).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Whether two permits lead to the same credential at `workspace`, secrets included.
+#[must_use]
+pub fn is_same_credential(one: &Permit, other: &Permit, workspace: &str, shared: &SharedSecrets) -> bool {
+    let key = |permit: &Permit| Some(cache_key(permit, workspace, secret_of(permit, shared).ok()?.as_ref()));
+    key(one).is_some_and(|one| Some(one) == key(other))
 }
 
 fn resolve(source: &SecretSource, shared: &SharedSecrets) -> Result<Secret<String>, SecretUnavailable> {

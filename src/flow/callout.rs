@@ -1,14 +1,62 @@
-//! Requests of the gateway's own: to identity providers and token endpoints.
+//! Requests of the gateway's own: to identity providers, token endpoints and the workspace.
 
 use super::request_id::RequestId;
-use crate::base::{Secret, Url};
-use crate::config::{Config, Endpoint};
-use crate::exchange::{RunLookup, TokenForm};
+use crate::base::{Fingerprint, Secret, Url};
+use crate::config::{CalloutLimits, Endpoint};
+use crate::exchange::{Pending, RunLookup};
 use std::time::Duration;
+
+/// What a callout is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// A provider's discovery document.
+    Discovery,
+    /// A provider's keys.
+    Keys,
+    /// A Databricks token.
+    Token,
+    /// The job of a run.
+    Lookup,
+    /// Nothing: it only stands between two that must not follow each other, and its answer is not read.
+    Spacer,
+}
+
+impl Purpose {
+    /// The longest answer that is read, in bytes.
+    const fn max_reply(self) -> usize {
+        match self {
+            Self::Discovery => 128 * 1024,
+            Self::Keys => 256 * 1024,
+            Self::Token => 64 * 1024,
+            // a run has up to 100 tasks, each described at length
+            Self::Lookup => 8 * 1024 * 1024,
+            Self::Spacer => 0,
+        }
+    }
+
+    /// What came back, unless it is longer than may be read: hosts are asked not to read so much, and not believed.
+    pub(super) fn bounded(self, result: CalloutResult) -> CalloutResult {
+        result
+            .and_then(|reply| if reply.body.len() > self.max_reply() { Err(CalloutFault::TooLong) } else { Ok(reply) })
+    }
+
+    /// The headers of an answer that mean something, their names in lower case.
+    const fn wanted_headers(self) -> &'static [&'static str] {
+        match self {
+            Self::Keys => &["cache-control"],
+            Self::Token | Self::Lookup => &["retry-after"],
+            Self::Discovery | Self::Spacer => &[],
+        }
+    }
+}
 
 /// A request that the host is to send.
 #[derive(Debug)]
 pub struct Callout {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Callouts that bear the same mark are the same request: a host that can let requests wait for each other sends one of them.
+    pub share: Option<Fingerprint>,
     /// Where to; its path is the request's target.
     pub url: Url,
     /// The cluster's name, on hosts that dispatch by it.
@@ -19,36 +67,69 @@ pub struct Callout {
     pub headers: Vec<(&'static str, Secret<String>)>,
     /// The body; empty for none.
     pub body: Secret<String>,
-    /// For how long to wait.
+    /// For how long to wait for the whole answer.
     pub timeout: Duration,
+    /// The longest answer that is read, in bytes; a longer one is [`CalloutFault::TooLong`].
+    pub max_reply: usize,
+    /// The headers of the answer to hand over.
+    pub wanted_headers: &'static [&'static str],
 }
 
 impl Callout {
-    pub(super) fn get(url: Url, upstream: Option<String>, config: &Config) -> Self {
-        let headers = vec![("accept", "application/json")];
-        Self::new(url, upstream, "GET", headers, Secret::new(String::new()), config)
+    /// A `GET` of a public document.
+    pub(super) fn get(purpose: Purpose, endpoint: &Endpoint, limits: CalloutLimits) -> Self {
+        let Endpoint { url, upstream } = endpoint.clone();
+        let agent = concat!("databricks-kong/", env!("CARGO_PKG_VERSION"));
+        let headers = [("accept", "application/json"), ("user-agent", agent)];
+        let share = Fingerprint::builder("callout").field(url.to_string().as_bytes());
+        let share = share.field(upstream.as_deref().unwrap_or_default().as_bytes()).finish();
+        Self {
+            purpose,
+            share: Some(share),
+            url,
+            upstream,
+            method: "GET",
+            headers: headers.map(|(name, value)| (name, Secret::new(value.to_owned()))).into(),
+            body: Secret::new(String::new()),
+            timeout: limits.timeout,
+            max_reply: purpose.max_reply(),
+            wanted_headers: purpose.wanted_headers(),
+        }
     }
 
-    pub(super) fn token_request(endpoint: &Endpoint, form: TokenForm, config: &Config) -> Self {
-        let headers = vec![("accept", "application/json"), ("content-type", "application/x-www-form-urlencoded")];
-        let Endpoint { url, upstream } = endpoint.clone();
-        let mut callout = Self::new(url, upstream, "POST", headers, form.body, config);
+    /// Asks for a token.
+    pub(super) fn token(pending: &Pending, endpoint: &Endpoint, limits: CalloutLimits) -> Self {
+        let mut callout = Self::get(Purpose::Token, endpoint, limits);
+        let form = pending.form();
+        let content_type = Secret::new("application/x-www-form-urlencoded".to_owned());
+        callout.method = "POST";
+        callout.headers.push(("content-type", content_type));
         callout.headers.extend(form.authorization.map(|value| ("authorization", value)));
+        callout.body = form.body;
+        // the key has the client's secret, the body the caller's own JWT, whose end ends the token
+        let share = Fingerprint::builder("token").field(pending.key().as_bytes());
+        callout.share = Some(share.field(callout.body.expose().as_bytes()).finish());
         callout
     }
 
     /// Asks the workspace which job a run belongs to (Databricks REST reference, Get a single job run), with the marks of the request
     /// that it is for.
-    pub(super) fn run_lookup(lookup: &RunLookup, id: &RequestId, config: &Config) -> Self {
-        let workspace = &config.workspace;
+    pub(super) fn run_lookup(lookup: &RunLookup, id: &RequestId, workspace: &Endpoint, limits: CalloutLimits) -> Self {
         let run = lookup.permit().run_to_look_up().unwrap_or_default();
         let url = workspace.url.with_path(&format!("/api/2.2/jobs/runs/get?run_id={run}"));
-        let mut callout = Self::get(url, workspace.token_endpoint.upstream.clone(), config);
+        let mut callout = Self::get(Purpose::Lookup, &Endpoint { url, ..workspace.clone() }, limits);
+        callout.share = None;
         callout.headers.retain(|(name, _)| *name != "user-agent");
         callout.headers.push(("user-agent", Secret::new(id.mark())));
-        callout.headers.extend(workspace.id.iter().map(|id| ("x-databricks-org-id", Secret::new(id.clone()))));
         callout.headers.extend(lookup.authorization().map(|value| ("authorization", value.clone())));
         callout
+    }
+
+    /// What stands before `next` where it must not be the next itself: to the same server, without body and credential.
+    pub(super) fn spacer_before(next: &Self) -> Self {
+        let endpoint = Endpoint { url: next.url.with_path("/"), upstream: next.upstream.clone() };
+        let limits = CalloutLimits { timeout: next.timeout, attempts: 1, allow_http: true };
+        Self { share: None, ..Self::get(Purpose::Spacer, &endpoint, limits) }
     }
 
     /// Whether there is a body to send.
@@ -56,36 +137,43 @@ impl Callout {
     pub fn has_body(&self) -> bool {
         !self.body.expose().is_empty()
     }
+}
 
-    fn new(
-        url: Url,
-        upstream: Option<String>,
-        method: &'static str,
-        headers: Vec<(&'static str, &str)>,
-        body: Secret<String>,
-        config: &Config,
-    ) -> Self {
-        let agent = ("user-agent", concat!("databricks-kong/", env!("CARGO_PKG_VERSION")));
-        let headers = headers.into_iter().chain([agent]);
-        let headers = headers.map(|(name, value)| (name, Secret::new(value.to_owned()))).collect();
-        Self { url, upstream, method, headers, body, timeout: config.callouts.timeout }
+/// What a host has to say of a callout.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The reply, or why there is none.
+    pub result: CalloutResult,
+    /// Whether another request's callout got it; it is not counted again.
+    pub shared: bool,
+}
+
+impl Answer {
+    /// The answer to a request's own callout.
+    #[must_use]
+    pub const fn own(result: CalloutResult) -> Self {
+        Self { result, shared: false }
     }
 }
 
 /// What came back.
 pub type CalloutResult = Result<CalloutReply, CalloutFault>;
 
-/// An answer, whatever its status.
+/// A reply, whatever its status.
 #[derive(Clone)]
 pub struct CalloutReply {
     /// The HTTP status.
     pub status: u16,
-    /// The `Retry-After` header.
-    pub retry_after: Option<String>,
-    /// The `Cache-Control` header.
-    pub cache_control: Option<String>,
+    /// Those of the headers that were wanted, their names in lower case.
+    pub headers: Vec<(&'static str, String)>,
     /// The whole body.
     pub body: Vec<u8>,
+}
+
+impl CalloutReply {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 impl std::fmt::Debug for CalloutReply {
@@ -95,13 +183,19 @@ impl std::fmt::Debug for CalloutReply {
     }
 }
 
-/// Why there is no answer.
+/// Why there is no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CalloutFault {
     /// The host did not send the request, or lost the answer; its word for the cause, if it has one.
     #[error("no answer ({0})")]
     Failed(String),
-    /// An answer of which a part is missing.
+    /// The whole reply was not there in time.
+    #[error("no answer in time")]
+    TimedOut,
+    /// A reply of which a part is missing.
     #[error("the answer was cut off")]
     Truncated,
+    /// A reply that is longer than [`Callout::max_reply`].
+    #[error("the answer is too long")]
+    TooLong,
 }

@@ -1,6 +1,6 @@
 //! What is changed in a request before it goes on.
 
-use super::Request;
+use super::request::Routed;
 use crate::base::Secret;
 use crate::config::Config;
 use crate::exchange::Authorized;
@@ -15,16 +15,16 @@ pub struct Edits {
 }
 
 impl Edits {
-    pub(super) fn new(authorized: Authorized, request: &Request, config: &Config) -> Self {
+    pub(super) fn new(authorized: Authorized, routed: &Routed, config: &Config) -> Self {
         let mut headers = Vec::with_capacity(3);
         if let Some(id) = &config.workspace.id {
             headers.push(("x-databricks-org-id", Secret::new(id.clone().into_bytes())));
         }
-        headers.push(("user-agent", Secret::new(stamped(request))));
+        headers.push(("user-agent", Secret::new(stamped(routed))));
         if let Some(value) = authorized.authorization() {
             headers.push(("authorization", Secret::new(value.expose().clone().into_bytes())));
         }
-        Self { headers, bodiless: request.bodiless }
+        Self { headers, bodiless: routed.bodiless }
     }
 
     /// Whether the request must not turn out to have a body.
@@ -40,9 +40,9 @@ impl Edits {
 }
 
 /// The client's `User-Agent` and a mark by which Databricks' own audit can be joined.
-fn stamped(request: &Request) -> Vec<u8> {
-    let mark = request.id.mark();
-    match &request.seen.user_agent {
+fn stamped(routed: &Routed) -> Vec<u8> {
+    let mark = routed.id.mark();
+    match &routed.seen.user_agent {
         Some(agent) if !agent.is_empty() => [agent.as_slice(), b" ", mark.as_bytes()].concat(),
         _ => mark.into_bytes(),
     }

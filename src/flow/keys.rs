@@ -1,10 +1,12 @@
 //! The identity providers' keys: what is known, when it is to be fetched, and the way of one fetch.
 
-use super::callout::{Callout, CalloutFault, CalloutResult};
+use super::callout::{Answer, Callout, CalloutReply, Purpose};
+use super::fetch::{Fault, Fetch, Fetched, Need as Wanted};
+use super::source::{Begin, Held, Need, Source};
 use super::{Env, Metric};
-use crate::base::{Fingerprint, UnixTime, Url, parse_object_strict};
-use crate::config::{CalloutLimits, Config, Endpoint, KeySource, Provider};
-use crate::jwt::KeySet;
+use crate::base::{Fingerprint, Now, Url, parse_object_strict};
+use crate::config::{CalloutLimits, Endpoint, KeySource, Provider};
+use crate::jwt::{KeySet, ParsedKeys};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,323 +14,244 @@ use std::time::Duration;
 /// How long a reply's keys are fresh if it does not say, and the bounds of what it may say.
 const DEFAULT_FRESHNESS: u64 = 600;
 const FRESHNESS: std::ops::RangeInclusive<u64> = 60..=86_400;
-/// Ticks refresh keys in the last fifth of their freshness, requests in the last tenth: not every host has ticks for it.
-const TICK_LEAD: u32 = 5;
+/// Timers refresh keys in the last fifth of their freshness, requests in the last tenth: not every host has timers for it.
+const TIMER_LEAD: u32 = 5;
 const REQUEST_LEAD: u32 = 10;
-/// An unknown key id makes the gateway ask the provider at most this often, whoever sends it.
-const UNKNOWN_KEY_COOL_DOWN: Duration = Duration::from_secs(30);
-/// After a failure the provider is left alone for this long.
-const FAILURE_COOL_DOWN: Duration = Duration::from_secs(5);
-/// Requests whose key is unknown may join a fetch that is under way, since no host lets them wait for it; but not all of them.
-const MOST_JOINED: u32 = 64;
-const LONGEST_DISCOVERY: usize = 128 * 1024;
 const DISCOVERY_DEPTH: usize = 16;
-
-/// Why keys are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
-    /// None are known.
-    Cold,
-    /// Those that are known should be refreshed.
-    Stale,
-    /// The token's is not among them.
-    UnknownKey,
-}
-
-/// What is known of a provider's keys.
-#[derive(Debug)]
-pub(super) enum Access {
-    /// Use these.
-    Fresh(Rc<KeySet>),
-    /// Refresh these, since their freshness ends soon or has ended; use them if that fails.
-    Stale(Rc<KeySet>),
-    /// There are none, or they are too old.
-    None,
-}
-
-/// Whether keys may be fetched.
-#[allow(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
-#[derive(Debug)]
-pub(super) enum Begin {
-    /// Send this.
-    Fetch(KeyFetch, Callout),
-    /// Not now: the provider failed a moment ago, or (`None`) was asked a moment ago.
-    NotNow {
-        /// When it may be tried again.
-        retry_after: Option<Duration>,
-    },
-}
 
 /// The keys of all providers, by where they come from. Configurations that name the same source share them.
 #[derive(Debug, Default)]
-pub struct KeyStore(BTreeMap<Fingerprint, Record>);
+pub(super) struct Keys(BTreeMap<Fingerprint, State>);
 
 #[derive(Debug, Default)]
-struct Record {
-    known: Option<Known>,
+struct State {
+    keys: Source<KeySet>,
     /// What discovery said, until a fetch from there fails.
     jwks_url: Option<Url>,
-    failed_at: Option<UnixTime>,
-    unknown_key_at: Option<UnixTime>,
-    under_way: Option<UnderWay>,
 }
 
-#[derive(Debug)]
-struct Known {
-    keys: Rc<KeySet>,
-    fetched_at: UnixTime,
-    fresh_until: UnixTime,
-}
-
-/// Fetches that have not come back. If their answers get lost, the lease ends all the same.
-#[derive(Debug)]
-struct UnderWay {
-    fetches: u32,
-    /// How many were begun since there were none.
-    begun: u32,
-    lease_until: UnixTime,
-}
-
-impl KeyStore {
-    pub(super) fn access(&self, provider: &Provider, now: UnixTime) -> Access {
-        let Some(known) = self.record(provider).and_then(|record| record.known.as_ref()) else { return Access::None };
-        if now < known.fresh_until.minus(lead(known, REQUEST_LEAD)) {
-            Access::Fresh(Rc::clone(&known.keys))
-        } else if now < known.fresh_until.plus(provider.keys_max_stale) {
-            Access::Stale(Rc::clone(&known.keys))
-        } else {
-            Access::None
-        }
-    }
-
-    /// Starts a fetch, if it is time.
-    pub(super) fn begin(&mut self, provider: &Rc<Provider>, need: Need, now: UnixTime, config: &Config) -> Begin {
-        let record = self.0.entry(source(provider)).or_default();
-        if let Some(left) = left(record.failed_at, FAILURE_COOL_DOWN, now) {
-            return Begin::NotNow { retry_after: Some(left) };
-        }
-        let (fetches, begun, lease_until) = match &record.under_way {
-            Some(under_way) if now < under_way.lease_until => {
-                (under_way.fetches, under_way.begun, under_way.lease_until)
-            }
-            _ => (0, 0, now.plus(lease(config.callouts))),
-        };
-        match need {
-            Need::Cold => {}
-            Need::Stale if fetches > 0 => return Begin::NotNow { retry_after: None },
-            Need::Stale => {}
-            Need::UnknownKey if begun >= MOST_JOINED => {
-                return Begin::NotNow { retry_after: Some(Duration::from_secs(1)) };
-            }
-            Need::UnknownKey if fetches == 0 => {
-                if left(record.unknown_key_at, UNKNOWN_KEY_COOL_DOWN, now).is_some() {
-                    return Begin::NotNow { retry_after: None };
-                }
-                record.unknown_key_at = Some(now);
-            }
-            Need::UnknownKey => {}
-        }
-        record.under_way =
-            Some(UnderWay { fetches: fetches.saturating_add(1), begun: begun.saturating_add(1), lease_until });
-        let (stage, endpoint) = match (&provider.keys, &record.jwks_url) {
-            (KeySource::Jwks(endpoint), _) => (Stage::Jwks, endpoint.clone()),
-            (KeySource::Discovery(endpoint), Some(url)) => {
-                (Stage::Jwks, Endpoint { url: url.clone(), upstream: endpoint.upstream.clone() })
-            }
-            (KeySource::Discovery(endpoint), None) => (Stage::Discovery, endpoint.clone()),
-        };
-        let fetch = KeyFetch { provider: Rc::clone(provider), stage, endpoint, tries_left: config.callouts.attempts };
-        let (fetch, callout) = fetch.send(config);
-        Begin::Fetch(fetch, callout)
+impl Keys {
+    /// The keys that a request may use.
+    pub(super) fn held(&self, provider: &Provider, now: Now) -> Held<KeySet> {
+        let state = self.0.get(&provider.keys_id);
+        state.map_or(Held::None, |state| state.keys.held(REQUEST_LEAD, provider.keys_max_stale, now))
     }
 
     /// Whether keys should be fetched ahead of need: there are none, or their freshness ends soon.
-    pub(super) fn is_due(&self, provider: &Provider, now: UnixTime) -> bool {
-        let Some(known) = self.record(provider).and_then(|record| record.known.as_ref()) else { return true };
-        now >= known.fresh_until.minus(lead(known, TICK_LEAD))
+    pub(super) fn is_due(&self, provider: &Provider, now: Now) -> bool {
+        let state = self.0.get(&provider.keys_id);
+        !matches!(state.map(|state| state.keys.held(TIMER_LEAD, Duration::ZERO, now)), Some(Held::Fresh(_)))
     }
 
     /// What to tell callers who cannot be served: when the next try may be made.
-    pub(super) fn retry_after(&self, provider: &Provider, now: UnixTime) -> Duration {
-        let failed_at = self.record(provider).and_then(|record| record.failed_at);
-        left(failed_at, FAILURE_COOL_DOWN, now).unwrap_or(Duration::from_secs(1))
+    pub(super) fn retry_after(&self, provider: &Provider, now: Now) -> Duration {
+        self.0.get(&provider.keys_id).map_or(Duration::from_secs(1), |state| state.keys.retry_after(now))
     }
 
-    fn record(&self, provider: &Provider) -> Option<&Record> {
-        self.0.get(&source(provider))
-    }
-
-    fn succeeded(&mut self, provider: &Provider, keys: KeySet, freshness: Duration, now: UnixTime) {
-        let record = self.0.entry(source(provider)).or_default();
-        record.known = Some(Known { keys: Rc::new(keys), fetched_at: now, fresh_until: now.plus(freshness) });
-        record.failed_at = None;
-        record.returned();
-    }
-
-    fn failed(&mut self, provider: &Provider, now: UnixTime) {
-        let record = self.0.entry(source(provider)).or_default();
-        record.failed_at = Some(now);
-        record.jwks_url = None;
-        record.returned();
-    }
-
-    fn discovered(&mut self, provider: &Provider, jwks_url: Url) {
-        self.0.entry(source(provider)).or_default().jwks_url = Some(jwks_url);
+    fn state(&mut self, provider: &Provider) -> &mut State {
+        self.0.entry(provider.keys_id).or_default()
     }
 }
 
-impl Record {
-    fn returned(&mut self) {
-        self.under_way = self.under_way.take().and_then(|fetch| {
-            let fetches = fetch.fetches.checked_sub(1).filter(|fetches| *fetches > 0)?;
-            Some(UnderWay { fetches, ..fetch })
-        });
-    }
-}
-
-/// The last part of the keys' freshness: one of `parts`.
-fn lead(known: &Known, parts: u32) -> Duration {
-    known.fresh_until.since(known.fetched_at).checked_div(parts).unwrap_or_default()
-}
-
-/// What is left of `cool_down` since `then`.
-fn left(then: Option<UnixTime>, cool_down: Duration, now: UnixTime) -> Option<Duration> {
-    cool_down.checked_sub(now.since(then?)).filter(|left| !left.is_zero())
-}
-
-/// By when every try of a fetch has surely ended: hosts bound each step of a try, not the try.
+/// By when every try of a fetch, of a discovery document and then of keys, has surely ended.
 fn lease(limits: CalloutLimits) -> Duration {
-    limits.timeout.saturating_mul(limits.attempts.saturating_mul(4))
-}
-
-fn source(provider: &Provider) -> Fingerprint {
-    let (kind, endpoint) = match &provider.keys {
-        KeySource::Jwks(endpoint) => ("jwks", endpoint),
-        KeySource::Discovery(endpoint) => ("discovery", endpoint),
-    };
-    Fingerprint::builder("keys")
-        .field(kind.as_bytes())
-        .field(provider.expectations.issuer.as_bytes())
-        .field(endpoint.url.to_string().as_bytes())
-        .field(endpoint.upstream.as_deref().unwrap_or_default().as_bytes())
-        .field(&[u8::from(provider.allow_http)])
-        .finish()
+    // an answer that comes after the deadline of its try is not used, but it may begin the second half at that moment
+    limits.total().saturating_mul(3)
 }
 
 /// One fetch of a provider's keys: discovery, if it is needed, then the keys, each with its tries.
 #[derive(Debug)]
-pub(super) struct KeyFetch {
-    provider: Rc<Provider>,
-    stage: Stage,
-    endpoint: Endpoint,
-    tries_left: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    Discovery,
-    Jwks,
+pub(super) enum KeyFetch {
+    Discovery(Fetch<Discovery>),
+    Jwks(Fetch<Jwks>),
 }
 
 /// What follows an answer.
 #[allow(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
-#[derive(Debug)]
-pub(super) enum FetchStep {
+pub(super) enum KeyStep {
     /// Send this.
-    Call(KeyFetch, Callout),
-    /// The fetch ended; whether there are new keys.
+    Ask(KeyFetch, Callout),
+    /// The fetch ended; whether the provider's keys are those of now.
     Done(bool),
 }
 
+impl KeyFetch {
+    /// Begins a fetch, if it is time, or, where requests can wait for others, goes along with one that is under way.
+    pub(super) fn begin(provider: &Rc<Provider>, need: Need, env: &mut Env<'_>) -> Result<(Self, Callout), Begin> {
+        let lease = lease(env.config.callouts);
+        let state = env.memory.keys.state(provider);
+        match state.keys.begin(need, lease, env.now) {
+            Begin::Fetch => {}
+            // nobody waits for what can be done without
+            Begin::UnderWay if env.can.waits_for_others && need != Need::Stale => {}
+            not_now => return Err(not_now),
+        }
+        let provider = Rc::clone(provider);
+        Ok(match (&provider.keys, &state.jwks_url) {
+            (KeySource::Jwks(endpoint), _) => Self::jwks(endpoint.clone(), provider, env),
+            (KeySource::Discovery(endpoint), Some(url)) => {
+                Self::jwks(Endpoint { url: url.clone(), upstream: endpoint.upstream.clone() }, provider, env)
+            }
+            (KeySource::Discovery(_), None) => {
+                let (fetch, callout) = Fetch::begin(Discovery { provider }, env);
+                (Self::Discovery(fetch), callout)
+            }
+        })
+    }
+
+    fn jwks(endpoint: Endpoint, provider: Rc<Provider>, env: &Env<'_>) -> (Self, Callout) {
+        let (fetch, callout) = Fetch::begin(Jwks { provider, endpoint }, env);
+        (Self::Jwks(fetch), callout)
+    }
+
+    pub(super) fn provider(&self) -> &Rc<Provider> {
+        match self {
+            Self::Discovery(fetch) => &fetch.need().provider,
+            Self::Jwks(fetch) => &fetch.need().provider,
+        }
+    }
+
+    /// Takes an answer.
+    pub(super) fn on(self, answer: Answer, env: &mut Env<'_>) -> KeyStep {
+        match self {
+            Self::Discovery(fetch) => match fetch.on(answer, env) {
+                Fetched::Again(fetch, callout) => KeyStep::Ask(Self::Discovery(fetch), callout),
+                Fetched::Done(need, Ok(endpoint)) => {
+                    env.memory.keys.state(&need.provider).jwks_url = Some(endpoint.url.clone());
+                    let (fetch, callout) = Self::jwks(endpoint, need.provider, env);
+                    KeyStep::Ask(fetch, callout)
+                }
+                Fetched::Done(need, Err(_)) => failed(&need.provider, env),
+            },
+            Self::Jwks(fetch) => match fetch.on(answer, env) {
+                Fetched::Again(fetch, callout) => KeyStep::Ask(Self::Jwks(fetch), callout),
+                Fetched::Done(need, Ok(reply)) => need.keep(reply, env),
+                Fetched::Done(need, Err(_)) => failed(&need.provider, env),
+            },
+        }
+    }
+}
+
+fn failed(provider: &Provider, env: &mut Env<'_>) -> KeyStep {
+    let state = env.memory.keys.state(provider);
+    state.keys.failed(env.now);
+    state.jwks_url = None;
+    KeyStep::Done(false)
+}
+
+/// The discovery document of a provider.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    provider: Rc<Provider>,
+}
+
+/// The key set of a provider.
+#[derive(Debug)]
+pub(super) struct Jwks {
+    provider: Rc<Provider>,
+    endpoint: Endpoint,
+}
+
+/// Key sets of a reply, and for how long they are fresh.
+pub(super) struct FreshKeys {
+    parsed: ParsedKeys,
+    freshness: Duration,
+}
+
+/// Why a reply has no keys.
 #[derive(Debug, thiserror::Error)]
-enum FetchFault {
-    #[error("{0}")]
-    Callout(CalloutFault),
+pub(super) enum NoKeys {
     #[error("status {0}")]
     Status(u16),
     #[error("{0}")]
     Answer(String),
 }
 
-impl KeyFetch {
-    pub(super) const fn provider(&self) -> &Rc<Provider> {
-        &self.provider
-    }
+fn body(reply: &CalloutReply) -> Result<&[u8], NoKeys> {
+    if reply.status == 200 { Ok(&reply.body) } else { Err(NoKeys::Status(reply.status)) }
+}
 
-    fn send(self, config: &Config) -> (Self, Callout) {
-        let Endpoint { url, upstream } = self.endpoint.clone();
-        let tries_left = self.tries_left.saturating_sub(1);
-        (Self { tries_left, ..self }, Callout::get(url, upstream, config))
-    }
+const fn failure(outcome: Result<(), &Fault<NoKeys>>, last: bool) -> Option<Metric> {
+    if outcome.is_err() && last { Some(Metric::KeysFetchFailed) } else { None }
+}
 
-    pub(super) fn on_reply(self, result: CalloutResult, env: &mut Env<'_>) -> FetchStep {
-        let fault = match self.read(result, env) {
-            Ok(step) => {
-                if matches!(step, FetchStep::Done(true)) {
-                    env.count(Metric::KeysFetchOk);
-                }
-                return step;
-            }
-            Err(fault) => fault,
-        };
-        let Self { provider, endpoint, .. } = &self;
-        env.log.push(format!("no keys of identity provider `{}` from {}: {fault}", provider.name, endpoint.url));
-        if self.tries_left > 0 {
-            let (fetch, callout) = self.send(env.config);
-            return FetchStep::Call(fetch, callout);
-        }
-        env.count(Metric::KeysFetchFailed);
-        env.memory.keys.failed(&self.provider, env.now);
-        FetchStep::Done(false)
-    }
+impl Wanted for Discovery {
+    const PURPOSE: Purpose = Purpose::Discovery;
+    type Answer = Endpoint;
+    type Fault = NoKeys;
 
-    fn read(&self, result: CalloutResult, env: &mut Env<'_>) -> Result<FetchStep, FetchFault> {
-        let reply = result.map_err(FetchFault::Callout)?;
-        if reply.status != 200 {
-            return Err(FetchFault::Status(reply.status));
-        }
-        match self.stage {
-            Stage::Discovery => {
-                let url = self.read_discovery(&reply.body)?;
-                env.memory.keys.discovered(&self.provider, url.clone());
-                let endpoint = Endpoint { url, upstream: self.endpoint.upstream.clone() };
-                let tries_left = env.config.callouts.attempts;
-                let next = Self { provider: Rc::clone(&self.provider), stage: Stage::Jwks, endpoint, tries_left };
-                let (fetch, callout) = next.send(env.config);
-                Ok(FetchStep::Call(fetch, callout))
-            }
-            Stage::Jwks => {
-                let parsed = KeySet::parse(&reply.body).map_err(|error| FetchFault::Answer(error.to_string()))?;
-                for skipped in &parsed.skipped {
-                    let name = &self.provider.name;
-                    env.log.push(format!("key {} of `{name}` is not used: {}", skipped.index, skipped.reason));
-                }
-                let freshness = freshness(reply.cache_control.as_deref());
-                env.memory.keys.succeeded(&self.provider, parsed.keys, freshness, env.now);
-                Ok(FetchStep::Done(true))
-            }
-        }
+    fn callout(&self, env: &Env<'_>) -> Callout {
+        let (KeySource::Discovery(endpoint) | KeySource::Jwks(endpoint)) = &self.provider.keys;
+        Callout::get(Self::PURPOSE, endpoint, env.config.callouts)
     }
 
     /// OpenID Connect Discovery 1.0, 4.3: the document's `issuer` must be the one that was asked for.
-    fn read_discovery(&self, body: &[u8]) -> Result<Url, FetchFault> {
-        let wrong = |text: &str| FetchFault::Answer(text.to_owned());
-        if body.len() > LONGEST_DISCOVERY {
-            return Err(wrong("the discovery document is too long"));
-        }
-        let document = parse_object_strict(body, DISCOVERY_DEPTH)
-            .map_err(|fault| FetchFault::Answer(format!("the discovery document is {fault}")))?;
+    fn read(&self, reply: &CalloutReply, _: Now) -> Result<Endpoint, NoKeys> {
+        let wrong = |text: &str| NoKeys::Answer(text.to_owned());
+        let document = parse_object_strict(body(reply)?, DISCOVERY_DEPTH)
+            .map_err(|fault| NoKeys::Answer(format!("the discovery document is {fault}")))?;
         let text = |key: &str| document.get(key).and_then(serde_json::Value::as_str);
         if text("issuer") != Some(&self.provider.expectations.issuer) {
             return Err(wrong("the discovery document is of another issuer"));
         }
         let url = text("jwks_uri").ok_or_else(|| wrong("the discovery document has no `jwks_uri`"))?;
-        let url = Url::parse(url).map_err(|fault| FetchFault::Answer(format!("`jwks_uri` {fault}")))?;
-        if url.may_be_called(self.provider.allow_http) {
-            Ok(url)
-        } else {
-            Err(wrong("`jwks_uri` must begin with https://"))
+        let url = Url::parse(url).map_err(|fault| NoKeys::Answer(format!("`jwks_uri` {fault}")))?;
+        if !url.may_be_called(self.provider.allow_http) {
+            return Err(wrong("`jwks_uri` must begin with https://"));
         }
+        let (KeySource::Discovery(endpoint) | KeySource::Jwks(endpoint)) = &self.provider.keys;
+        Ok(Endpoint { url, upstream: endpoint.upstream.clone() })
+    }
+
+    fn may_pass(_: &NoKeys) -> bool {
+        true
+    }
+
+    fn count(outcome: Result<(), &Fault<NoKeys>>, last: bool) -> Option<Metric> {
+        failure(outcome, last)
+    }
+
+    fn describe(&self) -> String {
+        let (KeySource::Discovery(endpoint) | KeySource::Jwks(endpoint)) = &self.provider.keys;
+        format!("no keys of identity provider `{}` from {}", self.provider.name, endpoint.url)
+    }
+}
+
+impl Wanted for Jwks {
+    const PURPOSE: Purpose = Purpose::Keys;
+    type Answer = FreshKeys;
+    type Fault = NoKeys;
+
+    fn callout(&self, env: &Env<'_>) -> Callout {
+        Callout::get(Self::PURPOSE, &self.endpoint, env.config.callouts)
+    }
+
+    fn read(&self, reply: &CalloutReply, _: Now) -> Result<FreshKeys, NoKeys> {
+        let parsed = KeySet::parse(body(reply)?).map_err(|error| NoKeys::Answer(error.to_string()))?;
+        Ok(FreshKeys { parsed, freshness: freshness(reply.header("cache-control")) })
+    }
+
+    fn may_pass(_: &NoKeys) -> bool {
+        true
+    }
+
+    fn count(outcome: Result<(), &Fault<NoKeys>>, last: bool) -> Option<Metric> {
+        if outcome.is_ok() { Some(Metric::KeysFetchOk) } else { failure(outcome, last) }
+    }
+
+    fn describe(&self) -> String {
+        format!("no keys of identity provider `{}` from {}", self.provider.name, self.endpoint.url)
+    }
+}
+
+impl Jwks {
+    fn keep(&self, reply: FreshKeys, env: &mut Env<'_>) -> KeyStep {
+        for skipped in &reply.parsed.skipped {
+            let name = &self.provider.name;
+            env.log.push(format!("key {} of `{name}` is not used: {}", skipped.index, skipped.reason));
+        }
+        env.memory.keys.state(&self.provider).keys.succeeded(reply.parsed.keys, reply.freshness, env.now);
+        KeyStep::Done(true)
     }
 }
 
@@ -362,14 +285,5 @@ mod tests {
         ] {
             assert_eq!(freshness(header), Duration::from_secs(seconds), "{header:?}");
         }
-    }
-
-    #[test]
-    fn a_cool_down_counts_from_its_beginning() {
-        let at = UnixTime::from_secs;
-        let cool_down = Duration::from_secs(5);
-        assert_eq!(left(None, cool_down, at(10)), None);
-        assert_eq!(left(Some(at(10)), cool_down, at(11)), Some(Duration::from_secs(4)));
-        assert_eq!(left(Some(at(10)), cool_down, at(15)), None);
     }
 }

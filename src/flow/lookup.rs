@@ -1,112 +1,114 @@
-//! The part of a request's way that waits to hear which job a run belongs to, for rules with `lookup`.
+//! Which job does a run belong to? The workspace is asked, for rules with `lookup`.
 
-use super::callout::{Callout, CalloutFault, CalloutResult};
+use super::callout::{Answer, Callout, CalloutFault, CalloutReply, Purpose};
+use super::decide::{Asker, Decide};
+use super::exchange::Exchange;
+use super::fetch::Fault;
 use super::refusal::Refusal;
-use super::{Asker, Env, Flow, Outcome, State, Step};
-use crate::base::{Fingerprint, parse_object_strict};
+use super::stage::{Context, Next, Stage};
+use crate::base::{Bounded, Budget, Fingerprint, UnixTime, parse_object_strict};
+use crate::config::Endpoint;
 use crate::exchange::{RunLookup, read_retry_after, refuses_token};
 use crate::policy::Permit;
-use serde_json::Value;
-use std::collections::{BTreeMap, VecDeque};
+use serde::Deserialize;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A run with many tasks is described at length; a longer answer is none.
-const LONGEST_REPLY: usize = 1024 * 1024;
 const DEEPEST_REPLY: usize = 64;
-/// A run's job never changes, so what is kept is bounded by number only.
-const MOST_RUNS: usize = 10_000;
+/// A run's job never changes.
+const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3600);
+const ROOM: Budget = Budget { entries: 10_000, bytes: 1024 * 1024 };
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The jobs of runs that were looked up. May vanish at any time.
-#[derive(Debug, Default)]
-pub struct RunJobs {
-    jobs: BTreeMap<Fingerprint, Rc<str>>,
-    /// The same runs, the one that was kept first in front.
-    order: VecDeque<Fingerprint>,
+/// The jobs of runs that were looked up.
+#[derive(Debug)]
+pub(super) struct RunJobs(Bounded<Fingerprint, Rc<str>>);
+
+impl Default for RunJobs {
+    fn default() -> Self {
+        Self(Bounded::new(ROOM))
+    }
 }
 
 impl RunJobs {
-    fn get(&self, run: Fingerprint) -> Option<Rc<str>> {
-        self.jobs.get(&run).cloned()
-    }
-
-    fn keep(&mut self, run: Fingerprint, job: Rc<str>) {
-        if self.jobs.insert(run, job).is_some() {
-            return;
-        }
-        self.order.push_back(run);
-        if self.order.len() > MOST_RUNS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.jobs.remove(&oldest);
-        }
+    fn keep(&mut self, run: Fingerprint, job: Rc<str>, now: UnixTime) {
+        let bytes = job.len();
+        self.0.insert(run, job, now.plus(FOR_EVER), bytes, now);
     }
 }
 
 /// Jobs are kept by run, workspace and role: what one role was shown is no news for another.
-fn key(permit: &Permit, env: &Env<'_>) -> Fingerprint {
+fn key(permit: &Permit, workspace: &str) -> Fingerprint {
     Fingerprint::builder("run-job")
-        .field(env.config.workspace.identity.as_bytes())
+        .field(workspace.as_bytes())
         .field(permit.role().as_bytes())
         .field(permit.run_to_look_up().unwrap_or_default().as_bytes())
         .finish()
 }
 
-/// A request that waits to hear which job its run belongs to.
+/// A request whose run's job a rule needs, with the permit to ask for it.
 #[derive(Debug)]
-pub(super) struct AwaitJob {
-    asker: Asker,
-    lookup: RunLookup,
+pub(super) struct Lookup {
+    pub(super) asker: Asker,
+    pub(super) permit: Permit,
 }
 
-impl Flow {
-    /// Decides with what is known of the run, or asks for it with `permit`, which is for that alone.
-    pub(super) fn begin_lookup(&mut self, permit: Permit, asker: Asker, env: &mut Env<'_>) -> Result<Step, Refusal> {
-        if asker.runs_job.is_some() {
-            return Err(Refusal::Internal("a run was looked up twice"));
-        }
-        match env.memory.runs.get(key(&permit, env)) {
-            Some(job) => self.decide(Asker { runs_job: Some(Some(job)), ..asker }, env),
-            None => self.exchange(permit, asker, env),
-        }
-    }
+/// The same, with the credential to ask.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) asker: Asker,
+    pub(super) lookup: RunLookup,
+}
 
-    /// Asks the workspace.
-    pub(super) fn look_up(&mut self, lookup: RunLookup, asker: Asker, env: &Env<'_>) -> Step {
-        let callout = Callout::run_lookup(&lookup, &asker.request.id, env.config);
-        self.state = State::Lookup(Box::new(AwaitJob { asker, lookup }));
-        Step::Call(callout)
-    }
+/// A request that waits to hear which job its run belongs to.
+#[derive(Debug)]
+pub(super) struct AwaitJob(Question);
 
-    pub(super) fn on_lookup(&mut self, waiting: AwaitJob, result: CalloutResult, env: &mut Env<'_>) -> Outcome {
-        let AwaitJob { asker, lookup } = waiting;
-        let id = asker.request.id.clone();
-        let job = match read(result) {
+impl Lookup {
+    /// Decides with what is known of the run, or asks for it.
+    pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        let Self { asker, permit } = self;
+        let key = key(&permit, &cx.env.config.workspace.identity);
+        Ok(Next::Go(match cx.env.memory.runs.0.get(&key, cx.env.now.wall).cloned() {
+            Some(job) => Stage::Decide(Box::new(Decide::with_runs_job(asker, Some(job)))),
+            None => Stage::Exchange(Box::new(Exchange { asker, permit })),
+        }))
+    }
+}
+
+impl Question {
+    pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Next {
+        let config = cx.env.config;
+        let upstream = config.workspace.token_endpoint.upstream.clone();
+        let workspace = Endpoint { url: config.workspace.url.clone(), upstream };
+        let mut callout = Callout::run_lookup(&self.lookup, &self.asker.routed.id, &workspace, config.callouts);
+        let id = config.workspace.id.iter();
+        callout.headers.extend(id.map(|id| ("x-databricks-org-id", crate::base::Secret::new(id.clone()))));
+        Next::ask(callout, Stage::AwaitJob(Box::new(AwaitJob(self))))
+    }
+}
+
+impl AwaitJob {
+    pub(super) fn step(self, answer: Answer, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        let Self(Question { asker, lookup }) = self;
+        let reply = Purpose::Lookup.bounded(answer.result).map_err(Fault::Callout);
+        let job = match reply.and_then(|reply| read(&reply).map_err(Fault::Reply)) {
             Ok(job) => job,
-            Err(fault) => {
-                if let (Fault::Unauthenticated, Some(token)) = (&fault, lookup.token()) {
-                    env.memory.tokens.forget(token);
-                }
-                env.log.push(format!("no job of a run for role `{}`: {fault}", lookup.permit().role()));
-                return Err((Refusal::LookupUnavailable { retry_after: fault.retry_after() }, id));
-            }
+            Err(fault) => return Err(give_up(&lookup, fault, cx)),
         };
         if let Some(job) = &job {
-            env.memory.runs.keep(key(lookup.permit(), env), Rc::clone(job));
+            let key = key(lookup.permit(), &cx.env.config.workspace.identity);
+            cx.env.memory.runs.keep(key, Rc::clone(job), cx.env.now.wall);
         }
         // the caller's own token may have ended meanwhile
-        super::still_valid(&asker.caller, &asker.provider, env)
-            .and_then(|()| self.decide(Asker { runs_job: Some(job), ..asker }, env))
-            .map_err(|refusal| (refusal, id))
+        asker.still_valid(cx.env)?;
+        Ok(Next::Go(Stage::Decide(Box::new(Decide::with_runs_job(asker, job)))))
     }
 }
 
 /// Why the workspace did not say which job a run belongs to.
 #[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("{0}")]
-    Callout(CalloutFault),
+enum NoJob {
     #[error("the workspace refused the token")]
     Unauthenticated,
     #[error("the workspace answered {status}")]
@@ -115,33 +117,41 @@ enum Fault {
     Unusable,
 }
 
-impl Fault {
-    fn retry_after(&self) -> Duration {
-        match self {
-            Self::Status { retry_after, .. } => *retry_after,
-            _ => RETRY,
+fn give_up(lookup: &RunLookup, fault: Fault<NoJob>, cx: &mut Context<'_, '_>) -> Refusal {
+    if let (Fault::Reply(NoJob::Unauthenticated), Some(token)) = (&fault, lookup.token()) {
+        cx.env.memory.tokens.forget(token);
+    }
+    cx.env.log.push(format!("no job of a run for role `{}`: {fault}", lookup.permit().role()));
+    match fault {
+        Fault::Callout(CalloutFault::TooLong) => Refusal::LookupTooLong,
+        Fault::Reply(NoJob::Status { retry_after, .. }) => Refusal::LookupUnavailable { retry_after },
+        Fault::Callout(_) | Fault::Reply(_) => Refusal::LookupUnavailable { retry_after: RETRY },
+    }
+}
+
+/// The one member of a run's description that matters. Reading no others keeps a description of megabytes from becoming a tree.
+#[derive(Deserialize)]
+struct Run {
+    #[serde(default)]
+    job_id: serde_json::Value,
+}
+
+/// The job; `None` if the workspace knows no such run, or none that the caller may see.
+fn read(reply: &CalloutReply) -> Result<Option<Rc<str>>, NoJob> {
+    match reply.status {
+        200 => {
+            let run: Run = serde_json::from_slice(&reply.body).map_err(|_| NoJob::Unusable)?;
+            // one-time runs have none, or 0
+            Ok(run.job_id.as_u64().filter(|job| *job > 0).map(|job| job.to_string().into()))
         }
+        401 => Err(NoJob::Unauthenticated),
+        403 if refuses_token(403, message(&reply.body).as_deref()) => Err(NoJob::Unauthenticated),
+        400 | 403 | 404 => Ok(None),
+        status => Err(NoJob::Status { status, retry_after: read_retry_after(reply.header("retry-after")) }),
     }
 }
 
 /// What a refusal of the workspace's says.
 fn message(body: &[u8]) -> Option<String> {
     Some(parse_object_strict(body, DEEPEST_REPLY).ok()?.get("message")?.as_str()?.to_owned())
-}
-
-/// The job; `None` if the workspace knows no such run, or none that the caller may see.
-fn read(result: CalloutResult) -> Result<Option<Rc<str>>, Fault> {
-    let reply = result.map_err(Fault::Callout)?;
-    match reply.status {
-        200 if reply.body.len() <= LONGEST_REPLY => {
-            let run = parse_object_strict(&reply.body, DEEPEST_REPLY).map_err(|_| Fault::Unusable)?;
-            // one-time runs have none, or 0
-            Ok(run.get("job_id").and_then(Value::as_u64).filter(|job| *job > 0).map(|job| job.to_string().into()))
-        }
-        200 => Err(Fault::Unusable),
-        401 => Err(Fault::Unauthenticated),
-        403 if refuses_token(403, message(&reply.body).as_deref()) => Err(Fault::Unauthenticated),
-        400 | 403 | 404 => Ok(None),
-        status => Err(Fault::Status { status, retry_after: read_retry_after(reply.retry_after.as_deref()) }),
-    }
 }

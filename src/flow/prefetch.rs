@@ -1,9 +1,10 @@
-//! Keys ahead of need: what a tick does, so that requests need not wait for an identity provider.
+//! Keys ahead of need: what a timer does, so that requests need not wait for an identity provider.
 
 use super::Env;
-use super::callout::{Callout, CalloutResult};
-use super::keys::{Begin, FetchStep, KeyFetch, Need};
-use crate::base::UnixTime;
+use super::callout::{Answer, Callout, CalloutResult};
+use super::keys::{KeyFetch, KeyStep};
+use super::source::Need;
+use crate::base::Uptime;
 use std::time::Duration;
 
 /// Ticks of configurations that nobody uses any more go on for minutes (Kong); after this long without a request they fetch no more.
@@ -15,25 +16,24 @@ pub struct Prefetch {
     under_way: Option<KeyFetch>,
     /// The host's name for the callout whose answer is awaited.
     sent: Option<u32>,
-    started_at: UnixTime,
+    started_at: Uptime,
 }
 
 impl Prefetch {
     /// What to send at this tick, if anything. `used_at` is when the configuration was made or last used.
-    pub fn on_tick(&mut self, used_at: UnixTime, env: &mut Env<'_>) -> Option<Callout> {
-        let lost = env.now.since(self.started_at) > Duration::from_secs(60);
-        if (self.under_way.is_some() && !lost) || env.now.since(used_at) > IDLE {
+    pub fn on_tick(&mut self, used_at: Uptime, env: &mut Env<'_>) -> Option<Callout> {
+        let lost = env.now.uptime.since(self.started_at) > Duration::from_secs(60);
+        if (self.under_way.is_some() && !lost) || env.now.uptime.since(used_at) > IDLE {
             return None;
         }
         self.on_not_sent();
-        let config = env.config;
-        for provider in &config.providers {
+        for provider in &env.config.providers {
             if !env.memory.keys.is_due(provider, env.now) {
                 continue;
             }
-            if let Begin::Fetch(fetch, callout) = env.memory.keys.begin(provider, Need::Stale, env.now, config) {
+            if let Ok((fetch, callout)) = KeyFetch::begin(provider, Need::Stale, env) {
                 self.under_way = Some(fetch);
-                self.started_at = env.now;
+                self.started_at = env.now.uptime;
                 return Some(callout);
             }
         }
@@ -49,13 +49,13 @@ impl Prefetch {
     /// it may be another provider's.
     pub fn on_reply(&mut self, name: u32, result: CalloutResult, env: &mut Env<'_>) -> Option<Callout> {
         self.sent.take_if(|sent| *sent == name)?;
-        match self.under_way.take()?.on_reply(result, env) {
-            FetchStep::Call(fetch, callout) => {
+        match self.under_way.take()?.on(Answer::own(result), env) {
+            KeyStep::Ask(fetch, callout) => {
                 self.under_way = Some(fetch);
-                self.started_at = env.now;
+                self.started_at = env.now.uptime;
                 Some(callout)
             }
-            FetchStep::Done(_) => None,
+            KeyStep::Done(_) => None,
         }
     }
 

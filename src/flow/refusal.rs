@@ -70,6 +70,12 @@ pub(super) enum Refusal {
     ExchangeUnavailable { retry_after: Duration },
     #[error("databricks does not say which job the run belongs to; send the request again")]
     LookupUnavailable { retry_after: Duration },
+    #[error("the gateway's rules changed while the request waited; send it again")]
+    Superseded,
+    #[error(
+        "databricks describes the run at more length than the gateway reads, so its job cannot be told; ask for a rule that needs no lookup"
+    )]
+    LookupTooLong,
     #[error("{0}")]
     Secret(#[from] SecretUnavailable),
     // whoever runs the gateway
@@ -105,7 +111,10 @@ impl Refusal {
             Self::Denied(denial) => denial.reason(),
             Self::ExchangeRefused { .. } => Reason::ExchangeRefused,
             Self::KeysUnavailable { .. } => Reason::KeysUnavailable,
-            Self::ExchangeUnavailable { .. } | Self::LookupUnavailable { .. } => Reason::ExchangeUnavailable,
+            Self::ExchangeUnavailable { .. } | Self::LookupUnavailable { .. } | Self::Superseded => {
+                Reason::ExchangeUnavailable
+            }
+            Self::LookupTooLong => Reason::NoRule,
             Self::Secret(_) => Reason::SecretUnavailable,
             Self::InvalidConfiguration => Reason::InvalidConfiguration,
             Self::Guard => Reason::GuardRefused,
@@ -143,6 +152,7 @@ impl Refusal {
             Self::KeysUnavailable { retry_after }
             | Self::ExchangeUnavailable { retry_after }
             | Self::LookupUnavailable { retry_after } => Some(*retry_after),
+            Self::Superseded => Some(Duration::from_secs(1)),
             Self::Secret(_) => Some(Duration::from_secs(5)),
             _ => None,
         }
@@ -368,7 +378,7 @@ mod tests {
 
     #[test]
     fn the_document_has_what_the_token_endpoint_says_to_other_grants() {
-        let reply = crate::flow::native::unsupported_grant();
+        let reply = crate::flow::own_endpoints::unsupported_grant();
         let body: Value = serde_json::from_slice(&reply.body).unwrap();
         let expected = format!(
             "### `{}`\n\n{}\n\n> {}\n",

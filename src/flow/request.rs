@@ -3,14 +3,14 @@
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use crate::base::Secret;
-use crate::databricks::Target;
+use crate::databricks::{Catalogue, Operation, Target};
 use crate::exchange::SharedSecrets;
 use std::collections::BTreeSet;
 
 /// Hosts hand over at most this many headers and do not say that there were more.
 const MOST_HEADERS: usize = 100;
 
-/// The head of a request, without its credentials.
+/// The head of a request, as it arrived.
 #[derive(Debug)]
 pub struct Request {
     /// The name to find it by.
@@ -18,8 +18,21 @@ pub struct Request {
     pub(super) method: String,
     /// Byte for byte as it is sent on.
     target: Vec<u8>,
+    has_body: bool,
+    seen: Inspected,
+    shared: SharedSecrets,
+}
+
+/// The head of a request that can be understood in one way only. What is parsed of it is parsed here, once.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) id: RequestId,
+    pub(super) method: String,
+    pub(super) target: Target<'static>,
+    /// What it asks for; `None` if the catalogue does not know it.
+    pub(super) operation: Option<Operation>,
     pub(super) has_body: bool,
-    /// Whether what was decided holds only if there turns out to be no body.
+    /// Whether what is decided holds only if there turns out to be no body.
     pub(super) bodiless: bool,
     pub(super) seen: Inspected,
     pub(super) shared: SharedSecrets,
@@ -43,6 +56,9 @@ pub enum HeaderProblem {
     /// So many that some may not have been seen.
     #[error("the request has too many headers")]
     TooMany,
+    /// `Connection` names a header that frames the request or that the gateway sets.
+    #[error("the request's Connection header names one that must not be dropped on the way")]
+    Connection,
 }
 
 /// What a look at the headers found.
@@ -89,6 +105,9 @@ pub fn inspect_headers<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) 
         seen.read(&folded, name, value);
         if is_ours(&folded) || names_ours(&folded, value) {
             seen.removals.push(name.to_vec());
+        }
+        if folded == "connection" && listed(value).any(|name| must_not_be_dropped(&name)) {
+            seen.problem = Some(HeaderProblem::Connection);
         }
     }
     if count >= MOST_HEADERS {
@@ -193,12 +212,23 @@ fn is_ours(folded: &str) -> bool {
 /// Whether this is a header that makes the next server drop one of ours (CVE-2025-48865).
 fn names_ours(folded: &str, value: &[u8]) -> bool {
     let hop_by_hop = matches!(folded, "connection" | "proxy-connection" | "keep-alive" | "te" | "trailer" | "upgrade");
-    hop_by_hop
-        && value
-            .split(|byte| *byte == b',')
-            .map(<[u8]>::trim_ascii)
-            .map(fold)
-            .any(|name| is_ours(&name) || name == "user-agent")
+    hop_by_hop && listed(value).any(|name| is_set_or_taken(&name))
+}
+
+/// The names of headers in a list.
+fn listed(value: &[u8]) -> impl Iterator<Item = String> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).map(fold)
+}
+
+fn is_set_or_taken(folded: &str) -> bool {
+    is_ours(folded) || folded == "user-agent"
+}
+
+/// Headers without which the next server would read another request: Kong 3.9.3 drops what `Connection` names before it frames the
+/// body (CVE-2026-6338), and after plugins and filters have set theirs.
+fn must_not_be_dropped(folded: &str) -> bool {
+    is_set_or_taken(folded)
+        || matches!(folded, "content-length" | "transfer-encoding" | "host" | "content-type" | "content-encoding")
 }
 
 /// Whether this is `name=value`.
@@ -215,28 +245,31 @@ impl Request {
     #[must_use]
     pub fn new(id: RequestId, seen: Inspected, target: Vec<u8>, has_body: bool, shared: SharedSecrets) -> Option<Self> {
         let method = String::from_utf8(seen.method.clone()?).ok()?;
+        Some(Self { id, method, target, has_body, seen, shared })
+    }
+
+    /// Reads what the request asks for.
+    ///
+    /// # Errors
+    /// It could be understood in two ways.
+    pub(super) fn route(self, workspace_id: Option<&str>) -> Result<Routed, Refusal> {
+        let Self { id, method, target, has_body, seen, shared } = self;
+        if let Some(problem) = seen.problem {
+            return Err(problem.into());
+        }
+        let target = Target::parse(&target)?.into_owned();
+        target.check_routing(workspace_id)?;
         // servers differ in whether they read a body there
         let bodiless = matches!(method.as_str(), "GET" | "HEAD");
-        Some(Self { id, method, target, has_body, bodiless, seen, shared })
-    }
-
-    /// Refuses a request that could be understood in two ways.
-    pub(super) fn check(&self, workspace_id: Option<&str>) -> Result<(), Refusal> {
-        if let Some(problem) = self.seen.problem {
-            return Err(Refusal::Ambiguous(problem.to_string()));
+        if has_body && bodiless {
+            return Err(Refusal::Ambiguous(format!("a {method} request must not have a body")));
         }
-        let target = self.target()?;
-        target.check_routing(workspace_id)?;
-        if self.has_body && self.bodiless {
-            return Err(Refusal::Ambiguous(format!("a {} request must not have a body", self.method)));
-        }
-        Ok(())
+        let operation = Catalogue::find(&method, target.path());
+        Ok(Routed { id, method, target, operation, has_body, bodiless, seen, shared })
     }
+}
 
-    pub(super) fn target(&self) -> Result<Target<'_>, Refusal> {
-        Ok(Target::parse(&self.target)?)
-    }
-
+impl Routed {
     /// Whether a body can be read as the JSON text that it seems to be, and as nothing else.
     ///
     /// `curl -d` says of every body that it is a form, so that is no reason to refuse one; that it has the fields of a form is.
@@ -350,6 +383,28 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_header_must_not_name_what_frames_the_request_or_what_the_gateway_sets() {
+        for value in [
+            "content-length",
+            "keep-alive, Content-Length",
+            "close ,\tTRANSFER-ENCODING",
+            "host",
+            "content_length",
+            "Content-Type",
+            "authorization",
+            "user-agent",
+            "x-databricks-org-id",
+            "X-Databricks-GCP-SA-Access-Token",
+            "cookie",
+        ] {
+            assert_eq!(inspect(&[("Connection", value)]).problem, Some(HeaderProblem::Connection), "{value}");
+        }
+        for value in ["keep-alive", "close", "Upgrade", "x-other", "", ",", "te", "content-length-x"] {
+            assert_eq!(inspect(&[("connection", value)]).problem, None, "{value}");
+        }
+    }
+
+    #[test]
     fn a_second_authorization_is_a_problem_and_a_twin_is_not_believed() {
         let twice = inspect(&[("Authorization", "a"), ("authorization", "b")]);
         assert_eq!(twice.problem, Some(HeaderProblem::RepeatedAuthorization));
@@ -379,7 +434,7 @@ mod tests {
     fn has_plain_body(headers: &[(&str, &str)], body: &str) -> bool {
         let seen = inspect(&[&[(":method", "POST")], headers].concat());
         let request = Request::new(RequestId::unknown(), seen, b"/".to_vec(), true, SharedSecrets::default()).unwrap();
-        request.has_plain_body(body.as_bytes())
+        request.route(None).unwrap().has_plain_body(body.as_bytes())
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl<'a> Action<'a> {
         self.method
     }
 
-    pub(super) const fn path(&self) -> &'a str {
+    pub(super) fn path(&self) -> &'a str {
         self.target.path()
     }
 

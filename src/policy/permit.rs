@@ -105,6 +105,16 @@ impl Permit {
         }
     }
 
+    /// Whether `other` lets the same request go on under the same role, in the same scope and for the same reason. Whether the role's
+    /// credential is the same too, [`crate::exchange::is_same_credential`] tells.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.role == other.role
+            && self.scope == other.scope
+            && self.would_deny.as_ref().map(Denial::reason) == other.would_deny.as_ref().map(Denial::reason)
+            && self.run_to_look_up() == other.run_to_look_up()
+    }
+
     /// Why the request would have been denied, were denials not recorded only.
     #[must_use]
     pub const fn would_deny(&self) -> Option<&Denial> {

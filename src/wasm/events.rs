@@ -7,17 +7,24 @@ use super::root::RootContext;
 use super::{audit, metrics};
 use crate::audit::Record;
 use crate::base::Reason;
-use crate::flow::{Memory, Metric, Reply, RequestId, internal_error};
+use crate::flow::{Callout, Memory, Metric, Reply, RequestId, internal_error};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+/// Who waits for a callout, and what of its answer.
+struct Awaited {
+    context: u32,
+    max_reply: usize,
+    wanted_headers: &'static [&'static str],
+}
 
 #[derive(Default)]
 struct Contexts {
     roots: BTreeMap<u32, Rc<RefCell<RootContext>>>,
     requests: BTreeMap<u32, RequestContext>,
     /// Which context waits for which callout.
-    callouts: BTreeMap<u32, u32>,
+    callouts: BTreeMap<u32, Awaited>,
     /// What was said of requests, by the host's name for them, and the context that said so.
     marks: BTreeMap<String, (u32, Mark)>,
     /// Requests that waited for a callout, by the host's name for them, and the context that did.
@@ -43,9 +50,10 @@ pub(super) fn with_memory<T>(action: impl FnOnce(&mut Memory) -> T) -> Option<T>
     MEMORY.try_with(|memory| memory.try_borrow_mut().ok().map(|mut memory| action(&mut memory))).ok().flatten()
 }
 
-/// The answer to the callout `token` is for `context`.
-pub(super) fn expect_callout(token: u32, context: u32) {
-    contexts(|contexts| contexts.callouts.insert(token, context));
+/// The answer to `callout`, which the host will name `token`, is for `context`.
+pub(super) fn expect_callout(token: u32, context: u32, callout: &Callout) {
+    let Callout { max_reply, wanted_headers, .. } = *callout;
+    contexts(|contexts| contexts.callouts.insert(token, Awaited { context, max_reply, wanted_headers }));
 }
 
 /// Notes that `context` lets the request of that name wait.
@@ -109,7 +117,7 @@ fn note_lost(what: &'static str) -> Reply {
     let reply = internal_error(what, &RequestId::unknown());
     metrics::count(Metric::of_refusal(Reason::Internal));
     // Not handed over: if the request went on before its context was lost, its record stays where log plugins find it.
-    audit::write_shortened(&Record::refused(RequestId::unknown().as_str(), Reason::Internal, host::now()));
+    audit::write_shortened(&Record::refused(RequestId::unknown().as_str(), Reason::Internal, host::wall()));
     reply
 }
 
@@ -130,15 +138,15 @@ pub(super) fn on_request_body(context: u32, size: usize, end_of_stream: bool) ->
 
 pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
     let waiting = contexts(|contexts| (contexts.callouts.remove(&token), contexts.roots.contains_key(&context)));
-    let context = match waiting {
-        Some((Some(context), _)) => context,
+    let Awaited { context, max_reply, wanted_headers } = match waiting {
+        Some((Some(awaited), _)) => awaited,
         // a tick's answer, of an instance that is gone
         Some((None, true)) => return,
         // The instance that sent the callout is gone, and the host will let the request go on by itself: it must be answered.
         Some((None, false)) | None => {
             let reply = note_lost("an answer arrived that nothing waits for");
             host::mark(context, Mark::Refused);
-            if host::callout_reply(size).map_or(true, |answer| answer.body.is_empty()) {
+            if host::callout_reply(size, usize::MAX, &[]).map_or(true, |answer| answer.body.is_empty()) {
                 host::reply_beside_a_callout(&reply);
             } else {
                 host::reply(&reply);
@@ -147,7 +155,7 @@ pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
         }
     };
     // the reply's own headers and body are read before the switch: they belong to the context that the host chose
-    let result = host::callout_reply(size);
+    let result = host::callout_reply(size, max_reply, wanted_headers);
     if abi::set_effective_context(context).is_err() {
         abi::log(Level::Error, "the host does not know the context that waits for an answer");
     }
@@ -166,7 +174,7 @@ pub(super) fn on_delete(context: u32) {
     contexts(|contexts| {
         contexts.requests.remove(&context);
         contexts.roots.remove(&context);
-        contexts.callouts.retain(|_, waiting| *waiting != context);
+        contexts.callouts.retain(|_, waiting| waiting.context != context);
         contexts.marks.retain(|_, (marked_by, _)| *marked_by != context);
         contexts.waited.retain(|_, waited_in| *waited_in != context);
     });

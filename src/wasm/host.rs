@@ -2,13 +2,11 @@
 
 use super::abi::{self, Buffer, Headers, HostError, Level};
 use super::{events, headers};
-use crate::base::{Secret, UnixTime};
+use crate::base::{Now, Secret, UnixTime, Uptime};
 use crate::exchange::SharedSecrets;
-use crate::flow::{Callout, CalloutFault, CalloutReply, CalloutResult, Reply};
+use crate::flow::{Callout, CalloutFault, CalloutReply, CalloutResult, Capabilities, Follow, Reply};
 use std::cell::Cell;
 
-/// Longer answers are not read at all.
-const LONGEST_REPLY: usize = 512 * 1024;
 /// By which an entry tells a guard entry behind it that the request may go on, on hosts with filter state.
 const MARK: &str = "databricks_kong_allowed";
 
@@ -42,9 +40,26 @@ impl Host {
     }
 }
 
-/// The time. A host without a clock accepts no token: nothing is valid in 1970.
-pub(super) fn now() -> UnixTime {
-    UnixTime::from_millis(abi::time().unwrap_or(0) / 1_000_000)
+/// The time, if both clocks work. Without it nothing can be decided.
+pub(super) fn now() -> Option<Now> {
+    let wall = UnixTime::from_millis(abi::time().ok()? / 1_000_000);
+    let uptime = Uptime::from_millis(abi::monotonic_time().ok()? / 1_000_000);
+    Some(Now { wall, uptime })
+}
+
+/// The time for a record: 1970 where the clock fails.
+pub(super) fn wall() -> UnixTime {
+    now().unwrap_or_default().wall
+}
+
+/// What the host can do. Of a root context it is not known which one it is; ticks run only where callouts may be sent from them.
+pub(super) fn capabilities() -> Capabilities {
+    match Host::known() {
+        Some(Host::Kong) => {
+            Capabilities { timers: false, after_body: Follow::Never, after_failure: false, waits_for_others: false }
+        }
+        Some(Host::Envoy) | None => Capabilities { waits_for_others: false, ..Capabilities::ALL },
+    }
 }
 
 /// Whether ticks may send callouts. A root context cannot ask which host this is; but Kong's monotonic clock counts whole
@@ -74,7 +89,7 @@ pub(super) fn dispatch(callout: &Callout) -> Result<u32, CalloutFault> {
 }
 
 /// Reads the answer to a callout. A missing `:status` is the only sign of failure that every host gives.
-pub(super) fn callout_reply(size: usize) -> CalloutResult {
+pub(super) fn callout_reply(size: usize, max: usize, wanted: &'static [&'static str]) -> CalloutResult {
     let text = |name: &str| {
         let value = abi::header(Headers::CalloutReply, name).ok().flatten()?;
         String::from_utf8(value).ok()
@@ -87,11 +102,12 @@ pub(super) fn callout_reply(size: usize) -> CalloutResult {
         Some(cause) if cause != "ok" => return Err(CalloutFault::Failed(cause)),
         _ => {}
     }
-    if size > LONGEST_REPLY {
-        return Err(CalloutFault::Failed("the answer is too long".to_owned()));
+    if size > max {
+        return Err(CalloutFault::TooLong);
     }
     let body = if size == 0 { Vec::new() } else { body(Buffer::CalloutReply, size).ok_or(CalloutFault::Truncated)? };
-    Ok(CalloutReply { status, retry_after: text("retry-after"), cache_control: text("cache-control"), body })
+    let headers = wanted.iter().filter_map(|name| Some((*name, text(name)?))).collect();
+    Ok(CalloutReply { status, headers, body })
 }
 
 /// The whole of a body, or nothing: what is shorter than announced was cut off or is not in memory.

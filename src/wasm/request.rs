@@ -8,21 +8,11 @@ use crate::audit::Record;
 use crate::base::Reason;
 use crate::config::{Config, Settings};
 use crate::flow::{
-    Callout, CalloutFault, CalloutResult, Event, Flow, Inspected, Metric, ReadBody, Reply, Request, RequestId, Step,
-    guard_refused, inspect_headers, internal_error, invalid_configuration,
+    Answer, CalloutResult, Event, Flow, Inspected, Metric, ReadBody, Reply, Request, RequestId, Step, guard_refused,
+    inspect_headers, internal_error, invalid_configuration,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
-
-/// Whether a callout may be sent while the answer to another is handled.
-///
-/// Not on Kong if the other failed: its worker dies of that under load. Nor if both have bodies: Kong keeps the bytes of a sent body for
-/// the next callout's, empties them once the answer was handled, and then tries to send nothing for ever.
-fn may_follow(answered: Option<Sent>, next: &Callout) -> bool {
-    let Some(sent) = answered else { return true };
-    let spoils_it = sent.failed || (sent.has_body && next.has_body());
-    !spoils_it || Host::current() != Host::Kong
-}
 
 fn read_body(size: usize, limit: usize) -> ReadBody {
     if size > limit {
@@ -62,21 +52,13 @@ enum Phase {
     /// No event came yet; a response now means that the request went round the filter.
     New,
     /// The core decides. The whole body may arrive before it is asked for.
-    Deciding { flow: Flow, config: Rc<Config>, callout: Option<Sent>, body: Option<ReadBody> },
+    Deciding { flow: Flow, config: Rc<Config>, callout: Option<u32>, body: Option<ReadBody> },
     /// The request went on.
     Forwarded { flow: Flow, config: Option<Rc<Config>>, bodiless: bool },
     /// An entry before this guard has not decided yet: it waits for the body, and so does the guard.
     Guarding,
     /// The request was answered.
     Answered,
-}
-
-/// A callout that was sent and not answered.
-#[derive(Clone, Copy)]
-struct Sent {
-    token: u32,
-    has_body: bool,
-    failed: bool,
 }
 
 impl RequestContext {
@@ -201,13 +183,14 @@ impl RequestContext {
             return;
         };
         let is_empty = result.as_ref().map_or(true, |reply| reply.body.is_empty());
-        let Some(sent) = callout.take().filter(|sent| sent.token == token) else {
+        if callout.take() != Some(token) {
             self.fail("an answer arrived that nothing waited for");
             return;
-        };
+        }
         self.spare_bytes = is_empty;
-        let sent = Sent { failed: result.is_err(), ..sent };
-        if self.drive_after(Some(sent), Event::Callout(result)) == Action::Continue && Host::current() != Host::Kong {
+        let action = self.drive(Event::Callout(Answer::own(result)));
+        self.spare_bytes = false;
+        if action == Action::Continue && Host::current() != Host::Kong {
             // Kong goes on by itself
             if abi::continue_request().is_err() {
                 abi::log(Level::Error, "the host does not let a request go on");
@@ -233,31 +216,24 @@ impl RequestContext {
         }
     }
 
-    fn drive(&mut self, event: Event) -> Action {
-        self.drive_after(None, event)
-    }
-
-    /// Feeds the core until it wants to wait or has ended. `answered` is the callout whose answer the event is.
-    fn drive_after(&mut self, answered: Option<Sent>, mut event: Event) -> Action {
+    /// Feeds the core until it wants to wait or has ended.
+    fn drive(&mut self, mut event: Event) -> Action {
         loop {
             let Phase::Deciding { flow, config, callout, body } = &mut self.phase else {
                 return self.fail("a decision ended twice");
             };
             let Some(step) = with_env(config, |env| flow.on(event, env)) else {
-                return self.fail("an event arrived within another");
+                return self.fail("the core cannot be asked");
             };
             match step {
-                Step::Call(call) if !may_follow(answered, &call) => {
-                    event = Event::Callout(Err(CalloutFault::Failed("kong can send no other now".to_owned())));
-                }
                 Step::Call(call) => match host::dispatch(&call) {
                     Ok(token) => {
-                        *callout = Some(Sent { token, has_body: call.has_body(), failed: false });
-                        events::expect_callout(token, self.id);
+                        *callout = Some(token);
+                        events::expect_callout(token, self.id, &call);
                         events::note_wait(self.request_id.as_str(), self.id);
                         return Action::Pause;
                     }
-                    Err(fault) => event = Event::Callout(CalloutResult::Err(fault)),
+                    Err(fault) => event = Event::Callout(Answer::own(Err(fault))),
                 },
                 Step::AwaitBody => match body.take() {
                     Some(read) => event = Event::Body(read),
@@ -314,10 +290,10 @@ impl RequestContext {
         metrics::count(Metric::of_refusal(reason));
         let (record, log) = match &mut self.phase {
             Phase::Deciding { flow, config, .. } | Phase::Forwarded { flow, config: Some(config), .. } => {
-                flow.abandon(reason, host::now());
+                flow.abandon(reason, host::wall());
                 (flow.record().cloned(), config.audit.log)
             }
-            _ => (Some(Record::refused(self.request_id.as_str(), reason, host::now())), true),
+            _ => (Some(Record::refused(self.request_id.as_str(), reason, host::wall())), true),
         };
         self.record(record, log);
         self.answer(reply)

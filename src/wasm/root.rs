@@ -2,7 +2,7 @@
 
 use super::abi::{self, Buffer, Level};
 use super::{events, host, metrics};
-use crate::base::UnixTime;
+use crate::base::{Now, Uptime};
 use crate::config::{Config, Settings};
 use crate::flow::{Callout, CalloutResult, Env, Prefetch};
 use std::rc::Rc;
@@ -15,17 +15,22 @@ pub(super) struct RootContext {
     settings: Option<Settings>,
     prefetch: Prefetch,
     /// When the configuration was made or a request last needed it.
-    used_at: UnixTime,
+    used_at: Uptime,
     ticks: bool,
 }
 
 impl RootContext {
     pub(super) fn on_configure(&mut self, size: usize) {
         let text = host::body(Buffer::Configuration, size).unwrap_or_default();
-        self.used_at = host::now();
+        self.used_at = host::now().unwrap_or_default().uptime;
         metrics::define();
         match Settings::parse(&text, &|name| std::env::var(name).ok()) {
-            Ok(settings) => self.settings = Some(settings),
+            Ok(settings) => {
+                if let Settings::Enforce(config) = &settings {
+                    events::with_memory(|memory| memory.configured(config));
+                }
+                self.settings = Some(settings);
+            }
             Err(errors) => {
                 self.settings = None;
                 abi::log(Level::Error, "the configuration is invalid; every request is refused until it is mended:");
@@ -41,8 +46,8 @@ impl RootContext {
     }
 
     /// What the configuration says, for a request.
-    pub(super) fn settings(&mut self, now: UnixTime) -> Option<Settings> {
-        self.used_at = now;
+    pub(super) fn settings(&mut self, now: Option<Now>) -> Option<Settings> {
+        self.used_at = now.unwrap_or_default().uptime.max(self.used_at);
         self.settings.clone()
     }
 
@@ -62,7 +67,7 @@ impl RootContext {
         match host::dispatch(&callout) {
             Ok(token) => {
                 self.prefetch.on_sent(token);
-                events::expect_callout(token, context);
+                events::expect_callout(token, context, &callout);
             }
             Err(fault) => {
                 // the lease that the fetch holds ends by itself; the next tick tries again
@@ -75,10 +80,14 @@ impl RootContext {
 
 /// Runs one step of the core and writes what it has to say to the log.
 pub(super) fn with_env<T>(config: &Rc<Config>, action: impl FnOnce(&mut Env<'_>) -> T) -> Option<T> {
-    let now = host::now();
+    let Some(now) = host::now() else {
+        abi::log(Level::Error, "the host's clock fails");
+        return None;
+    };
+    let can = host::capabilities();
     let (mut log, mut counts) = (Vec::new(), Vec::new());
     let result =
-        events::with_memory(|memory| action(&mut Env { config, memory, now, log: &mut log, counts: &mut counts }));
+        events::with_memory(|memory| action(&mut Env { config, memory, now, can, log: &mut log, counts: &mut counts }));
     metrics::count(counts);
     for line in log {
         abi::log(Level::Warn, &line);

@@ -3,7 +3,7 @@
 use crate::stage::*;
 use databricks_kong::audit::{LONGEST_LINE, Record};
 use databricks_kong::base::{Reason, Secret};
-use databricks_kong::flow::{Event, Flow, Metric};
+use databricks_kong::flow::{Flow, Metric};
 use databricks_kong::sim::{Answer, Client, Purpose, Transcript};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -408,7 +408,7 @@ fn subjects_can_be_recorded_as_digests_that_differ_between_providers() {
 fn an_event_out_of_order_is_recorded_as_the_gateways_failure() {
     let mut stage = Stage::warm(config(json!({})));
     let mut flow = Flow::default();
-    stage.sim.on(&mut flow, Event::Callout(lost().result), &mut Vec::new());
+    stage.sim.on(&mut flow, lost().into(), &mut Vec::new());
     let record = read(flow.record().unwrap());
     assert_eq!((&record["decision"], &record["reason"]), (&json!("deny"), &json!("INTERNAL")));
     assert_valid(flow.record().unwrap());
@@ -419,7 +419,7 @@ fn whoever_runs_the_flow_can_refuse_after_it_allowed() {
     let mut stage = Stage::warm(config(json!({})));
     let anna = stage.token("anna");
     stage.get(&anna);
-    let now = stage.sim.now;
+    let now = stage.sim.now.wall;
     stage.flow.abandon(Reason::Internal, now);
     let record = read(stage.flow.record().unwrap());
     assert_eq!(

@@ -6,7 +6,16 @@ use databricks_kong::sim::{Answer, End, Purpose};
 use serde_json::json;
 
 fn stage() -> (Stage, String) {
-    let mut stage = Stage::warm(config(json!({})));
+    with(json!({}))
+}
+
+/// A gateway that waits for two minutes.
+fn patient() -> (Stage, String) {
+    with(json!({"callouts": {"timeout": 60_000}}))
+}
+
+fn with(changes: serde_json::Value) -> (Stage, String) {
+    let mut stage = Stage::warm(config(changes));
     let anna = stage.token("anna");
     (stage, anna)
 }
@@ -28,7 +37,6 @@ fn failures_are_tried_again_and_then_the_caller_is_asked_to_come_back() {
         Answer::new(200, r#"{"access_token":"dbx-1","token_type":"Bearer","expires_in":3600"#),
         Answer::new(200, r#"{"access_token":"dbx-1","token_type":"mac"}"#),
         Answer::new(200, r#"{"access_token":"dbx 1"}"#),
-        Answer::new(200, format!(r#"{{"access_token":"dbx-1","x":"{}"}}"#, "x".repeat(64 * 1024))),
     ] {
         let (mut stage, anna) = stage();
         stage.world.set(Purpose::Token, [answer.clone()]);
@@ -133,11 +141,11 @@ fn a_token_endpoint_that_hands_back_the_callers_token_is_refused() {
 
 #[test]
 fn a_caller_whose_token_expires_while_databricks_is_asked_is_refused() {
-    let (mut stage, _) = stage();
+    let (mut stage, _) = patient();
     let brief = stage.token_with("anna", json!({"exp": NOW + 5}));
     stage.world.set(Purpose::Token, [minted("dbx-1", 3600).after(secs(34))]);
     check(&stage.get(&brief), "token", "forward Bearer <dbx-1>");
-    stage.sim.now = databricks_kong::base::UnixTime::from_secs(NOW);
+    stage.sim.now.wall = databricks_kong::base::UnixTime::from_secs(NOW);
     let bob = stage.token_with("bob", json!({"exp": NOW + 5}));
     stage.world.set(Purpose::Token, [minted("dbx-2", 3600).after(secs(35))]);
     check(&stage.get(&bob), "token", "401 TOKEN_EXPIRED");
@@ -145,9 +153,9 @@ fn a_caller_whose_token_expires_while_databricks_is_asked_is_refused() {
 
 #[test]
 fn a_token_that_has_ended_while_an_answer_was_lost_is_not_sent_again() {
-    let (mut stage, _) = stage();
+    let (mut stage, _) = patient();
     for (wait, asked, end) in [(34, "token token", "forward Bearer <dbx-1>"), (35, "token", "401 TOKEN_EXPIRED")] {
-        stage.sim.now = databricks_kong::base::UnixTime::from_secs(NOW);
+        stage.sim.now.wall = databricks_kong::base::UnixTime::from_secs(NOW);
         let brief = stage.token_with(&format!("brief-{wait}"), json!({"exp": NOW + 5}));
         stage.world.set(Purpose::Token, [lost().after(secs(wait)), minted("dbx-1", 3600)]);
         check(&stage.get(&brief), asked, end);
@@ -155,8 +163,26 @@ fn a_token_that_has_ended_while_an_answer_was_lost_is_not_sent_again() {
 }
 
 #[test]
-fn a_late_answer_is_as_old_as_its_question() {
+fn an_answer_that_is_too_long_is_not_asked_for_again() {
     let (mut stage, anna) = stage();
+    let long = format!(r#"{{"access_token":"dbx-1","x":"{}"}}"#, "x".repeat(64 * 1024));
+    stage.world.set(Purpose::Token, [Answer::new(200, long)]);
+    check(&stage.get(&anna), "token", "503 EXCHANGE_UNAVAILABLE");
+}
+
+#[test]
+fn all_tries_together_take_no_longer_than_each_is_given() {
+    let (mut stage, anna) = stage();
+    // a host may bound each step of a try only, so that an answer drips in for half a minute
+    stage.world.set(Purpose::Token, [minted("dbx-1", 3600).after(secs(30)), minted("dbx-2", 3600)]);
+    check(&stage.get(&anna), "token", "503 EXCHANGE_UNAVAILABLE");
+    stage.world.set(Purpose::Token, [lost().after(secs(3)), minted("dbx-3", 3600).after(secs(1))]);
+    check(&stage.get(&anna), "token token", "forward Bearer <dbx-3>");
+}
+
+#[test]
+fn a_late_answer_is_as_old_as_its_question() {
+    let (mut stage, anna) = patient();
     stage.world.set(Purpose::Token, [minted("dbx-1", 100).after(secs(60)), minted("dbx-2", 3600)]);
     check(&stage.get(&anna), "token", "forward Bearer <dbx-1>");
     stage.pass(40);
@@ -165,7 +191,7 @@ fn a_late_answer_is_as_old_as_its_question() {
 
 #[test]
 fn the_life_of_a_token_counts_from_the_try_that_got_it() {
-    let (mut stage, anna) = stage();
+    let (mut stage, anna) = patient();
     stage.world.set(Purpose::Token, [lost().after(secs(90)), minted("dbx-1", 100), minted("dbx-2", 100)]);
     check(&stage.get(&anna), "token token", "forward Bearer <dbx-1>");
     stage.pass(60);

@@ -42,8 +42,8 @@ fn event(stage: &mut Stage, kind: &str) -> Event {
         "request" => Event::Request(get(&RSA.token("anna", json!({}))).request(stage.sim.next_id()).unwrap()),
         "body" => Event::Body(ReadBody::Whole(b"x".to_vec())),
         "no body" => Event::Body(ReadBody::Unreadable),
-        "callout" => Event::Callout(minted("dbx-1", 3600).result),
-        "fault" => Event::Callout(lost().result),
+        "callout" => minted("dbx-1", 3600).into(),
+        "fault" => lost().into(),
         other => panic!("{other}"),
     }
 }
@@ -175,10 +175,13 @@ struct Play {
 
 impl Play {
     fn on(&mut self, event: Event) {
-        let waited_for_token =
-            self.last.take().is_some_and(|callout| self.stage.sim.purpose(&callout) == Purpose::Token);
+        let waited_for_token = self.last.take().is_some_and(|callout| callout.purpose == Purpose::Token);
         let gave = match &event {
-            Event::Callout(Ok(reply)) if waited_for_token && reply.status == 200 => Some(reply.body.clone()),
+            Event::Callout(databricks_kong::flow::Answer { result: Ok(reply), .. })
+                if waited_for_token && reply.status == 200 =>
+            {
+                Some(reply.body.clone())
+            }
             _ => None,
         };
         let step = self.stage.sim.on(&mut self.flow, event, &mut Vec::new());
@@ -215,7 +218,7 @@ impl Play {
     }
 
     fn fitting(&self) -> Answer {
-        match self.last.as_ref().map(|callout| self.stage.sim.purpose(callout)) {
+        match self.last.as_ref().map(|callout| callout.purpose) {
             Some(Purpose::Discovery) => discovery(),
             Some(Purpose::Token) => {
                 let subject = self.caller.and_then(|caller| CALLERS[caller].1).expect("an exchange for a bad token");
@@ -240,10 +243,10 @@ impl Play {
             Happening::Body(caller) => self.on(Event::Body(ReadBody::Whole(CALLERS[caller].0.clone().into_bytes()))),
             Happening::Json => self.on(Event::Body(ReadBody::Whole(b"{}".to_vec()))),
             Happening::NoBody => self.on(Event::Body(ReadBody::Unreadable)),
-            Happening::Answer(purpose, number) => self.on(Event::Callout(any_answer(purpose, number).result)),
+            Happening::Answer(purpose, number) => self.on(any_answer(purpose, number).into()),
             Happening::Fitting(misplaced) if self.last.is_some() || misplaced => {
                 let answer = self.fitting();
-                self.on(Event::Callout(answer.result));
+                self.on(answer.into());
             }
             Happening::Fitting(_) => {}
             Happening::Tick => drop(self.stage.tick()),
@@ -274,7 +277,7 @@ proptest! {
         }
         // whatever was, faults end it within its tries, and then it stays ended
         for _ in 0..8 {
-            play.on(Event::Callout(lost().result));
+            play.on(lost().into());
         }
         prop_assert!(play.ended);
         prop_assert!(play.last.is_none());

@@ -196,7 +196,7 @@ fn a_body_that_is_too_long_or_cannot_be_had_is_refused() {
 
 #[test]
 fn a_subject_token_that_expires_while_keys_are_fetched_is_not_handed_back() {
-    let mut stage = Stage::cold(config(json!({})));
+    let mut stage = Stage::cold(config(json!({"callouts": {"timeout": 60_000}})));
     stage.world.set(Purpose::Keys, [keys(&[&RSA]).after(secs(40))]);
     let brief = stage.token_with("anna", json!({"exp": NOW + 10}));
     assert_eq!(oauth(&stage.send(&exchange(&form(&brief)))), "401 TOKEN_EXPIRED invalid_grant");

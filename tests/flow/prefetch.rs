@@ -1,34 +1,34 @@
 //! Keys that a tick fetches ahead of need.
 
 use crate::stage::*;
-use databricks_kong::base::UnixTime;
+use databricks_kong::base::Now;
 use databricks_kong::flow::{Callout, Prefetch};
 use databricks_kong::sim::{Answer, Purpose};
 use serde_json::json;
 
-const START: UnixTime = UnixTime::from_secs(NOW);
-
-/// A stage and the ticks of its configuration, used for the last time at [`START`].
+/// A stage and the ticks of its configuration, used for the last time when it started.
 struct Ticks {
     stage: Stage,
     prefetch: Prefetch,
+    started: Now,
     callouts: u32,
 }
 
 impl Ticks {
     fn new(config: std::rc::Rc<databricks_kong::config::Config>) -> Self {
-        Self { stage: Stage::cold(config), prefetch: Prefetch::default(), callouts: 0 }
+        let stage = Stage::cold(config);
+        Self { started: stage.sim.now, stage, prefetch: Prefetch::default(), callouts: 0 }
     }
 
     /// One tick whose callouts are answered.
     fn run(&mut self) -> usize {
-        self.stage.sim.tick(&mut self.prefetch, START, &mut self.stage.world).len()
+        self.stage.sim.tick(&mut self.prefetch, self.started.uptime, &mut self.stage.world).len()
     }
 
     /// One tick whose callout stays under way.
     fn begin(&mut self) -> Option<Callout> {
-        let prefetch = &mut self.prefetch;
-        let callout = self.stage.sim.prefetch(|env| prefetch.on_tick(START, env))?;
+        let (prefetch, used_at) = (&mut self.prefetch, self.started.uptime);
+        let callout = self.stage.sim.prefetch(|env| prefetch.on_tick(used_at, env))?;
         self.callouts += 1;
         self.prefetch.on_sent(self.callouts);
         Some(callout)
@@ -75,7 +75,7 @@ fn fifteen_minutes_after_the_last_use_nothing_is_fetched() {
     let mut ticks = Ticks::new(config(json!({})));
     ticks.stage.pass(901);
     assert_eq!(ticks.run(), 0);
-    ticks.stage.sim.now = START.plus(secs(900));
+    ticks.stage.sim.now = ticks.started.plus(secs(900));
     assert_eq!(ticks.run(), 2);
 }
 
@@ -118,7 +118,7 @@ fn a_fetch_that_the_host_could_not_send_is_made_again_when_its_lease_has_ended()
     let mut ticks = Ticks::new(config(json!({})));
     assert!(ticks.begin().is_some());
     ticks.prefetch.on_not_sent();
-    ticks.stage.pass(15);
+    ticks.stage.pass(11);
     assert!(ticks.begin().is_none());
     ticks.stage.pass(1);
     assert_eq!(ticks.run(), 2);
@@ -146,6 +146,7 @@ fn a_late_answer_of_one_provider_never_becomes_the_keys_of_another() {
     ticks.answer(1, keys(&[&EC]));
     let forged = EC.token("admin", json!({"iss": "https://other.example"}));
     ticks.stage.world.set(Purpose::Keys, [keys(&[&NEW])]);
+    ticks.stage.pass(12);
     check(&ticks.stage.get(&forged), "keys", "401 TOKEN_INVALID key_unknown");
 }
 

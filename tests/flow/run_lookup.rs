@@ -110,7 +110,6 @@ fn without_an_answer_nothing_is_decided() {
         Answer::new(429, "{}"),
         Answer::new(200, "{\"job_id\":101"),
         Answer::new(200, "{\"job_id\":101,\"job_id\":202}"),
-        Answer::new(200, format!("{{\"job_id\":101,\"x\":\"{}\"}}", "x".repeat(1024 * 1024))),
     ] {
         let (mut stage, anna) = stage();
         stage.world.set(Purpose::Lookup, [answer]);
@@ -118,6 +117,26 @@ fn without_an_answer_nothing_is_decided() {
         of_job(&mut stage, json!(101));
         check(&stage.send(&get_run(&anna, 7)), "lookup", "forward Bearer <dbx-1>");
     }
+}
+
+fn described_at_length(bytes: usize) -> Answer {
+    Answer::new(200, format!("{{\"tasks\":[{{\"x\":\"{}\"}}],\"job_id\":101}}", "x".repeat(bytes)))
+}
+
+#[test]
+fn a_run_that_is_described_at_length_has_a_job_too() {
+    let (mut stage, anna) = stage();
+    stage.world.set(Purpose::Lookup, [described_at_length(8 * 1024 * 1024 - 100)]);
+    check(&stage.send(&get_run(&anna, 7)), "token lookup", "forward Bearer <dbx-1>");
+}
+
+#[test]
+fn a_run_that_is_described_at_too_much_length_is_refused_with_what_to_do() {
+    let (mut stage, anna) = stage();
+    stage.world.set(Purpose::Lookup, [described_at_length(8 * 1024 * 1024)]);
+    let transcript = stage.send(&get_run(&anna, 7));
+    check(&transcript, "token lookup", "403 NO_RULE");
+    assert!(body(&transcript)["message"].as_str().unwrap().contains("a rule that needs no lookup"));
 }
 
 #[test]

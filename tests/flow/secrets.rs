@@ -43,9 +43,9 @@ fn print_all(stage: &mut Stage, client: &Client) -> String {
         stage.sim.prefetch(|env| printed.push_str(&print(env)));
         event = match step {
             Step::Call(callout) => {
-                let purpose = stage.sim.purpose(&callout);
+                let purpose = callout.purpose;
                 let world: &mut dyn databricks_kong::sim::World = &mut stage.world;
-                Event::Callout(world.answer(purpose, &callout).result)
+                world.answer(purpose, &callout).into()
             }
             Step::AwaitBody => Event::Body(ReadBody::Whole(client.body.as_ref().unwrap().expose().clone())),
             Step::Forward(_) | Step::Reply(_) => return printed,

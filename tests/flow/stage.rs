@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use databricks_kong::audit::Record;
 use databricks_kong::base::{Secret, UnixTime};
 use databricks_kong::config::{Config, Settings};
-use databricks_kong::flow::{CalloutFault, CalloutResult, Event, Flow, Prefetch, Step};
+use databricks_kong::flow::{CalloutFault, Event, Flow, Prefetch, Step};
 use databricks_kong::sim::{Answer, Client, End, Purpose, Script, Sim, Transcript};
 use jwt_simple::prelude::{
     Claims, ECDSAP256KeyPairLike, ECDSAP256PublicKeyLike, ES256KeyPair, RS256KeyPair, RSAKeyPairLike,
@@ -169,7 +169,7 @@ impl Stage {
 
     /// Another identity provider's tick, from scratch.
     pub(crate) fn tick(&mut self) -> String {
-        let now = self.sim.now;
+        let now = self.sim.now.uptime;
         let sent = self.sim.tick(&mut Prefetch::default(), now, &mut self.world);
         words(sent.iter().map(|callout| callout.purpose))
     }
@@ -208,8 +208,13 @@ impl Stage {
     }
 
     pub(crate) fn resume(&mut self, flow: &mut Flow, answer: Answer) -> Step {
-        let result: CalloutResult = answer.result;
-        self.sim.on(flow, Event::Callout(result), &mut Vec::new())
+        self.sim.on(flow, answer.into(), &mut Vec::new())
+    }
+
+    /// Answers a callout, as one that another request sent if it is `shared`.
+    pub(crate) fn resume_with(&mut self, flow: &mut Flow, answer: Answer, shared: bool) -> Step {
+        let answer = databricks_kong::flow::Answer { result: answer.result, shared };
+        self.sim.on(flow, Event::Callout(answer), &mut Vec::new())
     }
 
     pub(crate) fn pass(&mut self, seconds: u64) {
@@ -253,6 +258,7 @@ fn words(purposes: impl Iterator<Item = Purpose>) -> String {
         Purpose::Keys => "keys",
         Purpose::Token => "token",
         Purpose::Lookup => "lookup",
+        Purpose::Spacer => "spacer",
     };
     purposes.map(word).collect::<Vec<_>>().join(" ")
 }

@@ -71,7 +71,7 @@ fn the_clock_skew_is_the_providers() {
 
 #[test]
 fn a_token_that_expires_while_keys_are_fetched_is_refused() {
-    let mut stage = Stage::cold(config(json!({})));
+    let mut stage = Stage::cold(config(json!({"callouts": {"timeout": 60_000}})));
     let token = stage.token_with("anna", json!({"exp": NOW + 10}));
     stage.world.set(databricks_kong::sim::Purpose::Discovery, [discovery().after(secs(40))]);
     check(&stage.get(&token), "discovery keys", "401 TOKEN_EXPIRED");

@@ -129,6 +129,7 @@ fn run(config: &Rc<Config>, question: &Question, presented: &Presented, client: 
             Some(job) => Answer::new(200, json!({ "job_id": job }).to_string()),
             None => Answer::new(404, "{}"),
         },
+        Purpose::Spacer => Answer::new(404, ""),
     };
     Sim::new(Rc::clone(config), question.now).run(&mut Flow::default(), client, &mut world).end
 }

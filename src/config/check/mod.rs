@@ -8,7 +8,7 @@ use super::raw::{self, RawConfig, RawMode};
 use super::read::{ConfigError, Errors, FromConfig, Node};
 use super::{CalloutLimits, Config, Endpoint, Limits, Settings, Workspace};
 use crate::audit::{self, Grant};
-use crate::base::Url;
+use crate::base::{Fingerprint, Url};
 use crate::jwt::ClaimPath;
 use crate::policy::Policy;
 use serde_json::Value;
@@ -26,7 +26,10 @@ impl Settings {
     /// Everything that is wrong, sorted by JSON pointer. The configuration must not be used at all.
     pub fn parse(text: &[u8], environment: Environment<'_>) -> Result<Self, Vec<ConfigError>> {
         let errors = Errors::default();
-        let settings = read_raw(text, &errors).and_then(|raw| Check { errors: &errors, environment }.settings(raw));
+        let settings = read_value(text, &errors).and_then(|value| {
+            let raw = RawConfig::read(&Node::root(&value, &errors))?;
+            Check { errors: &errors, environment, digest: digest(&value) }.settings(raw)
+        });
         match settings {
             Some(settings) if errors.is_empty() => Ok(settings),
             _ => Err(errors.into_sorted()),
@@ -34,21 +37,26 @@ impl Settings {
     }
 }
 
-fn read_raw(text: &[u8], errors: &Errors) -> Option<RawConfig> {
+fn read_value(text: &[u8], errors: &Errors) -> Option<Value> {
     let parse = |text: &[u8]| {
         let value = serde_json::from_slice::<Value>(text);
         value.map_err(|error| errors.add("", format!("is not JSON: {error}"))).ok()
     };
-    let value = match parse(text)? {
-        Value::String(inner) => parse(inner.as_bytes())?,
-        value => value,
-    };
-    RawConfig::read(&Node::root(&value, errors))
+    match parse(text)? {
+        Value::String(inner) => parse(inner.as_bytes()),
+        value => Some(value),
+    }
+}
+
+/// What tells configurations apart: members in the order of their names, no blanks.
+fn digest(value: &Value) -> Fingerprint {
+    Fingerprint::builder("configuration").field(value.to_string().as_bytes()).finish()
 }
 
 struct Check<'a> {
     errors: &'a Errors,
     environment: Environment<'a>,
+    digest: Fingerprint,
 }
 
 impl Check<'_> {
@@ -96,7 +104,9 @@ impl Check<'_> {
         let agents = self.agents(raw.agents.unwrap_or_default());
         let policy = Policy::new(roles, agents, raw.mode == Some(RawMode::Observe));
         let shared_secrets = shared_secrets.into_iter().collect();
-        let config = Config { workspace: workspace?, providers, policy, callouts, limits, audit, shared_secrets };
+        let digest = self.digest;
+        let config =
+            Config { digest, workspace: workspace?, providers, policy, callouts, limits, audit, shared_secrets };
         Some(Settings::Enforce(Rc::new(config)))
     }
 

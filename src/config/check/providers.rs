@@ -1,6 +1,7 @@
 //! The identity providers.
 
 use super::Check;
+use crate::base::Fingerprint;
 use crate::config::raw;
 use crate::config::{Endpoint, KeySource, Provider};
 use crate::jwt::{Algorithm, ClaimPath, Expectations};
@@ -57,7 +58,10 @@ impl Check<'_> {
             max_lifetime: raw.max_lifetime.map(Duration::from_secs),
         };
         let keys_max_stale = Duration::from_secs(raw.keys_max_stale.unwrap_or(86_400));
-        Some(Provider { name: raw.name.into(), expectations, keys: keys?, allow_http, keys_max_stale })
+        let id = Fingerprint::builder("provider").field(self.digest.as_bytes()).field(pointer.as_bytes()).finish();
+        let (keys, name) = (keys?, raw.name.into());
+        let keys_id = keys_id(&expectations.issuer, &keys, allow_http);
+        Some(Provider { id, name, expectations, keys, keys_id, allow_http, keys_max_stale })
     }
 
     fn key_source(&self, pointer: &str, raw: &raw::RawIdentityProvider, allow_http: bool) -> Option<KeySource> {
@@ -106,4 +110,18 @@ impl Check<'_> {
         });
         read.collect()
     }
+}
+
+fn keys_id(issuer: &str, keys: &KeySource, allow_http: bool) -> Fingerprint {
+    let (kind, endpoint) = match keys {
+        KeySource::Jwks(endpoint) => ("jwks", endpoint),
+        KeySource::Discovery(endpoint) => ("discovery", endpoint),
+    };
+    Fingerprint::builder("keys")
+        .field(kind.as_bytes())
+        .field(issuer.as_bytes())
+        .field(endpoint.url.to_string().as_bytes())
+        .field(endpoint.upstream.as_deref().unwrap_or_default().as_bytes())
+        .field(&[u8::from(allow_http)])
+        .finish()
 }

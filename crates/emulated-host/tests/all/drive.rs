@@ -5,7 +5,7 @@ use databricks_kong::base::{Secret, UnixTime};
 use databricks_kong::config::{Config, Settings};
 use databricks_kong::databricks::read_form;
 use databricks_kong::flow::{
-    Callout, CalloutFault, CalloutReply, Edits, Event, Flow, Inspected, ReadBody, Reply, Step, inspect_headers,
+    Answer, Callout, CalloutFault, CalloutReply, Edits, Event, Flow, Inspected, ReadBody, Reply, Step, inspect_headers,
 };
 use databricks_kong::sim::{Client, Sim};
 use host::{CalloutEnd, Entry, HttpRequest, Outcome, PendingCall, Profile, RequestHandle, Switches, Worker};
@@ -273,20 +273,17 @@ impl Driver for Core {
 
     fn answer(&mut self, end: CalloutEnd) {
         self.callout.take().expect("a callout is waited for");
-        let header = |headers: &[(String, String)], name: &str| {
-            headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+        let wanted = |headers: Vec<(String, String)>| {
+            let wanted = ["retry-after", "cache-control"];
+            let find = |name: &&'static str| {
+                headers.iter().find(|(key, _)| key == name).map(|(_, value)| (*name, value.clone()))
+            };
+            wanted.iter().filter_map(find).collect()
         };
         let failed = |cause: &str| Err(CalloutFault::Failed(cause.to_owned()));
         let result = match end {
-            CalloutEnd::Reply { status, headers, body } => Ok(CalloutReply {
-                status,
-                retry_after: header(&headers, "retry-after"),
-                cache_control: header(&headers, "cache-control"),
-                body,
-            }),
-            CalloutEnd::EndsWithConnection { status, body } => {
-                Ok(CalloutReply { status, retry_after: None, cache_control: None, body })
-            }
+            CalloutEnd::Reply { status, headers, body } => Ok(CalloutReply { status, headers: wanted(headers), body }),
+            CalloutEnd::EndsWithConnection { status, body } => Ok(CalloutReply { status, headers: Vec::new(), body }),
             CalloutEnd::Truncated { .. } => Err(CalloutFault::Truncated),
             CalloutEnd::Refused => failed("broken connection"),
             CalloutEnd::Timeout => failed("timeout"),
@@ -295,7 +292,7 @@ impl Driver for Core {
             CalloutEnd::Unreadable => failed("reader failure"),
             CalloutEnd::ClosedAtOnce => failed("no status"),
         };
-        self.on(Event::Callout(result));
+        self.on(Event::Callout(Answer::own(result)));
     }
 
     fn end(&self) -> End {

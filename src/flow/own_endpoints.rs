@@ -2,7 +2,7 @@
 
 use super::ReadBody;
 use super::refusal::{Refusal, Reply};
-use super::request::Request;
+use super::request::Routed;
 use crate::base::{Reason, Secret, UnixTime};
 use crate::config::Config;
 use crate::databricks::read_form;
@@ -20,7 +20,7 @@ const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
 /// What the gateway answers itself.
 #[derive(Debug)]
-pub(super) enum Native {
+pub(super) enum OwnEndpoint {
     Document(Document),
     TokenExchange,
 }
@@ -37,10 +37,9 @@ pub(super) enum Document {
 }
 
 /// Which endpoint of the gateway the request is for, if any.
-pub(super) fn find(request: &Request) -> Result<Option<Native>, Refusal> {
-    let path = request.target()?.path();
-    let document = match (request.method.as_str(), path) {
-        ("POST", TOKEN_PATH) => return Ok(Some(Native::TokenExchange)),
+pub(super) fn find(routed: &Routed) -> Result<Option<OwnEndpoint>, Refusal> {
+    let document = match (routed.method.as_str(), routed.target.path()) {
+        ("POST", TOKEN_PATH) => return Ok(Some(OwnEndpoint::TokenExchange)),
         (_, path) if path.starts_with(OWN) => return Err(Refusal::NotFound),
         ("GET" | "HEAD", "/.well-known/databricks-config") => Document::DatabricksConfig,
         ("GET" | "HEAD", "/oidc/.well-known/oauth-authorization-server" | "/oidc/.well-known/openid-configuration") => {
@@ -54,12 +53,12 @@ pub(super) fn find(request: &Request) -> Result<Option<Native>, Refusal> {
         },
         _ => return Ok(None),
     };
-    Ok(Some(Native::Document(document)))
+    Ok(Some(OwnEndpoint::Document(document)))
 }
 
 impl Document {
-    pub(super) fn reply(&self, request: &Request, config: &Config) -> Reply {
-        let base = public_base(request, config);
+    pub(super) fn reply(&self, routed: &Routed, config: &Config) -> Reply {
+        let base = public_base(routed, config);
         Reply::json(
             200,
             &match self {
@@ -110,24 +109,24 @@ fn databricks_config(base: &str, config: &Config) -> Value {
 }
 
 /// How clients reach the gateway: as configured, else as this client did.
-fn public_base(request: &Request, config: &Config) -> String {
+fn public_base(routed: &Routed, config: &Config) -> String {
     if let Some(url) = &config.workspace.public_url {
         return url.base();
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
-    let scheme = if request.seen.scheme.as_deref() == Some(b"http") { "http" } else { "https" };
-    let host = request.seen.host.as_deref().filter(|host| host.bytes().all(plain)).unwrap_or("localhost");
+    let scheme = if routed.seen.scheme.as_deref() == Some(b"http") { "http" } else { "https" };
+    let host = routed.seen.host.as_deref().filter(|host| host.bytes().all(plain)).unwrap_or("localhost");
     format!("{scheme}://{host}")
 }
 
 /// The token that `POST /oidc/v1/token` wants exchanged, or the answer to a request for something else.
-pub(super) fn subject_token(request: &Request, body: ReadBody) -> Result<Result<Secret<String>, Reply>, Refusal> {
+pub(super) fn subject_token(routed: &Routed, body: ReadBody) -> Result<Result<Secret<String>, Reply>, Refusal> {
     let body = match body {
         ReadBody::Whole(body) => body,
         ReadBody::TooLong => return Err(Refusal::BodyTooLarge),
         ReadBody::Unreadable => return Err(Refusal::BodyUnreadable),
     };
-    let is_form = request.seen.content_type.as_deref().is_some_and(|kind| {
+    let is_form = routed.seen.content_type.as_deref().is_some_and(|kind| {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
     });

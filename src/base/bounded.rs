@@ -1,0 +1,183 @@
+//! A store that may hold only so much.
+
+use super::UnixTime;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How much a [`Bounded`] store may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// How many entries.
+    pub entries: usize,
+    /// How many bytes all entries together, by their own account.
+    pub bytes: usize,
+}
+
+/// Values that are kept until they end, bounded in number and in bytes; past either bound those that end first are forgotten.
+///
+/// It may vanish at any time and holds nothing that could not be had again.
+#[derive(Debug)]
+pub struct Bounded<K, V, T = UnixTime> {
+    entries: BTreeMap<K, Entry<V, T>>,
+    /// The same entries by their end, to find those that may go.
+    ends: BTreeSet<(T, K)>,
+    bytes: usize,
+    budget: Budget,
+}
+
+#[derive(Debug)]
+struct Entry<V, T> {
+    value: V,
+    until: T,
+    bytes: usize,
+}
+
+impl<K: Copy + Ord, V, T: Copy + Ord> Bounded<K, V, T> {
+    /// An empty store.
+    #[must_use]
+    pub const fn new(budget: Budget) -> Self {
+        Self { entries: BTreeMap::new(), ends: BTreeSet::new(), bytes: 0, budget }
+    }
+
+    /// Changes how much may be held, at once.
+    pub fn set_budget(&mut self, budget: Budget) {
+        self.budget = budget;
+        self.shrink();
+    }
+
+    /// The value of `key`, if it has not ended.
+    #[must_use]
+    pub fn get(&self, key: &K, now: T) -> Option<&V> {
+        self.entries.get(key).filter(|entry| now < entry.until).map(|entry| &entry.value)
+    }
+
+    /// As [`Self::get`], to change it. What it takes up must stay the same.
+    #[must_use]
+    pub fn get_mut(&mut self, key: &K, now: T) -> Option<&mut V> {
+        self.entries.get_mut(key).filter(|entry| now < entry.until).map(|entry| &mut entry.value)
+    }
+
+    /// Keeps `value`, which takes up `bytes`, until just before `until`, in place of what `key` had. What has ended by `now` goes, and
+    /// then what ends first, until the rest is within the budget: that may be `value` itself.
+    pub fn insert(&mut self, key: K, value: V, until: T, bytes: usize, now: T) {
+        self.remove(&key);
+        self.entries.insert(key, Entry { value, until, bytes });
+        self.ends.insert((until, key));
+        self.bytes = self.bytes.saturating_add(bytes);
+        while self.ends.first().is_some_and(|(until, _)| *until <= now) {
+            self.remove_first();
+        }
+        self.shrink();
+    }
+
+    /// Takes the value of `key` out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let entry = self.entries.remove(key)?;
+        self.ends.remove(&(entry.until, *key));
+        self.bytes = self.bytes.saturating_sub(entry.bytes);
+        Some(entry.value)
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What all entries take up, by their own account.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn shrink(&mut self) {
+        while self.entries.len() > self.budget.entries || self.bytes > self.budget.bytes {
+            if !self.remove_first() {
+                return;
+            }
+        }
+    }
+
+    /// Forgets what ends first; whether there was something.
+    fn remove_first(&mut self) -> bool {
+        let Some((_, key)) = self.ends.pop_first() else { return false };
+        self.remove(&key);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ROOM: Budget = Budget { entries: 2, bytes: 100 };
+
+    fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs)
+    }
+
+    fn keys(store: &Bounded<u8, u8>) -> Vec<u8> {
+        store.entries.keys().copied().collect()
+    }
+
+    #[test]
+    fn past_either_bound_what_ends_first_goes() {
+        let mut store = Bounded::new(ROOM);
+        for (key, until) in [(1, 300), (2, 200), (3, 400)] {
+            store.insert(key, key, at(until), 10, at(0));
+        }
+        assert_eq!((keys(&store), store.bytes()), (vec![1, 3], 20));
+        store.insert(4, 4, at(500), 95, at(0));
+        assert_eq!((keys(&store), store.bytes()), (vec![4], 95));
+    }
+
+    #[test]
+    fn what_is_larger_than_the_budget_is_not_kept() {
+        let mut store = Bounded::new(ROOM);
+        store.insert(1, 1, at(9), 101, at(0));
+        assert_eq!((keys(&store), store.bytes()), (vec![], 0));
+    }
+
+    #[test]
+    fn a_value_ends_at_its_end_and_is_gone_with_the_next() {
+        let mut store = Bounded::new(ROOM);
+        store.insert(1, 1, at(10), 1, at(0));
+        assert_eq!([9, 10].map(|now| store.get(&1, at(now)).copied()), [Some(1), None]);
+        store.insert(2, 2, at(20), 1, at(10));
+        assert_eq!(keys(&store), [2]);
+    }
+
+    #[test]
+    fn a_smaller_budget_holds_at_once() {
+        let mut store = Bounded::new(ROOM);
+        store.insert(1, 1, at(10), 1, at(0));
+        store.insert(2, 2, at(20), 1, at(0));
+        store.set_budget(Budget { entries: 1, ..ROOM });
+        assert_eq!(keys(&store), [2]);
+    }
+
+    proptest! {
+        #[test]
+        fn accounts_are_right_and_bounds_hold_whatever_happens(
+            happenings in proptest::collection::vec((0_u8..6, 0_u64..50, 0_usize..80, 0_u64..50, any::<bool>()), 0..60),
+        ) {
+            let mut store = Bounded::new(ROOM);
+            for (key, until, bytes, now, insert) in happenings {
+                if insert {
+                    store.insert(key, key, at(until), bytes, at(now));
+                } else {
+                    store.remove(&key);
+                }
+                prop_assert!(store.len() <= ROOM.entries && store.bytes() <= ROOM.bytes);
+                prop_assert_eq!(store.len(), store.ends.len());
+                prop_assert_eq!(store.bytes(), store.entries.values().map(|entry| entry.bytes).sum::<usize>());
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! With which credential? The permit's is found, or asked for at the token endpoint.
+
+use super::callout::{Answer, Callout, CalloutReply, Purpose};
+use super::decide::Asker;
+use super::fetch::{Fault, Fetch, Fetched, Need};
+use super::lookup::Question;
+use super::refusal::Refusal;
+use super::stage::{Context, Next, Stage};
+use super::{Env, Metric};
+use crate::audit::TokenUse;
+use crate::base::Now;
+use crate::exchange::{self, ExchangeFault, Granted, Lookup, Pending, WorkspaceToken};
+use crate::policy::Permit;
+use std::time::Duration;
+
+/// What a caller is told to wait where nothing better is known.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A permit without its credential.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) asker: Asker,
+    pub(super) permit: Permit,
+}
+
+/// A request that waits for its Databricks token.
+#[derive(Debug)]
+pub(super) struct AwaitToken {
+    asker: Asker,
+    /// The token that serves if there is no new one.
+    old: Option<WorkspaceToken>,
+    fetch: Fetch<Pending>,
+}
+
+impl Exchange {
+    pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        let Self { asker, permit } = self;
+        let workspace = &cx.env.config.workspace.identity;
+        let pending = match exchange::Exchange::start(permit, workspace, &asker.routed.shared)? {
+            exchange::Exchange::Direct(granted) => return asker.granted(granted, cx),
+            exchange::Exchange::Needed(pending) => pending,
+        };
+        let old = match cx.env.memory.tokens.lookup(pending.key(), cx.env.now, pending.not_after()) {
+            Lookup::Hit(token) => {
+                cx.token_use(TokenUse::Hit);
+                return asker.go_on_with(token, pending, cx);
+            }
+            Lookup::Renew(token) => Some(token),
+            Lookup::Miss => {
+                cx.token_use(TokenUse::Miss);
+                None
+            }
+            Lookup::Backoff(retry_after) => return Err(Refusal::ExchangeUnavailable { retry_after }),
+        };
+        let (fetch, callout) = Fetch::begin(pending, cx.env);
+        Ok(AwaitToken { asker, old, fetch }.wait(callout))
+    }
+}
+
+impl AwaitToken {
+    fn wait(self, callout: Callout) -> Next {
+        Next::ask(callout, Stage::AwaitToken(Box::new(self)))
+    }
+
+    pub(super) fn step(self, answer: Answer, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        let Self { asker, old, fetch } = self;
+        // one that has ended meanwhile is sent nowhere
+        let ended = asker.still_valid(cx.env);
+        match (fetch.on(answer, cx.env), ended) {
+            (Fetched::Again(..), Err(refusal)) => Err(refusal),
+            (Fetched::Again(fetch, callout), Ok(())) => Ok(Self { asker, old, fetch }.wait(callout)),
+            (Fetched::Done(pending, Ok(token)), _) => {
+                if cx.env.config.limits.cached_tokens > 0 {
+                    cx.env.memory.tokens.store(&token, cx.env.now);
+                }
+                if old.is_some() {
+                    cx.token_use(TokenUse::Renewed);
+                }
+                asker.go_on_with(token, pending, cx)
+            }
+            (Fetched::Done(pending, Err(fault)), _) => asker.go_on_without(fault, old, pending, cx),
+        }
+    }
+}
+
+impl Asker {
+    fn go_on_without(
+        self,
+        fault: Fault<ExchangeFault>,
+        old: Option<WorkspaceToken>,
+        pending: Pending,
+        cx: &mut Context<'_, '_>,
+    ) -> Result<Next, Refusal> {
+        if let Fault::Reply(ExchangeFault::Throttled { retry_after }) = &fault {
+            cx.env.memory.tokens.back_off(pending.key(), *retry_after, cx.env.now);
+        }
+        match old.filter(|old| old.lives_at(cx.env.now.wall)) {
+            Some(old) => {
+                cx.token_use(TokenUse::Hit);
+                self.go_on_with(old, pending, cx)
+            }
+            None => Err(refusal(fault)),
+        }
+    }
+
+    fn go_on_with(self, token: WorkspaceToken, pending: Pending, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        self.still_valid(cx.env)?;
+        let granted =
+            pending.accept(token).map_err(|_| Refusal::Internal("a token was obtained for another caller"))?;
+        self.granted(granted, cx)
+    }
+
+    fn granted(self, granted: Granted, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        match granted {
+            Granted::Request(authorized) => {
+                self.still_permitted(authorized.permit(), cx.audit.has_waited(), cx.env)?;
+                Ok(Next::Forward(Box::new((authorized, self.routed))))
+            }
+            Granted::LookUp(lookup) => Ok(Next::Go(Stage::Question(Box::new(Question { asker: self, lookup })))),
+        }
+    }
+}
+
+impl Context<'_, '_> {
+    fn token_use(&mut self, how: TokenUse) {
+        self.audit.token_use(how);
+        self.env.count(match how {
+            TokenUse::Hit => Metric::TokenCacheHit,
+            TokenUse::Miss => Metric::TokenCacheMiss,
+            TokenUse::Renewed => Metric::TokenCacheRenewed,
+        });
+    }
+}
+
+impl Need for Pending {
+    const PURPOSE: Purpose = Purpose::Token;
+    type Answer = WorkspaceToken;
+    type Fault = ExchangeFault;
+
+    fn callout(&self, env: &Env<'_>) -> Callout {
+        Callout::token(self, &env.config.workspace.token_endpoint, env.config.callouts)
+    }
+
+    fn read(&self, reply: &CalloutReply, asked_at: Now) -> Result<WorkspaceToken, ExchangeFault> {
+        self.read_reply(reply.status, reply.header("retry-after"), &reply.body, asked_at.wall)
+    }
+
+    fn may_pass(fault: &ExchangeFault) -> bool {
+        matches!(fault, ExchangeFault::Failed { .. } | ExchangeFault::Unusable)
+    }
+
+    fn count(outcome: Result<(), &Fault<ExchangeFault>>, _: bool) -> Option<Metric> {
+        Some(match outcome {
+            Ok(()) => Metric::ExchangeOk,
+            Err(Fault::Reply(ExchangeFault::Refused { .. })) => Metric::ExchangeRefused,
+            Err(_) => Metric::ExchangeFailed,
+        })
+    }
+
+    fn describe(&self) -> String {
+        format!("no databricks token for role `{}`", self.permit().role())
+    }
+}
+
+fn refusal(fault: Fault<ExchangeFault>) -> Refusal {
+    match fault {
+        Fault::Reply(ExchangeFault::Refused { code }) => Refusal::ExchangeRefused { code },
+        Fault::Reply(ExchangeFault::Throttled { retry_after }) => Refusal::ExchangeUnavailable { retry_after },
+        Fault::Reply(_) | Fault::Callout(_) => Refusal::ExchangeUnavailable { retry_after: RETRY },
+    }
+}

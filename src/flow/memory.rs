@@ -1,0 +1,80 @@
+//! What a worker remembers between requests.
+
+use super::keys::Keys;
+use super::lookup::RunJobs;
+use super::verdicts::Verdicts;
+use crate::base::Budget;
+use crate::config::Config;
+use crate::exchange::TokenCache;
+use std::rc::{Rc, Weak};
+
+/// What verified callers may take up, in bytes by their own account.
+const VERDICT_BYTES: usize = 64 * 1024 * 1024;
+/// What Databricks tokens may take up.
+const TOKEN_BYTES: usize = 32 * 1024 * 1024;
+
+/// What is remembered between requests, for all configurations of a worker. It may vanish at any time; nothing depends on its being there.
+///
+/// How much it holds is the worker's affair, not that of the route that stores last: at most as many tokens and callers as the largest
+/// `limits.cached_tokens` of the configurations in use says, and 64 MiB of callers and 32 MiB of tokens in any case.
+#[derive(Debug)]
+pub struct Memory {
+    pub(super) keys: Keys,
+    pub(super) tokens: TokenCache,
+    pub(super) verdicts: Verdicts,
+    pub(super) runs: RunJobs,
+    /// In the order in which they were taken up.
+    configurations: Vec<Weak<Config>>,
+    /// How many configurations were taken up so far.
+    generation: Generation,
+}
+
+/// How often the worker's configurations have changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Generation(u64);
+
+impl Default for Memory {
+    fn default() -> Self {
+        let none = Budget { entries: 0, bytes: 0 };
+        Self {
+            keys: Keys::default(),
+            tokens: TokenCache::new(none),
+            verdicts: Verdicts::new(none),
+            runs: RunJobs::default(),
+            configurations: Vec::new(),
+            generation: Generation::default(),
+        }
+    }
+}
+
+impl Memory {
+    /// A configuration is taken up. Every one has to be named here before requests come to it; again is no harm.
+    pub fn configured(&mut self, config: &Rc<Config>) {
+        let is_new = !self.configurations.iter().any(|known| known.as_ptr() == Rc::as_ptr(config));
+        self.configurations.retain(|known| known.strong_count() > 0);
+        if is_new {
+            self.configurations.push(Rc::downgrade(config));
+            self.generation = Generation(self.generation.0.saturating_add(1));
+        }
+        let entries = self.in_use().map(|config| config.limits.cached_tokens).max().unwrap_or(0);
+        self.verdicts.set_budget(Budget { entries, bytes: VERDICT_BYTES });
+        self.tokens.set_budget(Budget { entries, bytes: TOKEN_BYTES });
+    }
+
+    fn in_use(&self) -> impl Iterator<Item = Rc<Config>> {
+        self.configurations.iter().filter_map(Weak::upgrade)
+    }
+
+    pub(super) const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The configuration that has come to stand in the place of `config`: the newest of the same workspace at the same address, if it
+    /// says something else.
+    pub(super) fn successor(&self, config: &Config) -> Option<Rc<Config>> {
+        let address = |config: &Config| config.workspace.public_url.as_ref().map(ToString::to_string);
+        let takes_its_place =
+            |new: &Rc<Config>| new.workspace.identity == config.workspace.identity && address(new) == address(config);
+        self.in_use().filter(takes_its_place).last().filter(|new| new.digest != config.digest)
+    }
+}

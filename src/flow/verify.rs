@@ -1,0 +1,187 @@
+//! Who is it? A caller's token is verified, once its provider's keys are there.
+
+use super::callout::{Answer, Callout};
+use super::decide::Decide;
+use super::keys::{KeyFetch, KeyStep};
+use super::own_endpoints;
+use super::refusal::Refusal;
+use super::request::Routed;
+use super::source::{Begin, Held, Need};
+use super::stage::{Context, Next, Stage};
+use super::verdicts::TokenDigest;
+use super::{Env, Metric};
+use crate::base::Secret;
+use crate::config::Provider;
+use crate::jwt::{self, Caller, KeySet, TokenError, UnverifiedToken};
+use std::rc::Rc;
+
+/// A token that is to be verified.
+#[derive(Debug)]
+pub(super) struct Verify {
+    pub(super) token: Secret<String>,
+    pub(super) purpose: Purpose,
+}
+
+/// Why a token is verified.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// The request that it came with wants to go on.
+    Proxy(Routed),
+    /// `POST /oidc/v1/token` wants to see it again.
+    Echo,
+}
+
+/// A token that waits for the keys of its provider.
+#[derive(Debug)]
+pub(super) struct AwaitKeys {
+    candidate: Candidate,
+    need: Need,
+    fetch: KeyFetch,
+}
+
+/// A token of a known provider, and what it is for.
+#[derive(Debug)]
+struct Candidate {
+    token: UnverifiedToken,
+    digest: TokenDigest,
+    purpose: Purpose,
+}
+
+/// What can be said of a token.
+enum Verdict {
+    /// The caller whose it is.
+    Caller(Rc<Caller>),
+    /// Nothing without keys of now.
+    Lacks(Need),
+}
+
+impl Verify {
+    pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        let Self { token, purpose } = self;
+        let digest = TokenDigest::of(token.expose());
+        let known = verified_before(digest, cx.env);
+        cx.env.count(if known.is_some() { Metric::VerdictCacheHit } else { Metric::VerdictCacheMiss });
+        let outcome = match known {
+            Some((caller, provider)) => caller
+                .still_valid(cx.env.now.wall, provider.expectations.clock_skew)
+                .map_err(Refusal::from)
+                .map(|()| verified(purpose, caller, provider, cx)),
+            None => UnverifiedToken::parse(token.expose().as_bytes(), cx.env.config.limits.token_bytes)
+                .map_err(Refusal::from)
+                .and_then(|token| Candidate { token, digest, purpose }.verify(cx)),
+        };
+        // of a token that is refused only its digest is recorded
+        outcome.inspect_err(|_| cx.audit.token(token.expose()))
+    }
+}
+
+impl Candidate {
+    fn verify(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        let provider = self.provider(cx.env)?;
+        let lacks = match cx.env.memory.keys.held(&provider, cx.env.now) {
+            Held::Fresh(keys) => self.judge(&keys, &provider, cx.env)?,
+            Held::Stale(keys) => match KeyFetch::begin(&provider, Need::Stale, cx.env) {
+                Ok((fetch, callout)) => return Ok(self.wait(Need::Stale, fetch, callout)),
+                Err(_) => self.judge(&keys, &provider, cx.env)?,
+            },
+            Held::None => Verdict::Lacks(Need::Cold),
+        };
+        match lacks {
+            Verdict::Caller(caller) => Ok(verified(self.purpose, caller, provider, cx)),
+            Verdict::Lacks(need) => match KeyFetch::begin(&provider, need, cx.env) {
+                Ok((fetch, callout)) => Ok(self.wait(need, fetch, callout)),
+                // keys were fetched not long ago, and the token's was not among them
+                Err(Begin::Nothing) => Err(TokenError::UnknownKey.into()),
+                Err(begin) => Err(Refusal::KeysUnavailable { retry_after: begin.wait() }),
+            },
+        }
+    }
+
+    fn provider(&self, env: &Env<'_>) -> Result<Rc<Provider>, TokenError> {
+        let issuer = self.token.issuer().ok_or(TokenError::IssuerMismatch)?;
+        let mut providers = env.config.providers.iter();
+        let provider = providers.find(|provider| provider.expectations.issuer == issuer);
+        provider.cloned().ok_or(TokenError::IssuerMismatch)
+    }
+
+    fn judge(&self, keys: &Rc<KeySet>, provider: &Rc<Provider>, env: &mut Env<'_>) -> Result<Verdict, TokenError> {
+        match self.check(keys, provider, env) {
+            Err(error) if error.keys_may_be_stale() => Ok(Verdict::Lacks(Need::Lacking)),
+            checked => checked.map(Verdict::Caller),
+        }
+    }
+
+    fn check(&self, keys: &Rc<KeySet>, provider: &Rc<Provider>, env: &mut Env<'_>) -> Result<Rc<Caller>, TokenError> {
+        let caller = Rc::new(jwt::verify(&self.token, keys, &provider.expectations, env.now.wall)?);
+        if env.config.limits.cached_tokens > 0 {
+            env.memory.verdicts.keep(self.digest, &caller, provider, keys, env.now.wall);
+        }
+        Ok(caller)
+    }
+
+    fn wait(self, need: Need, fetch: KeyFetch, callout: Callout) -> Next {
+        Next::ask(callout, Stage::AwaitKeys(Box::new(AwaitKeys { candidate: self, need, fetch })))
+    }
+}
+
+impl AwaitKeys {
+    pub(super) fn step(self, answer: Answer, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        let Self { candidate, need, fetch } = self;
+        let provider = Rc::clone(fetch.provider());
+        let fetched = match fetch.on(answer, cx.env) {
+            KeyStep::Ask(fetch, callout) => return Ok(candidate.wait(need, fetch, callout)),
+            KeyStep::Done(fetched) => fetched,
+        };
+        let outcome = candidate.judge_after(fetched, need, &provider, cx.env);
+        match outcome.inspect_err(|_| cx.audit.token(candidate.token.token().expose())) {
+            Ok(caller) => Ok(verified(candidate.purpose, caller, provider, cx)),
+            Err(refusal) => Err(refusal),
+        }
+    }
+}
+
+impl Candidate {
+    /// Without an answer of the provider it is not known whether the token's key is good. The keys that are known may still verify a
+    /// token that only seemed to need new ones.
+    fn judge_after(
+        &self,
+        fetched: bool,
+        need: Need,
+        provider: &Rc<Provider>,
+        env: &mut Env<'_>,
+    ) -> Result<Rc<Caller>, Refusal> {
+        let unavailable = Refusal::KeysUnavailable { retry_after: env.memory.keys.retry_after(provider, env.now) };
+        let keys = match (env.memory.keys.held(provider, env.now), need) {
+            (Held::Fresh(keys), _) | (Held::Stale(keys), Need::Cold | Need::Stale) => keys,
+            (Held::Stale(_), Need::Lacking) | (Held::None, _) => return Err(unavailable),
+        };
+        match self.check(&keys, provider, env) {
+            Err(error) if error.keys_may_be_stale() && !fetched => Err(unavailable),
+            checked => Ok(checked?),
+        }
+    }
+}
+
+/// The caller whose token this is, if its signature was checked before with the keys that are known now.
+fn verified_before(token: TokenDigest, env: &Env<'_>) -> Option<(Rc<Caller>, Rc<Provider>)> {
+    env.config.providers.iter().find_map(|provider| match env.memory.keys.held(provider, env.now) {
+        // a request that finds keys stale is to refresh them first
+        Held::Fresh(keys) => {
+            let caller = env.memory.verdicts.find(token, provider, &keys, env.now.wall)?;
+            Some((caller, Rc::clone(provider)))
+        }
+        Held::Stale(_) | Held::None => None,
+    })
+}
+
+fn verified(purpose: Purpose, caller: Rc<Caller>, provider: Rc<Provider>, cx: &mut Context<'_, '_>) -> Next {
+    let config = cx.env.config;
+    cx.audit.caller(&caller, &provider.name, config.policy.agent_of(&caller), &config.audit);
+    match purpose {
+        Purpose::Proxy(routed) => Next::Go(Stage::Decide(Box::new(Decide::new(routed, caller, provider, cx.env)))),
+        Purpose::Echo => {
+            cx.audit.answer(cx.env.now.wall);
+            Next::Reply(own_endpoints::echo(&caller, cx.env.now.wall))
+        }
+    }
+}
