@@ -206,6 +206,17 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_bounded_by_their_bytes_too() {
+        let mut cache = TokenCache::new(Budget { entries: 10, bytes: 3 * 2_000 + 3 * OVERHEAD });
+        let long = "t".repeat(2_000);
+        for (name, until) in [("a", 100), ("b", 200), ("c", 300), ("d", 400)] {
+            cache.store(&token(name, &long, until), at(0));
+        }
+        let kept = ["a", "b", "c", "d"].map(|name| text(&cache.lookup(key(name), at(1), UnixTime::MAX)) != "miss");
+        assert_eq!(kept, [false, true, true, true]);
+    }
+
+    #[test]
     fn only_the_refused_token_is_forgotten() {
         let mut cache = TokenCache::new(ROOM);
         cache.store(&token("a", "new", 100), at(0));

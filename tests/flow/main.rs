@@ -13,12 +13,14 @@
 
 mod audit;
 mod bypass;
+mod capabilities;
 mod exchange_answers;
 mod exchange_requests;
 mod forward;
 mod hygiene;
 mod key_fetch;
 mod key_refresh;
+mod memory;
 mod misuse;
 mod native;
 mod prefetch;
