@@ -81,7 +81,7 @@ def test_kong_starts_with_each_kong_yml(block: Block, tmp_path: Path, names: Nam
 @pytest.mark.parametrize(
     "filter_name, status, expected", [("databricks_kong", 401, "TOKEN_MISSING"), ("other", 503, "")]
 )
-@named(of_kind("plugins"))
+@named([block for block in of_kind("plugins") if "pre-function" in block.text])
 def test_the_pre_function_refuses_where_kong_does_not_have_the_filter(
     block: Block, tmp_path: Path, names: Names, filter_name: str, status: int, expected: str
 ):

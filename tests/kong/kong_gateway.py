@@ -90,6 +90,7 @@ class KongGateway(Gateway):
             # set to itself, so that the redirect to Kong's page of errors keeps it
             "NGINX_PROXY_SET": "$databricks_audit $databricks_audit",
             "NGINX_HTTP_CLIENT_BODY_BUFFER_SIZE": "2m",
+            "NGINX_PROXY_LINGERING_CLOSE": "off",
             # nginx passes on only the variables that it is told to
             "NGINX_MAIN_ENV": "; env ".join(configs.ENVIRONMENT),
         }
