@@ -24,6 +24,7 @@ pub struct UnverifiedToken {
     signing_input_bytes: usize,
     algorithm: Algorithm,
     key_id: Option<String>,
+    typed_for_access: bool,
     claims: Map<String, Value>,
     signature: Vec<u8>,
 }
@@ -55,12 +56,13 @@ impl UnverifiedToken {
         let header = object(header, "the header is not base64url", "the header is not a JSON object")?;
         refuse_extensions(&header)?;
         let algorithm = algorithm(&header)?;
-        refuse_other_types(&header)?;
+        let typed_for_access = is_typed_for_access(&header)?;
         let key_id = key_id(&header)?;
         let claims = object(payload, "the payload is not base64url", "the payload is not a JSON object")?;
         let signature = decode(signature, "the signature is not base64url")?;
         let signing_input_bytes = signing_input.len();
-        Ok(Self { raw: Secret::new(text.to_owned()), signing_input_bytes, algorithm, key_id, claims, signature })
+        let raw = Secret::new(text.to_owned());
+        Ok(Self { raw, signing_input_bytes, algorithm, key_id, typed_for_access, claims, signature })
     }
 
     /// `iss`, for choosing the provider whose keys and rules to [`verify`](super::verify) against; compared again
@@ -81,6 +83,11 @@ impl UnverifiedToken {
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// Whether the header's `typ` is that of an access token (RFC 9068 2.1).
+    pub(super) const fn is_typed_for_access(&self) -> bool {
+        self.typed_for_access
     }
 
     /// The token's text, to look up or to hand to an introspection endpoint.
@@ -146,15 +153,12 @@ fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, TokenError> {
 }
 
 /// Explicit typing (RFC 8725 3.11): a logout token, a security event or a proof of possession must not pass as an
-/// access token.
-fn refuse_other_types(header: &Map<String, Value>) -> Result<(), TokenError> {
-    const ALLOWED: [&str; 3] = ["JWT", "at+jwt", "application/at+jwt"];
-    let allowed = match header.get("typ") {
-        None => true,
-        Some(Value::String(typ)) => ALLOWED.iter().any(|allowed| allowed.eq_ignore_ascii_case(typ)),
-        Some(_) => false,
-    };
-    if allowed { Ok(()) } else { Err(TokenError::TypeNotAllowed) }
+/// access token. No type, or that of any JWT, says nothing; whatever else is not an access token's (RFC 9068 2.1) is refused.
+fn is_typed_for_access(header: &Map<String, Value>) -> Result<bool, TokenError> {
+    let Some(typ) = header.get("typ") else { return Ok(false) };
+    let is = |known: &str| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case(known));
+    let is_access = is("at+jwt") || is("application/at+jwt");
+    if is_access || is("JWT") { Ok(is_access) } else { Err(TokenError::TypeNotAllowed) }
 }
 
 fn key_id(header: &Map<String, Value>) -> Result<Option<String>, TokenError> {

@@ -48,7 +48,7 @@ pub enum TokenError {
     /// A claim that the configuration requires is missing or has another value.
     #[error("claim `{0}` is not as required")]
     ClaimRequired(String),
-    /// The payload says that it is an ID, refresh, offline or logout token (Keycloak's `typ` claim).
+    /// The payload says that it is no access token: an ID, refresh or logout token, a security event, the answer to an introspection.
     #[error("the token is of a kind that is not for access")]
     TokenUseNotAllowed,
     /// `exp` is later after `iat` than the provider's longest lifetime.

@@ -36,6 +36,7 @@ mod rsa;
 mod signature;
 #[cfg(test)]
 pub(crate) mod testing;
+mod token_use;
 mod verify;
 
 pub use algorithm::Algorithm;

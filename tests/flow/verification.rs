@@ -30,6 +30,11 @@ fn a_token_that_no_key_could_save_is_refused_before_any_callout() {
     }
 }
 
+/// OpenID Connect Back-Channel Logout 1.0.
+const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
+/// OpenID Continuous Access Evaluation Profile 1.0.
+const REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+
 #[test]
 fn a_token_whose_claims_do_not_hold_is_never_exchanged() {
     for (changes, end) in [
@@ -44,6 +49,13 @@ fn a_token_whose_claims_do_not_hold_is_never_exchanged() {
         (json!({"aud": null}), "401 TOKEN_INVALID claim_missing"),
         (json!({"sub": null}), "401 TOKEN_INVALID claim_missing"),
         (json!({"typ": "Refresh"}), "401 TOKEN_INVALID token_use_not_allowed"),
+        (json!({"token_use": "id"}), "401 TOKEN_INVALID token_use_not_allowed"),
+        (json!({"nonce": "n-0S6_WzA2Mj"}), "401 TOKEN_INVALID token_use_not_allowed"),
+        (json!({"events": {LOGOUT: {}}, "sid": "s-1"}), "401 TOKEN_INVALID token_use_not_allowed"),
+        (
+            json!({"events": {REVOKED: {"event_timestamp": NOW}}, "exp": null}),
+            "401 TOKEN_INVALID token_use_not_allowed",
+        ),
         (json!({"groups": ["sales"]}), "403 NO_ROLE"),
         (json!({"groups": null}), "403 NO_ROLE"),
         (json!({"groups": null, "hasgroups": true}), "403 GROUPS_OVERAGE"),

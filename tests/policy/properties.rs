@@ -145,9 +145,12 @@ proptest! {
         let mut without = policy.roles.clone();
         let role = without.remove(at);
         if let Some(credential) = observed.credential().filter(|credential| role["name"] != *credential) {
-            // whoever else's credential it is: that role would have given it, were the observing one not there
+            // Whoever else's credential it is: that role would have given it, were the observing one not there; unless that one names
+            // a sensitive operation, or keeps a rule from being tried that the request is too unclear for.
             let others = question.answer(&policy.with_roles(without));
-            prop_assert_eq!(others.credential(), Some(credential));
+            if !question.request().is_sensitive && others.is_clear() {
+                prop_assert_eq!(others.credential(), Some(credential));
+            }
         }
         if enforced.goes_on() {
             prop_assert!(observed.goes_on());

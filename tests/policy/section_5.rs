@@ -217,6 +217,6 @@ fn fits(pattern: &str, text: &str) -> bool {
         None => pattern == text,
         Some((start, rest)) => text
             .strip_prefix(start)
-            .is_some_and(|left| (0..=left.len()).any(|at| left.is_char_boundary(at) && fits(rest, &left[at..]))),
+            .is_some_and(|left| (0..=left.len()).any(|at| left.get(at..).is_some_and(|left| fits(rest, left)))),
     }
 }

@@ -251,6 +251,24 @@ def test_keycloaks_other_tokens(world: World, typ: str):
     attack(world, world.engineer().forge(typ=typ))
 
 
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}, "sid": "s-1"},
+        {"events": {"https://schemas.openid.net/secevent/caep/event-type/session-revoked": {"event_timestamp": NOW}}},
+        {"events": {}},
+        {"nonce": "n-0S6_WzA2Mj"},
+        {"token_use": "id"},
+        {"token_use": "refresh"},
+        {"token_type": "refresh"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("typ", ["JWT", REMOVE], ids=str)
+def test_other_tokens_of_the_same_provider_for_the_same_audience(world: World, claims: dict, typ):
+    attack(world, world.engineer().forge(header={"typ": typ}, **claims))
+
+
 def test_keycloaks_access_token(world: World):
     engineer = world.engineer()
     assert_allowed(world.send("main", token=engineer.forge(typ="Bearer"), caller=engineer))

@@ -69,6 +69,11 @@ pub(crate) fn sso_key_set() -> Value {
     json!({ "keys": [SSO_KEY.jwk] })
 }
 
+/// OpenID Connect Back-Channel Logout 1.0.
+const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
+/// OpenID Continuous Access Evaluation Profile 1.0.
+const REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+
 /// Someone with a token.
 pub(crate) struct Caller {
     pub(crate) token: String,
@@ -124,6 +129,11 @@ pub(crate) static CALLERS: LazyLock<Vec<Caller>> = LazyLock::new(|| {
         Caller::new(&KEY, Signer::Old, "idp/past", &["eng"], json!({"exp": NOW - 60})),
         Caller::new(&KEY, Signer::Nobody, "idp/elsewhere", &["eng"], json!({"aud": "other"})),
         Caller::new(&STRAY, Signer::Nobody, "idp/stray", &["eng"], json!({})),
+        // what the provider signs with the same key for the same audience, and is no access token
+        Caller::new(&KEY, Signer::Nobody, "idp/anna", &["eng"], json!({"events": {LOGOUT: {}}, "sid": "s-1"})),
+        Caller::new(&KEY, Signer::Nobody, "idp/anna", &["eng"], json!({"events": {REVOKED: {"event_timestamp": NOW}}})),
+        Caller::new(&KEY, Signer::Nobody, "idp/anna", &["eng"], json!({"nonce": "n-0S6_WzA2Mj"})),
+        Caller::new(&KEY, Signer::Nobody, "idp/anna", &["eng"], json!({"typ": "Refresh"})),
         Caller { token: forged(), signer: Signer::Nobody, ..Caller::of_idp("idp/anna", &["eng"]) },
     ]
 });
