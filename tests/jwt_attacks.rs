@@ -131,6 +131,7 @@ fn expectations() -> Expectations {
         max_lifetime: None,
         subject: ClaimPath::name("sub"),
         groups: ClaimPath::name("groups"),
+        groups_separator: None,
         client: None,
         required: Vec::new(),
     }

@@ -149,6 +149,7 @@ fn expectations(algorithm: Algorithm) -> Expectations {
         max_lifetime: None,
         subject: ClaimPath::name("sub"),
         groups: ClaimPath::name("groups"),
+        groups_separator: None,
         client: None,
         required: vec![(ClaimPath::name("email_verified"), vec![json!(true)])],
     }

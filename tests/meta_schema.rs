@@ -195,6 +195,33 @@ fn every_error_of_a_bad_configuration_is_found_where_it_is() {
     }
 }
 
+/// Of two values for one key, a reader that takes the last and one that takes the first see two policies.
+#[test]
+fn a_key_that_is_there_twice_is_refused_with_its_place() {
+    let smallest =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/smallest.json")).unwrap();
+    let smallest: Value = serde_json::from_str(&smallest).unwrap();
+    let role = r#"{"name":"r","match":{"groups":["a"],"groups":["*"]},"credential":{"type":"passthrough","type":"none"},
+        "deny":[{"operations":["jobs.run_now"]}],"deny":[],"allow":[{"operations":["*"]},{"resources":{"job":["1"],"j\u006fb":["*"]},"operations":["jobs.get"]}]}"#;
+    let (workspace, providers) = (&smallest["workspace"], &smallest["identity_providers"]);
+    let text = format!(
+        r#"{{"mode":"enforce","workspace":{workspace},"identity_providers":{providers},"roles":[{role}],"mode":"observe"}}"#
+    );
+    let places = [
+        "/mode",
+        "/roles/0/allow/1/resources/job",
+        "/roles/0/credential/type",
+        "/roles/0/deny",
+        "/roles/0/match/groups",
+    ];
+    for text in [text.clone(), Value::String(text).to_string()] {
+        let errors = Settings::parse(text.as_bytes(), &|_| None).unwrap_err();
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, places, "{errors:#?}");
+        assert!(errors.iter().all(|error| error.message.contains("twice")), "{errors:#?}");
+    }
+}
+
 #[test]
 fn no_error_shows_a_secret() {
     let config = serde_json::json!({

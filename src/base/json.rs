@@ -7,7 +7,7 @@
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 /// `serde_json` stops at 127 levels with an error that cannot be told from bad syntax; this stops earlier, with its
@@ -52,10 +52,30 @@ pub fn parse_object_strict(bytes: &[u8], max_depth: usize) -> Result<Map<String,
 /// See [`JsonFault`]; never [`JsonFault::NotAnObject`].
 pub fn parse_strict(bytes: &[u8], max_depth: usize) -> Result<Value, JsonFault> {
     let fault = Cell::new(JsonFault::Syntax);
+    parse(bytes, max_depth, &fault, None).map_err(|_| fault.get())
+}
+
+/// Reads `bytes` as [`parse_strict`] does, but past keys that are there twice, for a text whose author wants to know of each: the value
+/// that has the first of each key, and JSON pointers to those that are there again. With any such pointer, refuse the text.
+///
+/// # Errors
+///
+/// What is no JSON, or nested too deeply, and where; holds none of the text.
+pub fn parse_noting_duplicates(bytes: &[u8], max_depth: usize) -> Result<(Value, Vec<String>), serde_json::Error> {
+    let twice = RefCell::new(Vec::new());
+    let value = parse(bytes, max_depth, &Cell::new(JsonFault::Syntax), Some(&twice))?;
+    Ok((value, twice.into_inner()))
+}
+
+fn parse(
+    bytes: &[u8],
+    max_depth: usize,
+    fault: &Cell<JsonFault>,
+    twice: Option<&RefCell<Vec<String>>>,
+) -> Result<Value, serde_json::Error> {
     let mut text = serde_json::Deserializer::from_slice(bytes);
-    let seed = Strict { depth: max_depth.min(DEEPEST), fault: &fault };
-    let value = seed.deserialize(&mut text).map_err(|_| fault.get())?;
-    text.end().map_err(|_| JsonFault::Syntax)?;
+    let value = Strict { depth: max_depth.min(DEEPEST), fault, twice, at: None }.deserialize(&mut text)?;
+    text.end().inspect_err(|_| fault.set(JsonFault::Syntax))?;
     Ok(value)
 }
 
@@ -64,6 +84,33 @@ pub fn parse_strict(bytes: &[u8], max_depth: usize) -> Result<Value, JsonFault> 
 struct Strict<'f> {
     depth: usize,
     fault: &'f Cell<JsonFault>,
+    /// Where keys that are there twice are noted, if they are not refused.
+    twice: Option<&'f RefCell<Vec<String>>>,
+    at: Option<&'f Step<'f>>,
+}
+
+/// The last step of the way to a value.
+#[derive(Clone, Copy)]
+struct Step<'f> {
+    name: Name<'f>,
+    before: Option<&'f Self>,
+}
+
+#[derive(Clone, Copy)]
+enum Name<'f> {
+    Key(&'f str),
+    Index(usize),
+}
+
+impl Step<'_> {
+    /// As a JSON pointer (RFC 6901).
+    fn pointer(self) -> String {
+        let before = self.before.map_or_else(String::new, |before| before.pointer());
+        match self.name {
+            Name::Key(key) => format!("{before}/{}", key.replace('~', "~0").replace('/', "~1")),
+            Name::Index(index) => format!("{before}/{index}"),
+        }
+    }
 }
 
 impl Strict<'_> {
@@ -77,6 +124,12 @@ impl Strict<'_> {
             Some(depth) => Ok(Self { depth, ..self }),
             None => Err(self.refuse(JsonFault::TooDeep)),
         }
+    }
+
+    fn again<E: Error>(self, key: &str) -> Result<(), E> {
+        let Some(twice) = self.twice else { return Err(self.refuse(JsonFault::DuplicateKey)) };
+        twice.borrow_mut().push(Step { name: Name::Key(key), before: self.at }.pointer());
+        Ok(())
     }
 }
 
@@ -126,21 +179,28 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let inside = self.inside()?;
         let mut list = Vec::new();
-        while let Some(value) = elements.next_element_seed(inside)? {
-            list.push(value);
+        loop {
+            let step = Step { name: Name::Index(list.len()), before: self.at };
+            match elements.next_element_seed(Strict { at: Some(&step), ..inside })? {
+                Some(value) => list.push(value),
+                None => return Ok(Value::Array(list)),
+            }
         }
-        Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let inside = self.inside()?;
         let mut object = Map::new();
         while let Some(key) = members.next_key::<String>()? {
-            if object.contains_key(&key) {
-                return Err(self.refuse(JsonFault::DuplicateKey));
+            let is_again = object.contains_key(&key);
+            if is_again {
+                self.again(&key)?;
             }
-            let value = members.next_value_seed(inside)?;
-            object.insert(key, value);
+            let step = Step { name: Name::Key(&key), before: self.at };
+            let value = members.next_value_seed(Strict { at: Some(&step), ..inside })?;
+            if !is_again {
+                object.insert(key, value);
+            }
         }
         Ok(Value::Object(object))
     }
@@ -172,6 +232,18 @@ mod tests {
     #[test]
     fn an_escaped_spelling_of_a_key_is_the_same_key() {
         assert_eq!(refused(r#"{"exp":1,"\u0065xp":2}"#), JsonFault::DuplicateKey);
+    }
+
+    #[test]
+    fn each_key_that_is_there_twice_is_noted_with_its_place_and_the_first_is_kept() {
+        let text = r#"{"a":1,"a":2,"b":[{},{"c/d":{"x":1},"c/d":{"y":[],"y":0}}],"\u0061":3}"#;
+        let (value, twice) = parse_noting_duplicates(text.as_bytes(), 8).unwrap();
+        assert_eq!(value, json!({"a": 1, "b": [{}, {"c/d": {"x": 1}}]}));
+        assert_eq!(twice, ["/a", "/b/1/c~1d", "/b/1/c~1d/y", "/a"]);
+        assert_eq!(parse_noting_duplicates(b"[1]", 1).unwrap(), (json!([1]), Vec::new()));
+        for text in ["{", "{} x", "[[]]"] {
+            assert!(parse_noting_duplicates(text.as_bytes(), 1).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod url;
 
 pub use bounded::{Bounded, Budget};
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
-pub use json::{JsonFault, parse_object_strict, parse_strict};
+pub use json::{JsonFault, parse_noting_duplicates, parse_object_strict, parse_strict};
 pub use reason::Reason;
 pub use secret::Secret;
 pub use time::{Now, UnixTime, Uptime};

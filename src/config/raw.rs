@@ -163,8 +163,11 @@ object! {
     RawClaims {
         /// The caller's identity. Default `sub`.
         subject: Option<String>,
-        /// The caller's groups: a string, a list, or a string separated by blanks or commas. Default `groups`.
+        /// The caller's groups: a list of strings, or one string, which is one group whatever it contains. Default `groups`.
         groups: Option<String>,
+        /// One character, at which one string is several groups: a blank for a claim like `scope`.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1)))]
+        groups_separator: Option<String>,
         /// The client that the token was issued to. Default: the first present of azp, client_id, cid, appid.
         client: Option<String>,
     }

@@ -55,7 +55,7 @@ impl Caller {
             lifetime,
             issuer: expect.issuer.clone(),
             subject: subject(claims, &expect.subject)?,
-            groups: groups::read(claims, &expect.groups)?,
+            groups: groups::read(claims, &expect.groups, expect.groups_separator)?,
             client: client(claims, expect.client.as_ref())?,
             actor: actor(claims)?,
             claims: claims.clone(),

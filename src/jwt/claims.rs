@@ -116,8 +116,10 @@ pub struct Expectations {
     pub max_lifetime: Option<Duration>,
     /// Who the caller is: a string that is not empty.
     pub subject: ClaimPath,
-    /// The caller's groups: a list of strings, or one string of several.
+    /// The caller's groups: a list of strings, or one string.
     pub groups: ClaimPath,
+    /// At which character one string is several groups; without it, it is one group.
+    pub groups_separator: Option<char>,
     /// The application that the caller uses; without it the first present of `azp`, `client_id`, `cid` and `appid`.
     pub client: Option<ClaimPath>,
     /// Claims that must be there with one of the listed values.

@@ -7,21 +7,26 @@ use serde_json::{Map, Value};
 
 /// The groups at `path`.
 ///
-/// A list of strings is taken as it is, leading `/` of Keycloak's groups included. One string is cut at commas, or
-/// where it has none, at white space. A claim that is not there means no groups, unless the token says that they were
-/// left out.
+/// A list of strings is taken as it is, leading `/` of Keycloak's groups included. One string is one group, whatever it
+/// contains: a group's name may hold blanks and commas. With a `separator` it is cut there and nowhere else; between two
+/// of them there is no group. An empty string, and a claim that is not there, mean no groups, unless the token says that
+/// they were left out.
 ///
 /// # Errors
 ///
 /// [`TokenError::ClaimType`] for anything else: a half-read list could leave out the group that a rule denies.
-pub(super) fn read(claims: &Map<String, Value>, path: &ClaimPath) -> Result<Groups, TokenError> {
+pub(super) fn read(
+    claims: &Map<String, Value>,
+    path: &ClaimPath,
+    separator: Option<char>,
+) -> Result<Groups, TokenError> {
     if left_out(claims, path)? {
         return Ok(Groups::Overage);
     }
     let wrong_type = || TokenError::ClaimType(path.to_string());
     match path.find(claims) {
         None => Ok(Groups::Listed(Vec::new())),
-        Some(Value::String(text)) => Ok(Groups::Listed(split(text))),
+        Some(Value::String(text)) => Ok(Groups::Listed(split(text, separator))),
         Some(Value::Array(list)) => {
             let list: Option<Vec<String>> = list.iter().map(|group| group.as_str().map(str::to_owned)).collect();
             list.map(Groups::Listed).ok_or_else(wrong_type)
@@ -52,10 +57,11 @@ fn says_no(value: &Value) -> bool {
     }
 }
 
-/// Commas first, because names with spaces are common where commas separate.
-fn split(text: &str) -> Vec<String> {
-    let parts: Vec<&str> =
-        if text.contains(',') { text.split(',').map(str::trim).collect() } else { text.split_whitespace().collect() };
+fn split(text: &str, separator: Option<char>) -> Vec<String> {
+    let parts = match separator {
+        Some(separator) => text.split(separator).collect(),
+        None => vec![text],
+    };
     parts.into_iter().filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
@@ -65,7 +71,11 @@ mod tests {
     use serde_json::json;
 
     fn read_at(path: &str, claims: Value) -> Result<Groups, TokenError> {
-        read(claims.as_object().unwrap(), &ClaimPath::parse(path).unwrap())
+        read(claims.as_object().unwrap(), &ClaimPath::parse(path).unwrap(), None)
+    }
+
+    fn split_at(separator: char, claims: Value) -> Result<Groups, TokenError> {
+        read(claims.as_object().unwrap(), &ClaimPath::name("groups"), Some(separator))
     }
 
     fn groups(claims: Value) -> Result<Groups, TokenError> {
@@ -77,14 +87,24 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_separated_strings_are_read() {
+    fn a_list_is_taken_as_it_is_and_one_string_is_one_group() {
         assert_eq!(groups(json!({"groups": ["a b", "/realm/x", "c,d", ""]})), listed(&["a b", "/realm/x", "c,d", ""]));
-        assert_eq!(groups(json!({"groups": "a"})), listed(&["a"]));
-        assert_eq!(groups(json!({"groups": " a  b\tc "})), listed(&["a", "b", "c"]));
-        assert_eq!(groups(json!({"groups": "a,b, c ,,"})), listed(&["a", "b", "c"]));
-        assert_eq!(groups(json!({"groups": "Data Engineering,Finance"})), listed(&["Data Engineering", "Finance"]));
-        assert_eq!(groups(json!({"groups": ""})), listed(&[]));
         assert_eq!(groups(json!({"groups": []})), listed(&[]));
+        for name in ["a", "Contractors Admins", "a,b", " a  b\tc ", "a\nb", ",", " "] {
+            assert_eq!(groups(json!({"groups": name})), listed(&[name]), "{name:?}");
+        }
+        assert_eq!(groups(json!({"groups": ""})), listed(&[]));
+    }
+
+    #[test]
+    fn one_string_is_cut_at_the_separator_and_nowhere_else() {
+        assert_eq!(split_at(' ', json!({"groups": "jobs:run  a,b "})), listed(&["jobs:run", "a,b"]));
+        let names = json!({"groups": "Data Engineering,Finance,, x"});
+        assert_eq!(split_at(',', names), listed(&["Data Engineering", "Finance", " x"]));
+        assert_eq!(split_at('ß', json!({"groups": "aßb"})), listed(&["a", "b"]));
+        assert_eq!(split_at(' ', json!({"groups": ""})), listed(&[]));
+        assert_eq!(split_at(' ', json!({"groups": "a"})), listed(&["a"]));
+        assert_eq!(split_at(' ', json!({"groups": ["a b", "c"]})), listed(&["a b", "c"]), "a list is not cut");
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub(crate) fn expectations() -> Expectations {
         max_lifetime: None,
         subject: ClaimPath::name("sub"),
         groups: ClaimPath::name("groups"),
+        groups_separator: None,
         client: None,
         required: Vec::new(),
     }

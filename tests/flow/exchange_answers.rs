@@ -37,6 +37,8 @@ fn failures_are_tried_again_and_then_the_caller_is_asked_to_come_back() {
         Answer::new(200, r#"{"access_token":"dbx-1","token_type":"Bearer","expires_in":3600"#),
         Answer::new(200, r#"{"access_token":"dbx-1","token_type":"mac"}"#),
         Answer::new(200, r#"{"access_token":"dbx 1"}"#),
+        Answer::new(200, r#"{"access_token":"dbx-2","access_token":"dbx-1","token_type":"Bearer","expires_in":3600}"#),
+        Answer::new(200, r#"{"access_token":"dbx-1","token_type":"Bearer","expires_in":60,"expires_\u0069n":3600}"#),
     ] {
         let (mut stage, anna) = stage();
         stage.world.set(Purpose::Token, [answer.clone()]);

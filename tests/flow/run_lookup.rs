@@ -110,6 +110,7 @@ fn without_an_answer_nothing_is_decided() {
         Answer::new(429, "{}"),
         Answer::new(200, "{\"job_id\":101"),
         Answer::new(200, "{\"job_id\":101,\"job_id\":202}"),
+        Answer::new(200, "{\"job_id\":101,\"job\\u005fid\":202}"),
     ] {
         let (mut stage, anna) = stage();
         stage.world.set(Purpose::Lookup, [answer]);

@@ -4,7 +4,7 @@
 //! come from `policy::explain` for the same caller and request. Should the two ever differ, that is said instead of an answer.
 
 use crate::identity::{Identity, Presented, present};
-use databricks_kong::base::{Reason, Secret, UnixTime};
+use databricks_kong::base::{Reason, Secret, UnixTime, parse_object_strict};
 use databricks_kong::config::{Config, ConfigError, Settings};
 use databricks_kong::databricks::{Operation, Target};
 use databricks_kong::flow::{Callout, Flow, Inspected, inspect_headers};
@@ -183,7 +183,8 @@ fn caller(config: &Config, question: &Question, presented: &Presented) -> Option
 fn explain_to(decision: &mut Decision, config: &Config, question: &Question, seen: &Inspected) {
     let target = question.path.clone().into_bytes();
     let Ok(target) = Target::parse(&target) else { return };
-    let object: Option<Map<String, Value>> = question.body.as_ref().and_then(|body| serde_json::from_str(body).ok());
+    let object: Option<Map<String, Value>> =
+        question.body.as_ref().and_then(|body| parse_object_strict(body.as_bytes(), 32).ok());
     let body = object.as_ref().map_or(Body::Absent, Body::Json);
     let job = question.job_of_run.map(|job| job.to_string());
     let runs_job = job.as_deref().map_or(RunsJob::Unknown, RunsJob::Is);

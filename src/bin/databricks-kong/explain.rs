@@ -5,7 +5,7 @@ use crate::identity::Identity;
 use crate::output::{Exit, Format, Style, fail, print};
 use crate::source::Source;
 use clap::Args;
-use databricks_kong::base::{Reason, Secret, UnixTime};
+use databricks_kong::base::{Reason, Secret, UnixTime, parse_object_strict};
 use databricks_kong::policy::{Outcome, Standing};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -126,8 +126,8 @@ fn read(path: &str) -> Result<String, String> {
 fn identity(arguments: &Arguments) -> Result<(Identity, Option<&'static str>), String> {
     if let Some(claims) = &arguments.claims {
         let text = if claims.trim_start().starts_with('{') { claims.clone() } else { read(claims)? };
-        let claims: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|error| format!("the claims are not a JSON object: {error}"))?;
+        let claims: Map<String, Value> = parse_object_strict(text.as_bytes(), 64)
+            .map_err(|fault| format!("the claims are not a JSON object: {fault}"))?;
         return Ok((Identity::Claims { provider: arguments.provider.clone(), claims }, None));
     }
     let Some(path) = &arguments.token_file else {

@@ -8,7 +8,7 @@ use super::raw::{self, RawConfig, RawMode};
 use super::read::{ConfigError, Errors, FromConfig, Node};
 use super::{CalloutLimits, Config, Endpoint, Limits, Settings, Workspace};
 use crate::audit::{self, Grant};
-use crate::base::{Fingerprint, Url};
+use crate::base::{Fingerprint, Url, parse_noting_duplicates};
 use crate::jwt::ClaimPath;
 use crate::policy::Policy;
 use serde_json::Value;
@@ -38,9 +38,15 @@ impl Settings {
 }
 
 fn read_value(text: &[u8], errors: &Errors) -> Option<Value> {
+    // deeper than any key of the configuration goes
+    const DEEPEST: usize = 64;
     let parse = |text: &[u8]| {
-        let value = serde_json::from_slice::<Value>(text);
-        value.map_err(|error| errors.add("", format!("is not JSON: {error}"))).ok()
+        let read = parse_noting_duplicates(text, DEEPEST);
+        let (value, twice) = read.map_err(|error| errors.add("", format!("is not JSON: {error}"))).ok()?;
+        for pointer in twice {
+            errors.add(pointer, "is there twice; only one of them can be meant");
+        }
+        Some(value)
     };
     match parse(text)? {
         Value::String(inner) => parse(inner.as_bytes()),

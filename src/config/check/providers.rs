@@ -49,6 +49,9 @@ impl Check<'_> {
                 .unwrap_or_else(|| ClaimPath::name("sub")),
             groups: claim("groups", claims.and_then(|raw| raw.groups.as_ref()))
                 .unwrap_or_else(|| ClaimPath::name("groups")),
+            groups_separator: claims.and_then(|raw| {
+                self.separator(&format!("{pointer}/claims/groups_separator"), raw.groups_separator.as_ref()?)
+            }),
             client: claim("client", claims.and_then(|raw| raw.client.as_ref())),
             algorithms: self.algorithms(pointer, raw.algorithms),
             required: self.required(pointer, raw.require.unwrap_or_default()),
@@ -77,6 +80,14 @@ impl Check<'_> {
         }
         let path = format!("{}/.well-known/openid-configuration", issuer.path().trim_end_matches('/'));
         Some(KeySource::Discovery(Endpoint { url: issuer.with_path(&path), upstream }))
+    }
+
+    fn separator(&self, pointer: &str, text: &str) -> Option<char> {
+        let mut characters = text.chars();
+        match (characters.next(), characters.next()) {
+            (Some(only), None) => Some(only),
+            _ => self.wrong(pointer, "must be one character, such as a blank or a comma"),
+        }
     }
 
     fn algorithms(&self, pointer: &str, raw: Option<Vec<String>>) -> Vec<Algorithm> {

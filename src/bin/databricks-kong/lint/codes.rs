@@ -29,6 +29,7 @@ pub(crate) const GRANT_PAST: Kind = Kind::warning("W040", "grant-past");
 pub(crate) const ALLOW_HTTP: Kind = Kind::warning("W041", "allow-http");
 pub(crate) const OBSERVE: Kind = Kind::warning("W042", "observe");
 pub(crate) const NO_TOKEN_CACHE: Kind = Kind::warning("W043", "no-token-cache");
+pub(crate) const JOINED_GROUPS: Kind = Kind::warning("W044", "joined-groups");
 pub(crate) const GUARD_NOT_LAST: Kind = Kind::warning("W101", "guard-not-last");
 pub(crate) const GUARD_AMONG_PLUGINS: Kind = Kind::warning("W102", "guard-among-plugins");
 pub(crate) const RETRIES: Kind = Kind::warning("W103", "retries");

@@ -30,6 +30,17 @@ pub(super) fn lint(entry: &Entry<'_>, found: &mut Vec<Finding>) {
             found.push(observe(entry, &pointer, "this role's denials are recorded and not enforced"));
         }
     }
+    for (index, provider) in items(config, "identity_providers") {
+        if let Some(claim) = joined_groups(provider) {
+            let pointer = format!("{}/identity_providers/{index}/claims/groups", entry.pointer);
+            let message = format!("`{claim}` is one string of several names, which is read as one group");
+            found.push(
+                entry
+                    .finding(&codes::JOINED_GROUPS, &pointer, &message)
+                    .help("set `groups_separator: \" \"` beside it, to read each name as a group"),
+            );
+        }
+    }
     if config.pointer("/limits/cached_tokens").and_then(Value::as_f64) == Some(0.0) {
         let pointer = format!("{}/limits/cached_tokens", entry.pointer);
         found.push(
@@ -38,6 +49,15 @@ pub(super) fn lint(entry: &Entry<'_>, found: &mut Vec<Finding>) {
                 .help("take it out: tokens are never kept past their end, nor used for anybody else"),
         );
     }
+}
+
+/// The claim that groups are read from, if it is one that providers write as a string of several names: RFC 9068 2.2.3, Entra ID.
+fn joined_groups(provider: &Value) -> Option<&str> {
+    const JOINED: [&str; 2] = ["scope", "scp"];
+    let claims = provider.get("claims")?;
+    let claim = claims.get("groups")?.as_str()?;
+    let name = claim.rsplit('/').next().unwrap_or(claim);
+    (claims.get("groups_separator").is_none() && JOINED.contains(&name)).then_some(claim)
 }
 
 fn observe(entry: &Entry<'_>, pointer: &str, message: &str) -> Finding {
@@ -52,4 +72,26 @@ pub(crate) fn secrets(config: &Value) -> Vec<String> {
         .map(|(index, _)| format!("/identity_providers/{index}/introspection/client_secret"));
     let all = of_roles.chain(of_providers).chain(["/identity_header/key".to_owned()]);
     all.filter(|pointer| config.pointer(pointer).is_some_and(Value::is_string)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined_groups;
+    use serde_json::json;
+
+    #[test]
+    fn a_claim_that_joins_names_wants_a_separator() {
+        for claims in [json!({"groups": "scope"}), json!({"groups": "scp"}), json!({"groups": "/claims/scope"})] {
+            assert!(joined_groups(&json!({ "claims": claims })).is_some(), "{claims}");
+        }
+        for claims in [
+            json!({}),
+            json!({"groups": "groups"}),
+            json!({"groups": "myscope"}),
+            json!({"groups": "scope", "groups_separator": " "}),
+        ] {
+            assert_eq!(joined_groups(&json!({ "claims": claims })), None, "{claims}");
+        }
+        assert_eq!(joined_groups(&json!({})), None);
+    }
 }
