@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli schema sample catalogue bench bench-envoy test fuzz mutants lint fix deny demo tour clean clean-cache
+.PHONY: help wasm cli plugin schema sample catalogue bench bench-envoy test fuzz mutants lint fix deny demo tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -11,8 +11,11 @@ wasm: ## build filters/databricks_kong.wasm
 cli: ## build the command line tool, target/release/databricks-kong
 	@scripts/with-rust cargo build --quiet --locked --release --features cli --bin databricks-kong
 
-schema: ## write the schemas of the configuration and of audit records, and the table of their fields, from the types
-	@DATABRICKS_KONG_WRITE_SCHEMA=1 scripts/with-rust cargo test --quiet --locked --features schema --test meta_schema --test audit_schema
+plugin: ## lay out the native Kong plugin in target/plugin (ARGS=--portable: for older systems, x86-64 and aarch64)
+	@scripts/build-plugin $(ARGS)
+
+schema: ## write the schemas of the configuration, of audit records and of the library's interface from the types
+	@DATABRICKS_KONG_WRITE_SCHEMA=1 scripts/with-rust cargo test --quiet --locked --features schema,native --test meta_schema --test audit_schema --test native_interface
 
 sample: wasm ## write the sample of audit records that the documents' queries are tested on, from the built filter
 	@DATABRICKS_KONG_WRITE_SAMPLE=1 scripts/with-rust cargo test --quiet --locked --workspace --all-features --test all sample

@@ -3,7 +3,7 @@
 //! The core has no host, no clock and no I/O; a file imports only from the left:
 //!
 //! ```text
-//! base <- jwt, databricks <- policy <- exchange, audit <- config <- flow <- sim, wasm
+//! base <- jwt, databricks <- policy <- exchange, audit <- config <- flow <- sim, wasm, ffi
 //! ```
 
 pub mod audit;
@@ -11,6 +11,8 @@ pub mod base;
 pub mod config;
 pub mod databricks;
 pub mod exchange;
+#[cfg(feature = "native")]
+pub mod ffi;
 pub mod flow;
 pub mod jwt;
 pub mod policy;

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 
-use databricks_kong::config::{ConfigError, Settings, reference, schema};
+use databricks_kong::config::{ConfigError, Settings, kong, reference, schema};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const META: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/filters/databricks_kong.meta.json");
+const KONG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kong/plugins/databricks-kong/schema.lua");
 const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
 const WRITE: &str = "DATABRICKS_KONG_WRITE_SCHEMA";
 
@@ -51,6 +52,16 @@ fn the_committed_schema_is_the_generated_one() {
     }
     let committed = std::fs::read_to_string(META).unwrap_or_default();
     assert!(committed == generated, "filters/databricks_kong.meta.json is out of date: run `make schema`");
+}
+
+#[test]
+fn the_committed_schema_for_kong_is_the_generated_one() {
+    let generated = kong::schema_lua();
+    if std::env::var_os(WRITE).is_some() {
+        replace(KONG, &generated);
+    }
+    let committed = std::fs::read_to_string(KONG).unwrap_or_default();
+    assert!(committed == generated, "kong/plugins/databricks-kong/schema.lua is out of date: run `make schema`");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! an error is never used in part.
 
 mod check;
+#[cfg(feature = "schema")]
+pub mod kong;
 #[expect(dead_code, reason = "keys of the contract that `check` refuses until they are built; the schema has them")]
 mod raw;
 mod read;

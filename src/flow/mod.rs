@@ -11,6 +11,7 @@
 //! a `Routed` request, a verified `Caller`, a `Permit`, an `Authorized`. While a step runs, `Done` stands in its place, so that whatever
 //! goes wrong meets `Done`, which answers nothing but a refusal.
 
+mod basis;
 mod callout;
 mod capabilities;
 mod decide;
@@ -32,14 +33,15 @@ mod stage;
 mod verdicts;
 mod verify;
 
+pub use basis::Basis;
 pub use callout::{Answer, Callout, CalloutFault, CalloutReply, CalloutResult, Purpose};
 pub use capabilities::{Capabilities, Follow};
 pub use edits::Edits;
 pub use memory::Memory;
 pub use metric::Metric;
 pub use prefetch::Prefetch;
-pub use refusal::{Reply, guard_refused, internal_error, invalid_configuration};
-pub use request::{HeaderProblem, Inspected, Request, inspect_headers};
+pub use refusal::{Reply, changed_after_decision, guard_refused, internal_error, invalid_configuration};
+pub use request::{HeaderProblem, Inspected, Request, inspect_all_headers, inspect_headers};
 pub use request_id::RequestId;
 
 use crate::audit::{Decision, Draft, Record};

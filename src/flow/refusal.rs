@@ -231,6 +231,13 @@ pub fn guard_refused(id: &RequestId) -> Reply {
     Refusal::Guard.rendered(id, None)
 }
 
+/// The answer to a request of which `what` (a word or two) is no longer as it was when it was decided on.
+#[must_use]
+pub fn changed_after_decision(what: &str, id: &RequestId) -> Reply {
+    let message = format!("the request's {what} was changed by another plugin of the gateway after it was decided on");
+    Refusal::Ambiguous(message).rendered(id, None)
+}
+
 /// The answer where the gateway itself failed.
 #[must_use]
 pub fn internal_error(what: &'static str, id: &RequestId) -> Reply {

@@ -94,13 +94,25 @@ pub struct Inspected {
 
 /// Looks at all headers at once: what must not reach the workspace, and what the gateway itself needs.
 ///
-/// Names are compared without case, `_` taken for `-`: servers behind the gateway may do the same (CVE-2025-64484).
+/// For hosts that hand over at most a hundred and do not say that there were more; otherwise as [`inspect_all_headers`].
 #[must_use]
 pub fn inspect_headers<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Inspected {
-    let mut seen = Inspected::default();
     let mut count = 0_usize;
+    let counted = headers.inspect(|_| count = count.saturating_add(1));
+    let mut seen = inspect_all_headers(counted, false);
+    if count >= MOST_HEADERS {
+        seen.problem = Some(HeaderProblem::TooMany);
+    }
+    seen
+}
+
+/// Looks at all headers at once; `has_more` says that there are some that the host does not hand over.
+///
+/// Names are compared without case, `_` taken for `-`: servers behind the gateway may do the same (CVE-2025-64484).
+#[must_use]
+pub fn inspect_all_headers<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>, has_more: bool) -> Inspected {
+    let mut seen = Inspected::default();
     for (name, value) in headers {
-        count = count.saturating_add(1);
         let folded = fold(name);
         seen.read(&folded, name, value);
         if is_ours(&folded) || names_ours(&folded, value) {
@@ -110,7 +122,7 @@ pub fn inspect_headers<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) 
             seen.problem = Some(HeaderProblem::Connection);
         }
     }
-    if count >= MOST_HEADERS {
+    if has_more {
         seen.problem = Some(HeaderProblem::TooMany);
     }
     seen

@@ -25,6 +25,11 @@ PARTS = ("decision", "reason", "role", "subject", "operation")
 SERIOUS = (" [crit] ", " [alert] ", " [emerg] ", "host trap", "error while executing at wasm backtrace")
 
 
+def all_names() -> list[str]:
+    """The names of all configurations of the stories."""
+    return [one.name for one in configs.all_configs()]
+
+
 class KongGateway(Gateway):
     """Kong 3.9 by the executable in KONG_BIN. Configurations are told apart by a path prefix that the route strips."""
 
@@ -34,6 +39,9 @@ class KongGateway(Gateway):
     retries_exchanges = False
     ships_records = True
     guards = True
+    refused_at_load = frozenset(SCHEMA_REFUSES)
+    counter_prefix = "pw_databricks_kong_"
+    serious: tuple[str, ...] = SERIOUS
 
     def __init__(
         self,
@@ -48,7 +56,7 @@ class KongGateway(Gateway):
         self.prefix.mkdir()
         self.with_filter = with_filter
         self.port, self.admin_port, self.status_port, closed = free_ports(4)
-        all_named = {one.name: one for one in named or configs.all_configs() if one.name not in SCHEMA_REFUSES}
+        all_named = {one.name: one for one in named or configs.all_configs() if one.name not in self.refused_at_load}
         self.tls_hosts, self.no_tls = hosts_for_443([one.name for one in all_named.values() if one.tls])
         self.named = {name: one for name, one in all_named.items() if not one.tls or name in self.tls_hosts}
         self.ca, self.certificate, self.key = tls_files(run_dir, *self.tls_hosts.values(), "127.0.0.1")
@@ -64,17 +72,20 @@ class KongGateway(Gateway):
             raise RuntimeError(f"kong start failed:\n{started.stdout}\n{started.stderr}\n{self.logs()[-4000:]}")
         wait_until("Kong answers", self._live, timeout=120)
 
-    def _environment(self) -> dict[str, str]:
+    def host_settings(self) -> dict[str, str]:
+        """What Kong needs to be told to find this package in it."""
         filters = self.prefix.parent / "filters"
         filters.mkdir()
         shutil.copy(FILTER, filters / "databricks_kong.wasm")
         shutil.copy(REPO / "filters/databricks_kong.meta.json", filters / "databricks_kong.meta.json")
+        return {"WASM": "on", "WASM_FILTERS_PATH": str(filters)}
+
+    def _environment(self) -> dict[str, str]:
         kong = {
+            **self.host_settings(),
             "DATABASE": "off",
             "DECLARATIVE_CONFIG": str(self.declaration),
             "PREFIX": str(self.prefix),
-            "WASM": "on",
-            "WASM_FILTERS_PATH": str(filters),
             "NGINX_WORKER_PROCESSES": "1",
             "NGINX_USER": "root root",
             "LOG_LEVEL": "notice",
@@ -101,17 +112,23 @@ class KongGateway(Gateway):
         services = [self.service("bare", workspace, None)]
         for one in self.named.values():
             services.append(self.service(one.name, workspace, one))
-        main = self.named["main"].make(self.parts, "main")
-        services.append(self.chain("guarded", [main, {"mode": "guard"}]))
-        decides_by_body = self.named["policy"].make(self.parts, "policy")
-        services.append(self.chain("guarded_policy", [decides_by_body, {"mode": "guard"}]))
-        services.append(self.chain("guard_alone", [{"mode": "guard"}]))
+        services += self.chains()
         # for every route: the audit record to a log, and the page of metrics
         fields = {"databricks_audit": "return kong.ctx.shared.databricks_audit or ngx.var.databricks_audit"}
         fields |= {f"databricks_{part}": f"return kong.ctx.shared.databricks_{part}" for part in PARTS}
         shipped = {"path": str(self.shipped), "custom_fields_by_lua": fields, "reopen": True}
         plugins = [{"name": "file-log", "config": shipped}, {"name": "prometheus"}]
         return {"_format_version": "3.0", "services": services, "plugins": plugins}
+
+    def chains(self) -> list[dict[str, Any]]:
+        """Routes with a guard entry."""
+        main = self.named["main"].make(self.parts, "main")
+        decides_by_body = self.named["policy"].make(self.parts, "policy")
+        return [
+            self.chain("guarded", [main, {"mode": "guard"}]),
+            self.chain("guarded_policy", [decides_by_body, {"mode": "guard"}]),
+            self.chain("guard_alone", [{"mode": "guard"}]),
+        ]
 
     def chain(self, name: str, entries: list[Any]) -> dict[str, Any]:
         service = self.service(name, self.parts.workspace.url, None)
@@ -131,12 +148,16 @@ class KongGateway(Gateway):
         if name in self.tls_hosts:
             route |= {"paths": ["/"], "hosts": [self.tls_hosts[name]], "strip_path": False}
         if one and self.with_filter:
-            config = one.make(self.parts, one.name)
-            route["filter_chains"] = [{"filters": [{"name": "databricks_kong", "config": config}]}]
+            self.attach(route, one)
         return {"name": name, "url": url, "routes": [route], "read_timeout": 30000, "retries": 0}
 
+    def attach(self, route: dict[str, Any], one: configs.Named) -> None:
+        """Puts a configuration on its route."""
+        config = one.make(self.parts, one.name)
+        route["filter_chains"] = [{"filters": [{"name": "databricks_kong", "config": config}]}]
+
     def url(self, config: str) -> str:
-        if config in SCHEMA_REFUSES:
+        if config in self.refused_at_load:
             pytest.skip("Kong does not start with this configuration")
         if config in self.tls_hosts:
             return f"https://{self.tls_hosts[config]}"
@@ -173,8 +194,8 @@ class KongGateway(Gateway):
         return send(f"http://127.0.0.1:{self.status_port}", "GET", "/metrics").text
 
     def counters(self) -> dict[str, int]:
-        rows = (line.split(" ") for line in self.page().splitlines() if line.startswith("pw_databricks_kong_"))
-        return {name.removeprefix("pw_databricks_kong_"): int(float(value)) for name, value in rows}
+        rows = (line.split(" ") for line in self.page().splitlines() if line.startswith(self.counter_prefix))
+        return {name.removeprefix(self.counter_prefix): int(float(value)) for name, value in rows}
 
     def pages(self) -> dict[str, str]:
         return {"metrics": self.page()}
@@ -184,7 +205,7 @@ class KongGateway(Gateway):
         return {path.name: path.read_text(errors="replace") for path in paths if path.exists()}
 
     def complaints(self) -> list[str]:
-        return [line for line in self.logs().splitlines() if any(word in line for word in SERIOUS)]
+        return [line for line in self.logs().splitlines() if any(word in line for word in self.serious)]
 
     def stop(self) -> None:
         subprocess.run(

@@ -71,10 +71,20 @@ def workspace(run_dir: Path, idp: Idp) -> Iterator[Workspace]:
 @pytest.fixture(scope="session")
 def gateway(request: pytest.FixtureRequest, run_dir: Path, idp: Idp, workspace: Workspace) -> Iterator[Gateway]:
     with_filter = not request.config.getoption("--without-filter")
-    if os.environ.get("KONG_BIN"):
-        from kong_gateway import KongGateway  # on the path when tests/kong/run starts these stories
+    host = os.environ.get("STORIES_HOST") or ("kong" if os.environ.get("KONG_BIN") else "envoy")
+    # the modules of other hosts are on the path when their `run` starts these stories
+    if host == "nginx":
+        from nginx_gateway import NginxGateway
 
-        started: Gateway = KongGateway(idp, workspace, run_dir, with_filter)
+        started: Gateway = NginxGateway(idp, workspace, run_dir)
+    elif host == "kong-native":
+        from native_gateway import NativeKongGateway
+
+        started = NativeKongGateway(idp, workspace, run_dir, with_filter)
+    elif host == "kong":
+        from kong_gateway import KongGateway
+
+        started = KongGateway(idp, workspace, run_dir, with_filter)
     else:
         started = EnvoyGateway(idp, workspace, run_dir, with_filter)
     yield started

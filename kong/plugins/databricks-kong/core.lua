@@ -1,0 +1,285 @@
+-- The library as Lua calls it: found, checked to be the one that these files are made for, and asked.
+--
+-- An answer comes as a code (`core.code`) and a list of strings (`core.field` and the like name their places). Nothing that the
+-- library handed out is kept by pointer: an answer is copied into memory of ours, and requests and configurations are numbers.
+
+local ffi = require "ffi"
+local interface = require "kong.plugins.databricks-kong.interface"
+
+local ffi_new = ffi.new
+local ffi_cast = ffi.cast
+local ffi_string = ffi.string
+local tonumber = tonumber
+
+local LIBRARY = "libdatabricks_kong"
+local MOST_HEADERS = 1000
+
+local core = {
+  code = interface.code,
+  field = interface.field,
+  call = interface.call,
+  await_body = interface.await_body,
+  reply = interface.reply,
+  send = interface.send,
+  version = interface.version,
+  most_headers = MOST_HEADERS,
+}
+
+local FAILED = interface.code.failed
+local GROW = interface.code.grow
+
+local library, load_error
+local answer, memory
+local head, headers, shared
+local result, result_headers
+
+ffi.cdef(interface.cdef)
+
+
+local function give_memory(size)
+  memory = ffi_new("uint32_t[?]", math.ceil(size / 4))
+  answer.data = ffi_cast("char *", memory)
+  answer.room = size
+end
+
+
+-- The answer that lies in our memory, as a list of strings.
+local function fields()
+  local count = memory[0]
+  local bytes = answer.data + 4 * (count + 1)
+  local list, begin = {}, 0
+  for at = 1, count do
+    local finish = memory[at]
+    list[at] = ffi_string(bytes + begin, finish - begin)
+    begin = finish
+  end
+  return list
+end
+
+
+local function hear(code)
+  if code == GROW then
+    give_memory(tonumber(answer.size))
+    code = library.dk_again(answer)
+  end
+  if code == FAILED then
+    return FAILED
+  end
+  return code, fields()
+end
+
+
+local function find()
+  local path = package.searchpath(LIBRARY, package.cpath)
+  if not path then
+    return nil, LIBRARY .. ".so is not on package.cpath (lua_package_cpath, KONG_LUA_PACKAGE_CPATH): " .. package.cpath
+  end
+  local ok, found = pcall(ffi.load, path)
+  if not ok then
+    return nil, path .. " cannot be loaded: " .. tostring(found)
+  end
+  local known, number = pcall(function()
+    return tonumber(found.dk_interface())
+  end)
+  if not known or number ~= interface.number then
+    return nil, path .. " is not of the same version as the Lua files (" .. interface.version .. "): install both from one package"
+  end
+  return found
+end
+
+
+-- Loads the library, once; the list of its counters' names, or nothing and why not.
+function core.load()
+  if library then
+    return core.counters
+  end
+  if load_error then
+    return nil, load_error
+  end
+  local found
+  found, load_error = find()
+  if not found then
+    return nil, load_error
+  end
+  answer = ffi_new("dk_answer")
+  give_memory(16384)
+  head = ffi_new("dk_head")
+  headers = ffi_new("dk_bytes[?]", 2 * MOST_HEADERS + 2)
+  shared = ffi_new("dk_bytes[?]", 2 * 64)
+  result = ffi_new("dk_callout_answer")
+  result_headers = ffi_new("dk_bytes[?]", 2 * 16)
+  library = found
+  local code, said = hear(library.dk_start(answer))
+  if code ~= interface.code.done then
+    library, load_error = nil, "the library cannot start"
+    return nil, load_error
+  end
+  core.counters = { unpack(said, 2) }
+  return core.counters
+end
+
+
+-- Whether the library is there.
+function core.is_loaded()
+  return library ~= nil
+end
+
+
+local function set(span, text)
+  span.data = text
+  span.size = #text
+end
+
+
+-- Writes a header's name and value, or its values, to the list; the next free place.
+local function put(at, name, value)
+  if type(value) == "table" then
+    for i = 1, #value do
+      at = put(at, name, value[i])
+    end
+    return at
+  end
+  if at >= 2 * MOST_HEADERS then
+    return at
+  end
+  set(headers[at], name)
+  -- a header without a value comes as `true`
+  set(headers[at + 1], type(value) == "string" and value or "")
+  return at + 2
+end
+
+
+-- `facts`: id, method, target, scheme, headers (as ngx.req.get_headers gives them), has_more_headers, has_body, shared.
+local function write_head(facts)
+  set(head.id, facts.id)
+  set(head.method, facts.method)
+  set(head.target, facts.target)
+  set(head.scheme, facts.scheme)
+  local count = 0
+  for name, value in pairs(facts.headers) do
+    count = put(count, name, value)
+  end
+  head.headers = headers
+  head.headers_count = count
+  local secrets = 0
+  for name, value in pairs(facts.shared) do
+    if secrets < 2 * 64 then
+      set(shared[secrets], name)
+      set(shared[secrets + 1], value)
+      secrets = secrets + 2
+    end
+  end
+  head.shared = shared
+  head.shared_count = secrets
+  head.has_body = facts.has_body and 1 or 0
+  head.has_more_headers = (facts.has_more_headers or count >= 2 * MOST_HEADERS) and 1 or 0
+end
+
+
+-- `reply`: outcome, shared, status, headers, body; see interface.lua.
+local function write_result(reply)
+  result.outcome = reply.outcome
+  result.shared = reply.shared and 1 or 0
+  result.status = reply.status or 0
+  local count = 0
+  for name, value in pairs(reply.headers or {}) do
+    if count < 2 * 16 then
+      set(result_headers[count], name)
+      set(result_headers[count + 1], value)
+      count = count + 2
+    end
+  end
+  result.headers = result_headers
+  result.headers_count = count
+  set(result.body, reply.body or "")
+end
+
+
+-- Nothing if a configuration can be used; else a list of pointers and texts by turns.
+function core.check(text, lacks_environment)
+  local code, said = hear(library.dk_config_check(text, #text, lacks_environment and 1 or 0, answer))
+  if code == interface.code.done then
+    return nil
+  end
+  return said or { "", "cannot be checked" }
+end
+
+
+-- The handle of a configuration and the names in kong.ctx.shared that it needs; or nothing and its errors, as `check`.
+function core.open(text)
+  local handle = tonumber(library.dk_config_open(text, #text, answer))
+  if answer.size > answer.room then
+    give_memory(tonumber(answer.size))
+    library.dk_again(answer)
+  end
+  if handle == 0 then
+    return nil, fields()
+  end
+  return handle, fields()
+end
+
+
+function core.close(config)
+  library.dk_config_close(config)
+end
+
+
+-- The handle of a new request, or nothing.
+function core.begin(config)
+  local request = tonumber(library.dk_request_open(config))
+  return request ~= 0 and request or nil
+end
+
+
+function core.finish(request)
+  library.dk_request_close(request)
+end
+
+
+function core.on_headers(request, facts)
+  write_head(facts)
+  return hear(library.dk_on_headers(request, head, answer))
+end
+
+
+-- `kind` 0: `body` is all of it; 1: it is too long; 2: it cannot be read.
+function core.on_body(request, kind, body)
+  return hear(library.dk_on_body(request, kind, body, #body, answer))
+end
+
+
+function core.on_callout(request, reply)
+  write_result(reply)
+  return hear(library.dk_on_callout(request, result, answer))
+end
+
+
+function core.on_send(request, facts, kind, body)
+  write_head(facts)
+  return hear(library.dk_on_send(request, head, kind, body, #body, answer))
+end
+
+
+function core.on_response(request, status, reason)
+  library.dk_on_response(request, status, reason, #reason)
+end
+
+
+-- `why` 0: the plugin failed; 1: the configuration is invalid.
+function core.refuse(request, why, id)
+  return hear(library.dk_refuse(request or 0, why, id, #id, answer))
+end
+
+
+function core.on_tick(config)
+  return hear(library.dk_on_tick(config, answer))
+end
+
+
+function core.on_tick_callout(config, reply)
+  write_result(reply)
+  return hear(library.dk_on_tick_callout(config, result, answer))
+end
+
+
+return core

@@ -1,0 +1,184 @@
+-- The first of the two plugins: verifies, decides and exchanges before other plugins run, so that they see a verified identity and no
+-- credential. It holds no logic: the core says what to do, and this does it.
+
+local callout = require "kong.plugins.databricks-kong.callout"
+local configs = require "kong.plugins.databricks-kong.configs"
+local core = require "kong.plugins.databricks-kong.core"
+local pair = require "kong.plugins.databricks-kong.pair"
+local refuse = require "kong.plugins.databricks-kong.refuse"
+local report = require "kong.plugins.databricks-kong.report"
+local request = require "kong.plugins.databricks-kong.request"
+
+local CODE = core.code
+local FIELD = core.field
+local LATE = "databricks-kong-late"
+local TICK = 1
+
+local Handler = {
+  -- above rate-limiting (910), acl (950) and the other plugins that count or decide by who is asking
+  PRIORITY = 1005,
+  VERSION = core.version,
+}
+
+-- In the process that forks the workers: the library remembers its environment, which workers do not have.
+core.load()
+
+
+-- Does what the core asks for until it has decided; its last word.
+local function settle(state, code, said)
+  while code == CODE.call or code == CODE.await_body do
+    report.request(said)
+    if code == CODE.call then
+      code, said = core.on_callout(state.live, callout.send(said))
+    else
+      state.longest_body = tonumber(said[core.await_body.longest])
+      code, said = core.on_body(state.live, request.body(state.longest_body))
+    end
+  end
+  return code, said
+end
+
+
+-- Makes the verified caller known to the plugins that follow. Two providers may call two people by one name.
+local function authenticate(conf, said)
+  local subject = said[FIELD.subject]
+  if subject == "" then
+    return
+  end
+  local is_unique = #conf.identity_providers == 1
+  kong.client.authenticate(nil, { id = is_unique and subject or said[FIELD.provider] .. ":" .. subject })
+  if said[FIELD.role] ~= "" then
+    ngx.ctx.authenticated_groups = { said[FIELD.role] }
+  end
+end
+
+
+-- The core's request for a configuration, which it may have forgotten.
+local function begin(conf)
+  local entry = configs.entry(conf)
+  local live = entry.handle and core.begin(entry.handle)
+  if entry.handle and not live then
+    entry = configs.reopen(conf)
+    live = entry.handle and core.begin(entry.handle)
+  end
+  return entry, live
+end
+
+
+-- Decides; an answer if the request goes no further.
+local function decide(conf, state)
+  if pair.runs(LATE) == false then
+    error("the plugin " .. LATE .. " is not enabled for this route", 0)
+  end
+  local entry, live = begin(conf)
+  if not entry.handle then
+    return refuse.invalid_configuration()
+  end
+  state.live = live or error("the library takes no request", 0)
+  local code, said = core.on_headers(live, request.facts(entry.shared))
+  if code ~= CODE.failed then
+    -- before anything is waited for
+    request.remove(said[FIELD.removals])
+  end
+  code, said = settle(state, code, said)
+  if code == CODE.reply then
+    authenticate(conf, said)
+    report.request(said)
+    return refuse.reply(said)
+  elseif code ~= CODE.allowed then
+    error("the library failed", 0)
+  end
+  authenticate(conf, said)
+  report.request(said)
+  state.path = request.aim_at_nothing()
+  state.is_allowed = true
+end
+
+
+function Handler:init_worker()
+  local names, why = core.load()
+  if not names then
+    kong.log.err("every request is refused: ", why)
+    return
+  end
+  -- once the Prometheus plugin, whose priority is lower, has begun
+  ngx.timer.at(0, function()
+    report.define_counters(names)
+  end)
+  ngx.timer.every(TICK, Handler.tick)
+end
+
+
+function Handler:configure(confs)
+  pair.configure("databricks-kong", confs)
+  if not core.is_loaded() then
+    return
+  end
+  for _, conf in ipairs(confs or {}) do
+    configs.entry(conf)
+  end
+end
+
+
+function Handler:access(conf)
+  local state = {}
+  pair.set_state(state)
+  local ok, reply = pcall(decide, conf, state)
+  if not ok then
+    kong.log.err(reply)
+    reply = refuse.failure(state.live)
+  end
+  if reply then
+    state.is_allowed = false
+    return refuse.exit(reply)
+  end
+end
+
+
+function Handler:header_filter()
+  local state = pair.state()
+  if not state or not state.listens or kong.response.get_source() ~= "service" then
+    return
+  end
+  local status = kong.service.response.get_status()
+  local reason = status == 403 and kong.service.response.get_header("x-databricks-reason-phrase") or ""
+  core.on_response(state.live, status, reason)
+end
+
+
+function Handler:log()
+  local state = pair.state()
+  if state and state.live then
+    core.finish(state.live)
+    state.live = nil
+  end
+end
+
+
+-- Keys ahead of need, for each configuration; one callout of a configuration at a time.
+function Handler.tick(is_exiting)
+  if is_exiting then
+    return
+  end
+  for _, entry in configs.each() do
+    if entry.handle and not entry.is_ticking then
+      local code, said = core.on_tick(entry.handle)
+      if code == CODE.call then
+        entry.is_ticking = true
+        ngx.thread.spawn(function()
+          while code == CODE.call do
+            report.aside(said)
+            code, said = core.on_tick_callout(entry.handle, callout.send(said))
+          end
+          if said then
+            report.aside(said)
+          end
+          entry.is_ticking = false
+        end)
+      end
+    end
+  end
+end
+
+
+return Handler

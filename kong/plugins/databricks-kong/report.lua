@@ -1,0 +1,96 @@
+-- Hands over what the core says besides its answer: records to log plugins and to the log, counters to Kong's metrics page.
+
+local core = require "kong.plugins.databricks-kong.core"
+
+local FIELD = core.field
+-- What a line of the log that holds a record begins with; the same as the filter's.
+local MARK = "databricks_kong.audit "
+
+local report = {}
+
+-- Counters of Kong's Prometheus plugin by their place, where that plugin is.
+local counters = {}
+-- Whether nginx declares `$databricks_audit`; unknown until the first record.
+local has_variable
+
+
+-- Defines all counters, so that they are on the page before they count.
+function report.define_counters(names)
+  local ok, exporter = pcall(require, "kong.plugins.prometheus.exporter")
+  local prometheus = ok and type(exporter) == "table" and exporter.get_prometheus and exporter.get_prometheus()
+  if not prometheus then
+    return
+  end
+  for place, name in ipairs(names) do
+    local defined, counter = pcall(prometheus.counter, prometheus, "databricks_kong_" .. name,
+                                   "Counter " .. name .. " of the databricks-kong plugin")
+    if defined and counter then
+      pcall(counter.inc, counter, 0)
+      counters[place] = counter
+    end
+  end
+end
+
+
+local function count(places)
+  for at = 1, #places do
+    local counter = counters[places:byte(at) + 1]
+    if counter then
+      -- a count that the page does not take is lost, and no reason to fail a request
+      pcall(counter.inc, counter, 1)
+    end
+  end
+end
+
+
+local function set_variable(value)
+  if has_variable == nil then
+    has_variable = pcall(function()
+      ngx.var.databricks_audit = value
+    end)
+  elseif has_variable then
+    ngx.var.databricks_audit = value
+  end
+end
+
+
+-- Puts a record where log plugins find it.
+local function publish(said)
+  local record = said[FIELD.record]
+  local shared = kong.ctx.shared
+  shared.databricks_audit = record
+  shared.databricks_decision = said[FIELD.decision]
+  shared.databricks_reason = said[FIELD.reason]
+  shared.databricks_role = said[FIELD.role] ~= "" and said[FIELD.role] or nil
+  shared.databricks_subject = said[FIELD.subject] ~= "" and said[FIELD.subject] or nil
+  shared.databricks_operation = said[FIELD.operation] ~= "" and said[FIELD.operation] or nil
+  set_variable(record)
+  kong.log.set_serialize_value("databricks_audit", record)
+end
+
+
+-- Reports what came with an answer outside of a request.
+function report.aside(said)
+  count(said[FIELD.counts])
+  local log = said[FIELD.log]
+  if log ~= "" then
+    for line in log:gmatch("[^\n]+") do
+      kong.log.warn(line)
+    end
+  end
+end
+
+
+-- Reports what came with an answer about the request at hand.
+function report.request(said)
+  report.aside(said)
+  if said[FIELD.record] ~= "" then
+    publish(said)
+  end
+  if said[FIELD.line] ~= "" then
+    ngx.log(ngx.INFO, MARK, said[FIELD.line])
+  end
+end
+
+
+return report

@@ -1,0 +1,153 @@
+-- The facts of the request at hand, as they are now: at the time of the decision, and again before it is sent.
+
+local core = require "kong.plugins.databricks-kong.core"
+
+local byte = string.byte
+local get_headers = ngx.req.get_headers
+local get_method = ngx.req.get_method
+local var = ngx.var
+
+local QUESTION_MARK = byte("?")
+-- Leads nowhere, here and in a workspace.
+local NOWHERE = "/.well-known/databricks-kong/undecided"
+
+local request = {}
+
+
+-- The host's own name of the request.
+function request.id()
+  return var.kong_request_id or var.request_id or ""
+end
+
+
+-- The target as Kong will send it: after all plugins it appends the query to `upstream_uri` (kong/runloop/handler.lua, access.after).
+local function target(path)
+  if byte(ngx.ctx.request_uri or var.request_uri, -1) == QUESTION_MARK or var.is_args == "?" then
+    return path .. "?" .. (var.args or "")
+  end
+  return path
+end
+
+
+-- The path of the target, as Kong has it now.
+function request.path()
+  return var.upstream_uri
+end
+
+
+-- Aims the request at nothing until it is decided on and compared; where it led before.
+function request.aim_at_nothing()
+  local path = var.upstream_uri
+  var.upstream_uri = NOWHERE
+  return path
+end
+
+
+-- Aims a request at `path` again, if it still leads nowhere; whoever changed that meanwhile is found out by the comparison.
+function request.aim_at(path)
+  if var.upstream_uri == NOWHERE then
+    var.upstream_uri = path
+  end
+end
+
+
+-- Whether there is a body that no header announces: since HTTP/2 a request need not say how long it is.
+local function has_unannounced_body(headers)
+  if ngx.req.http_version() < 2 or headers["content-length"] then
+    return false
+  end
+  local content_type = headers["content-type"]
+  if type(content_type) == "string" and content_type:sub(1, 16) == "application/grpc" then
+    return true
+  end
+  ngx.req.read_body()
+  return ngx.req.get_body_data() ~= nil or ngx.req.get_body_file() ~= nil
+end
+
+
+-- The secrets that other plugins put into kong.ctx.shared.
+local function shared_secrets(names)
+  local found = {}
+  if #names > 0 then
+    local shared = kong.ctx.shared
+    for _, name in ipairs(names) do
+      if type(shared[name]) == "string" then
+        found[name] = shared[name]
+      end
+    end
+  end
+  return found
+end
+
+
+-- What the core looks at; see core.lua.
+function request.facts(shared_names)
+  local headers, err = get_headers(core.most_headers)
+  return {
+    id = request.id(),
+    method = get_method(),
+    target = target(var.upstream_uri),
+    scheme = var.scheme,
+    headers = headers,
+    has_more_headers = err ~= nil,
+    has_body = has_unannounced_body(headers),
+    shared = shared_secrets(shared_names),
+  }
+end
+
+
+local function read_file(path, longest)
+  local file = io.open(path, "rb")
+  if not file then
+    return 2, ""
+  end
+  local body = file:read(longest + 1)
+  file:close()
+  if not body then
+    return 2, ""
+  elseif #body > longest then
+    return 1, ""
+  end
+  return 0, body
+end
+
+
+-- The whole body, however it is kept: a kind (see core.on_body) and its bytes.
+function request.body(longest)
+  local announced = tonumber(var.http_content_length)
+  if announced and announced > longest then
+    return 1, ""
+  end
+  ngx.req.read_body()
+  local body = ngx.req.get_body_data()
+  if body then
+    if #body > longest then
+      return 1, ""
+    end
+    return 0, body
+  end
+  local path = ngx.req.get_body_file()
+  if path then
+    return read_file(path, longest)
+  end
+  return 0, ""
+end
+
+
+-- Takes headers off, names a line each.
+function request.remove(names)
+  for name in names:gmatch("[^\n]+") do
+    ngx.req.clear_header(name)
+  end
+end
+
+
+-- Sets headers, names and values by turns from place `first`.
+function request.set(said, first)
+  for at = first, #said, 2 do
+    ngx.req.set_header(said[at], said[at + 1])
+  end
+end
+
+
+return request

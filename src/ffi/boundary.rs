@@ -1,0 +1,201 @@
+//! Where pointers of the other side become slices, and bytes go back: the only `unsafe` of the library.
+
+#![allow(
+    unsafe_code,
+    reason = "a C interface has raw pointers; each block says why it is sound, and nothing leaves this file raw"
+)]
+
+use super::interface::{DkAnswer, DkBytes, DkCalloutAnswer, DkHead};
+use super::message::{Code, Message};
+use super::worker;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+thread_local! {
+    /// The last answer that did not fit into the caller's memory.
+    static KEPT: RefCell<Option<(Code, Vec<u8>)>> = const { RefCell::new(None) };
+}
+
+/// What the caller handed over cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unreadable;
+
+/// Names and values.
+type Pairs<'a> = Vec<(&'a [u8], &'a [u8])>;
+
+/// Runs one call: a panic in it ends here.
+pub(super) fn guarded<T>(otherwise: T, action: impl FnOnce() -> T) -> T {
+    // unwind safety: `worker::recover` throws away what a panic may have left half written
+    catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|_| {
+        // what recovers could fail as well, and nothing may unwind into C
+        let _ = catch_unwind(worker::recover);
+        otherwise
+    })
+}
+
+/// The bytes at `data`.
+///
+/// # Safety
+/// If `data` is not null, `size` bytes at it can be read and do not change while the slice lives; the interface asks this of its caller
+/// for the time of one call.
+pub(super) unsafe fn bytes<'a>(data: *const u8, size: usize) -> Result<&'a [u8], Unreadable> {
+    match (data.is_null(), isize::try_from(size)) {
+        (_, Ok(0)) => Ok(&[]),
+        (false, Ok(_)) => {
+            // SAFETY: not null, within what a slice may span, and readable by this function's own condition; bytes need no alignment
+            Ok(unsafe { std::slice::from_raw_parts(data, size) })
+        }
+        _ => Err(Unreadable),
+    }
+}
+
+/// Pairs of a name and a value, one after the other at `list`.
+///
+/// # Safety
+/// As [`bytes`], for `count` aligned elements at `list` and for what each of them points to.
+unsafe fn pairs<'a>(list: *const DkBytes, count: usize) -> Result<Pairs<'a>, Unreadable> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let spans = count.checked_mul(size_of::<DkBytes>()).is_some_and(|size| isize::try_from(size).is_ok());
+    if list.is_null() || !list.is_aligned() || !spans || !count.is_multiple_of(2) {
+        return Err(Unreadable);
+    }
+    // SAFETY: not null, aligned, within what a slice may span, and readable by this function's own condition
+    let list = unsafe { std::slice::from_raw_parts(list, count) };
+    let (pairs, _) = list.as_chunks::<2>();
+    // SAFETY: each element's bytes are readable by this function's own condition
+    pairs.iter().map(|[name, value]| unsafe { Ok((read(name)?, read(value)?)) }).collect()
+}
+
+/// # Safety
+/// As [`bytes`], for what `span` points to.
+unsafe fn read<'a>(span: &DkBytes) -> Result<&'a [u8], Unreadable> {
+    // SAFETY: by this function's own condition
+    unsafe { bytes(span.data, span.size) }
+}
+
+/// A request's head, as Lua gathered it.
+#[derive(Debug)]
+pub(super) struct Head<'a> {
+    pub(super) id: &'a [u8],
+    pub(super) method: &'a [u8],
+    pub(super) target: &'a [u8],
+    pub(super) scheme: &'a [u8],
+    pub(super) has_body: bool,
+    pub(super) has_more_headers: bool,
+    pub(super) headers: Pairs<'a>,
+    pub(super) shared: Pairs<'a>,
+}
+
+impl Head<'_> {
+    /// # Safety
+    /// As [`bytes`], for an aligned structure at `head` and for all that it points to.
+    pub(super) unsafe fn read(head: *const DkHead) -> Result<Self, Unreadable> {
+        if !head.is_aligned() {
+            return Err(Unreadable);
+        }
+        // SAFETY: aligned, and null or readable by this function's own condition
+        let head = unsafe { head.as_ref() }.ok_or(Unreadable)?;
+        // SAFETY: what the structure points to is readable by this function's own condition
+        unsafe {
+            Ok(Self {
+                id: read(&head.id)?,
+                method: read(&head.method)?,
+                target: read(&head.target)?,
+                scheme: read(&head.scheme)?,
+                has_body: head.has_body != 0,
+                has_more_headers: head.has_more_headers != 0,
+                headers: pairs(head.headers, head.headers_count)?,
+                shared: pairs(head.shared, head.shared_count)?,
+            })
+        }
+    }
+}
+
+/// The answer to a callout, as Lua got it.
+#[derive(Debug)]
+pub(super) struct CalloutAnswer<'a> {
+    pub(super) outcome: u32,
+    pub(super) shared: bool,
+    pub(super) status: u32,
+    pub(super) headers: Pairs<'a>,
+    pub(super) body: &'a [u8],
+}
+
+impl CalloutAnswer<'_> {
+    /// # Safety
+    /// As [`bytes`], for an aligned structure at `answer` and for all that it points to.
+    pub(super) unsafe fn read(answer: *const DkCalloutAnswer) -> Result<Self, Unreadable> {
+        if !answer.is_aligned() {
+            return Err(Unreadable);
+        }
+        // SAFETY: aligned, and null or readable by this function's own condition
+        let answer = unsafe { answer.as_ref() }.ok_or(Unreadable)?;
+        // SAFETY: what the structure points to is readable by this function's own condition
+        unsafe {
+            Ok(Self {
+                outcome: answer.outcome,
+                shared: answer.shared != 0,
+                status: answer.status,
+                headers: pairs(answer.headers, answer.headers_count)?,
+                body: read(&answer.body)?,
+            })
+        }
+    }
+}
+
+/// Copies a message to where the caller wants it; if it does not fit, says how long it is and keeps it for [`again`].
+///
+/// # Safety
+/// `answer` is null, or points to an aligned structure that nobody else uses during the call, and whose `data` is null or has `room` bytes
+/// that can be written.
+pub(super) unsafe fn deliver(answer: *mut DkAnswer, (code, message): (Code, Message)) -> i32 {
+    let Some(encoded) = message.encode() else { return Code::Failed as i32 };
+    let kept = KEPT.try_with(|kept| kept.try_borrow_mut().map(|mut kept| *kept = None));
+    if !matches!(kept, Ok(Ok(()))) {
+        return Code::Failed as i32;
+    }
+    // SAFETY: by this function's own condition
+    match unsafe { write(answer, &encoded) } {
+        Some(true) => code as i32,
+        Some(false) => {
+            let kept = KEPT.try_with(|kept| kept.try_borrow_mut().map(|mut kept| *kept = Some((code, encoded))));
+            if matches!(kept, Ok(Ok(()))) { Code::Grow as i32 } else { Code::Failed as i32 }
+        }
+        None => Code::Failed as i32,
+    }
+}
+
+/// Gives the answer that did not fit before.
+///
+/// # Safety
+/// As [`deliver`].
+pub(super) unsafe fn again(answer: *mut DkAnswer) -> i32 {
+    let kept = KEPT.try_with(|kept| kept.try_borrow_mut().ok().and_then(|mut kept| kept.take())).ok().flatten();
+    let Some((code, encoded)) = kept else { return Code::Failed as i32 };
+    // SAFETY: by this function's own condition
+    match unsafe { write(answer, &encoded) } {
+        Some(true) => code as i32,
+        _ => Code::Failed as i32,
+    }
+}
+
+/// Whether `bytes` fitted; nothing if there is no place at all.
+///
+/// # Safety
+/// As [`deliver`].
+unsafe fn write(answer: *mut DkAnswer, bytes: &[u8]) -> Option<bool> {
+    if !answer.is_aligned() {
+        return None;
+    }
+    // SAFETY: aligned, and null or nobody else's during the call, by this function's own condition
+    let answer = unsafe { answer.as_mut() }?;
+    answer.size = bytes.len();
+    if answer.data.is_null() || answer.room < bytes.len() {
+        return Some(false);
+    }
+    // SAFETY: `data` is not null and has `room` writable bytes, which are at least as many; the source is ours, so they do not overlap
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), answer.data, bytes.len()) };
+    Some(true)
+}

@@ -1,0 +1,118 @@
+//! The form of an answer: a code, and a list of byte strings.
+
+/// What a call answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(super) enum Code {
+    /// The answer is longer than the caller's memory; `dk_again` gives it.
+    Grow = -1,
+    /// The call failed: a stale handle, wrong arguments, a panic. The request must be refused.
+    Failed = 0,
+    /// It was done.
+    Done = 1,
+    /// Send a callout and come back with its answer.
+    Call = 2,
+    /// Read the whole body and come back with it.
+    AwaitBody = 3,
+    /// The request is allowed; nothing leaves the library yet.
+    Allowed = 4,
+    /// Answer the request.
+    Reply = 5,
+    /// Make these edits, then send the request.
+    Send = 6,
+    /// Nothing is to be done, or was.
+    Nothing = 7,
+}
+
+impl Code {
+    /// All of them, as Lua names them.
+    pub(super) const NAMES: [(&'static str, Self); 9] = [
+        ("grow", Self::Grow),
+        ("failed", Self::Failed),
+        ("done", Self::Done),
+        ("call", Self::Call),
+        ("await_body", Self::AwaitBody),
+        ("allowed", Self::Allowed),
+        ("reply", Self::Reply),
+        ("send", Self::Send),
+        ("nothing", Self::Nothing),
+    ];
+}
+
+/// The fields with which every answer about a request begins, in their order, as Lua names them.
+pub(super) const COMMON: [&str; 11] = [
+    "counts",   // one byte a count: the place of its name in what `dk_start` answers
+    "log",      // lines for the log
+    "removals", // names of headers to take off, a line each
+    "record",   // the audit record, JSON
+    "line",     // the same, short enough for a line of the log, if it is to be written there
+    "decision",
+    "reason",
+    "role",
+    "subject",
+    "provider",
+    "operation",
+];
+
+/// The fields of a callout, which follow the common ones; headers, name and value by turns, follow them.
+pub(super) const CALL: [&str; 11] =
+    ["scheme", "host", "port", "authority", "path", "method", "timeout", "longest", "share", "wanted", "body"];
+/// The field of a wait for the body.
+pub(super) const AWAIT_BODY: [&str; 1] = ["longest"];
+/// The fields of a reply; headers follow.
+pub(super) const REPLY: [&str; 2] = ["status", "body"];
+/// The fields of what is sent; headers to set follow.
+pub(super) const SEND: [&str; 1] = ["listens"];
+
+/// A list of byte strings, as it crosses the boundary: their number, where each ends (counted from the end of this head), their bytes.
+/// Numbers have 32 bits in the machine's order.
+#[derive(Debug, Default)]
+pub(super) struct Message {
+    ends: Vec<u32>,
+    bytes: Vec<u8>,
+    /// Whether it grew beyond what its head can say.
+    overflown: bool,
+}
+
+impl Message {
+    pub(super) fn push(&mut self, field: impl AsRef<[u8]>) {
+        self.bytes.extend_from_slice(field.as_ref());
+        match u32::try_from(self.bytes.len()) {
+            Ok(end) => self.ends.push(end),
+            Err(_) => self.overflown = true,
+        }
+    }
+
+    pub(super) fn push_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, pairs: impl IntoIterator<Item = (N, V)>) {
+        for (name, value) in pairs {
+            self.push(name);
+            self.push(value);
+        }
+    }
+
+    /// All of it; nothing if it is too long to be said.
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        let count = u32::try_from(self.ends.len()).ok().filter(|_| !self.overflown)?;
+        let head = std::iter::once(count).chain(self.ends.iter().copied()).flat_map(u32::to_ne_bytes);
+        let mut encoded = Vec::with_capacity(self.bytes.len().saturating_add(self.ends.len().saturating_mul(4)));
+        encoded.extend(head);
+        encoded.extend_from_slice(&self.bytes);
+        Some(encoded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_its_fields_behind_their_ends() {
+        let mut message = Message::default();
+        message.push("ab");
+        message.push("");
+        message.push_pairs([("c", "d")]);
+        let head: Vec<u8> = [4_u32, 2, 2, 3, 4].into_iter().flat_map(u32::to_ne_bytes).collect();
+        assert_eq!(message.encode(), Some([&head, &b"abcd"[..]].concat()));
+        assert_eq!(Message::default().encode(), Some(0_u32.to_ne_bytes().to_vec()));
+    }
+}

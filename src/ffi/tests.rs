@@ -1,0 +1,570 @@
+//! The library as Lua sees it: through its exported functions, with pointers.
+//!
+//! `cargo +nightly miri test --lib --features native,faults ffi::` (with `MIRIFLAGS=-Zmiri-disable-isolation`) runs these under Miri.
+
+#![allow(unsafe_code, clippy::undocumented_unsafe_blocks, reason = "the tests are a caller of the C interface")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    reason = "a test fails loudly, and the library reads the clock itself"
+)]
+
+use super::boundary;
+use super::exports::*;
+use super::interface::{DkAnswer, DkBytes, DkCalloutAnswer, DkHead};
+use super::message::{AWAIT_BODY, CALL, COMMON, Code, REPLY, SEND};
+use crate::flow::Metric;
+use crate::jwt::testing::{claims, jwk, sign};
+use proptest::prelude::*;
+use proptest::test_runner::{Config as Cases, TestRunner};
+use serde_json::{Value, json};
+use std::ptr::{null, null_mut};
+
+/// An answer, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Said {
+    code: i32,
+    fields: Vec<String>,
+}
+
+impl Said {
+    fn common(&self, name: &str) -> &str {
+        &self.fields[COMMON.iter().position(|one| *one == name).unwrap()]
+    }
+
+    fn own(&self, names: &[&str], name: &str) -> &str {
+        &self.fields[COMMON.len() + names.iter().position(|one| *one == name).unwrap()]
+    }
+
+    fn headers(&self, names: &[&str]) -> Vec<(&str, &str)> {
+        let (pairs, rest) = self.fields[COMMON.len() + names.len()..].as_chunks::<2>();
+        assert_eq!(rest.len(), 0);
+        pairs.iter().map(|[name, value]| (name.as_str(), value.as_str())).collect()
+    }
+
+    fn counts(&self) -> Vec<String> {
+        let names: Vec<_> = Metric::all().map(Metric::name).collect();
+        self.common("counts").bytes().map(|at| names[usize::from(at)].to_owned()).collect()
+    }
+
+    fn reason(&self) -> (String, String) {
+        assert_eq!(self.code, Code::Reply as i32, "{self:?}");
+        let body: Value = serde_json::from_str(self.own(&REPLY, "body")).unwrap();
+        let reason = body["details"][0]["reason"].as_str().unwrap_or_default().to_owned();
+        (self.own(&REPLY, "status").to_owned(), reason)
+    }
+}
+
+/// Asks with `room` bytes for the answer, and again with as many as it needs.
+fn ask(room: usize, call: impl FnOnce(*mut DkAnswer) -> i32) -> Said {
+    let mut memory = vec![0_u8; room];
+    let mut answer = DkAnswer { data: memory.as_mut_ptr(), room, size: 0 };
+    let mut code = call(&raw mut answer);
+    if code == Code::Grow as i32 {
+        memory = vec![0_u8; answer.size];
+        answer = DkAnswer { data: memory.as_mut_ptr(), room: memory.len(), size: 0 };
+        code = unsafe { dk_again(&raw mut answer) };
+        assert_ne!(code, Code::Grow as i32);
+    }
+    if code == Code::Failed as i32 {
+        return Said { code, fields: Vec::new() };
+    }
+    Said { code, fields: take_apart(&memory[..answer.size]) }
+}
+
+fn take_apart(bytes: &[u8]) -> Vec<String> {
+    let number = |at: usize| u32::from_ne_bytes(bytes[at * 4..at * 4 + 4].try_into().unwrap()) as usize;
+    let (count, body) = (number(0), &bytes[4 + 4 * number(0)..]);
+    let mut begin = 0;
+    let fields = (1..=count).map(|at| {
+        let field = &body[begin..number(at)];
+        begin = number(at);
+        String::from_utf8_lossy(field).into_owned()
+    });
+    fields.collect()
+}
+
+fn span(bytes: &[u8]) -> DkBytes {
+    DkBytes { data: bytes.as_ptr(), size: bytes.len() }
+}
+
+fn spans(pairs: &[(&str, &str)]) -> Vec<DkBytes> {
+    pairs.iter().flat_map(|(name, value)| [span(name.as_bytes()), span(value.as_bytes())]).collect()
+}
+
+#[derive(Clone, Debug)]
+struct Sent<'a> {
+    method: &'a str,
+    target: &'a str,
+    headers: Vec<(&'a str, &'a str)>,
+}
+
+impl Sent<'_> {
+    fn with<T>(&self, call: impl FnOnce(*const DkHead) -> T) -> T {
+        let headers = spans(&self.headers);
+        let head = DkHead {
+            id: span(b"r-1"),
+            method: span(self.method.as_bytes()),
+            target: span(self.target.as_bytes()),
+            scheme: span(b"https"),
+            headers: headers.as_ptr(),
+            headers_count: headers.len(),
+            shared: null(),
+            shared_count: 0,
+            has_body: 0,
+            has_more_headers: 0,
+        };
+        call(&raw const head)
+    }
+}
+
+fn on_headers(request: u64, sent: &Sent<'_>) -> Said {
+    sent.with(|head| ask(0, |answer| unsafe { dk_on_headers(request, head, answer) }))
+}
+
+fn on_send(request: u64, sent: &Sent<'_>, body: Option<&str>) -> Said {
+    let (kind, text) = body.map_or((2, ""), |body| (0, body));
+    sent.with(|head| ask(4096, |answer| unsafe { dk_on_send(request, head, kind, text.as_ptr(), text.len(), answer) }))
+}
+
+fn on_body(request: u64, body: &str) -> Said {
+    ask(4096, |answer| unsafe { dk_on_body(request, 0, body.as_ptr(), body.len(), answer) })
+}
+
+fn on_callout(request: u64, status: u32, body: &str) -> Said {
+    let result = DkCalloutAnswer {
+        outcome: 0,
+        shared: 0,
+        status,
+        headers: null(),
+        headers_count: 0,
+        body: span(body.as_bytes()),
+    };
+    ask(4096, |answer| unsafe { dk_on_callout(request, &raw const result, answer) })
+}
+
+fn config(credential: &Value) -> String {
+    json!({
+        "workspace": { "url": "https://adb-1.1.azuredatabricks.net", "id": "1" },
+        "identity_providers": [{
+            "name": "okta", "issuer": "https://idp.example", "audiences": ["databricks"], "algorithms": ["EdDSA"],
+            "jwks_url": "https://idp.example/keys",
+        }],
+        "roles": [{ "name": "r", "match": {}, "credential": credential,
+            "allow": [
+                { "operations": ["clusters.list", "jobs.list"] },
+                { "operations": ["jobs.run_now"], "resources": { "job": ["7"] } },
+            ] }],
+    })
+    .to_string()
+}
+
+fn open(text: &str) -> u64 {
+    let mut nowhere = DkAnswer { data: null_mut(), room: 0, size: 0 };
+    unsafe { dk_config_open(text.as_ptr(), text.len(), &raw mut nowhere) }
+}
+
+fn open_request(credential: &Value) -> u64 {
+    let config = open(&config(credential));
+    assert_ne!(config, 0);
+    let request = unsafe { dk_request_open(config) };
+    assert_ne!(request, 0);
+    request
+}
+
+fn passthrough() -> Value {
+    json!({ "type": "passthrough" })
+}
+
+fn token() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    format!("Bearer {}", sign(&claims(json!({ "iat": now - 5, "nbf": now - 5, "exp": now + 600 }))))
+}
+
+fn keys() -> String {
+    json!({ "keys": [jwk()] }).to_string()
+}
+
+fn listing<'a>(authorization: &'a str) -> Sent<'a> {
+    Sent {
+        method: "GET",
+        target: "/api/2.1/clusters/list",
+        headers: vec![("authorization", authorization), ("cookie", "c")],
+    }
+}
+
+/// A request that was allowed, and what the library said of it.
+fn allowed(request: u64, sent: &Sent<'_>, body: Option<&str>) -> Said {
+    let mut said = on_headers(request, sent);
+    if said.code == Code::Call as i32 {
+        assert_eq!(said.own(&CALL, "authority"), "idp.example");
+        said = on_callout(request, 200, &keys());
+    }
+    if let Some(body) = body {
+        assert_eq!((said.code, said.own(&AWAIT_BODY, "longest")), (Code::AwaitBody as i32, "65536"));
+        said = on_body(request, body);
+    }
+    assert_eq!(said.code, Code::Allowed as i32, "{said:?}");
+    said
+}
+
+#[test]
+fn a_verified_caller_gets_the_credential_only_when_the_request_is_sent() {
+    let (request, token) = (open_request(&passthrough()), token());
+    let said = allowed(request, &listing(&token), None);
+    assert_eq!((said.common("decision"), said.common("subject"), said.common("provider")), ("allow", "anna", "okta"));
+    assert_eq!(said.fields.len(), COMMON.len());
+    assert!(!said.counts().iter().any(|name| name.starts_with("requests_")), "{:?}", said.counts());
+
+    let said = on_send(request, &Sent { headers: vec![], ..listing("") }, None);
+    assert_eq!(said.code, Code::Send as i32);
+    assert!(said.headers(&SEND).contains(&("authorization", &token)));
+    assert_eq!(said.counts(), ["requests_allowed"]);
+    assert!(said.common("line").contains(r#""decision":"allow""#));
+    // once
+    assert_eq!(on_send(request, &listing(""), None).code, Code::Failed as i32);
+    unsafe { dk_request_close(request) };
+}
+
+#[test]
+fn the_callers_credentials_are_named_for_removal_before_anything_is_waited_for() {
+    let (request, token) = (open_request(&passthrough()), token());
+    let said = on_headers(request, &listing(&token));
+    assert_eq!((said.code, said.common("removals")), (Code::Call as i32, "authorization\ncookie"));
+    unsafe { dk_request_close(request) };
+}
+
+#[test]
+fn what_is_not_what_was_decided_on_is_not_sent() {
+    let token = token();
+    let base = listing("");
+    for (sent, what) in [
+        (Sent { method: "POST", ..base.clone() }, "method"),
+        (Sent { target: "/api/2.1/clusters/delete", ..base.clone() }, "target"),
+        (Sent { target: "/api/2.1/clusters/list?a=b", ..base.clone() }, "target"),
+        (Sent { headers: vec![("content-length", "3")], ..base.clone() }, "body"),
+        (Sent { headers: vec![("x-http-method-override", "DELETE")], ..base.clone() }, "headers"),
+    ] {
+        let request = open_request(&passthrough());
+        allowed(request, &listing(&token), None);
+        let said = on_send(request, &sent, None);
+        assert_eq!(said.reason(), ("400".to_owned(), "REQUEST_AMBIGUOUS".to_owned()), "{sent:?}");
+        assert!(said.own(&REPLY, "body").contains(what), "{said:?}");
+        assert!(!format!("{said:?}").contains(&token[7..]));
+        assert_eq!(said.counts(), ["requests_denied", "denied_request_ambiguous"]);
+        assert_eq!(said.common("decision"), "deny");
+        // not on a second try either
+        assert_eq!(on_send(request, &base, None).code, Code::Failed as i32);
+        unsafe { dk_request_close(request) };
+    }
+}
+
+#[test]
+fn a_credential_that_another_plugin_set_meanwhile_is_named_for_removal() {
+    let (request, token) = (open_request(&passthrough()), token());
+    allowed(request, &listing(&token), None);
+    let said = on_send(request, &listing("Bearer EVIL"), None);
+    assert_eq!((said.code, said.common("removals")), (Code::Send as i32, "authorization\ncookie"));
+    unsafe { dk_request_close(request) };
+}
+
+#[test]
+fn a_body_that_was_decided_on_must_be_the_one_that_is_sent() {
+    let token = token();
+    let sent = Sent {
+        method: "POST",
+        target: "/api/2.2/jobs/run-now",
+        headers: vec![("authorization", &token), ("content-length", "12")],
+    };
+    for (later, code) in
+        [(Some(r#"{"job_id": 7}"#), Code::Send), (Some(r#"{"job_id": 8}"#), Code::Reply), (None, Code::Reply)]
+    {
+        let request = open_request(&passthrough());
+        allowed(request, &sent, Some(r#"{"job_id": 7}"#));
+        assert_eq!(on_send(request, &sent, later).code, code as i32, "{later:?}");
+        unsafe { dk_request_close(request) };
+    }
+}
+
+#[test]
+fn a_refusal_is_the_cores_own() {
+    let request = open_request(&passthrough());
+    let said = on_headers(request, &Sent { headers: vec![], ..listing("") });
+    assert_eq!(said.reason(), ("401".to_owned(), "TOKEN_MISSING".to_owned()));
+    assert_eq!(said.counts(), ["requests_unauthenticated", "denied_token_missing"]);
+    assert!(said.headers(&REPLY).iter().any(|(name, _)| *name == "www-authenticate"));
+    assert_eq!(on_send(request, &listing(""), None).code, Code::Failed as i32);
+    unsafe { dk_request_close(request) };
+}
+
+#[test]
+fn an_invalid_configuration_is_refused_with_all_its_errors() {
+    let text = json!({ "roles": [], "workspace": { "url": "ftp://x" } }).to_string();
+    let said = ask(0, |answer| unsafe { dk_config_check(text.as_ptr(), text.len(), 0, answer) });
+    assert_eq!(said.code, Code::Nothing as i32);
+    let pointers: Vec<_> = said.fields.iter().step_by(2).map(String::as_str).collect();
+    assert!(pointers.contains(&"/workspace/url") && pointers.contains(&"/roles"), "{said:?}");
+    assert_eq!(open(&text), 0);
+    assert_eq!(open(r#"{"mode": "guard"}"#), 0);
+}
+
+#[test]
+fn secrets_of_another_processes_environment_count_as_set_only_where_that_is_asked() {
+    let secret =
+        json!({ "type": "service_principal_secret", "client_id": "c", "client_secret": { "env": "DK_NOT_SET_HERE" } });
+    let text = config(&secret);
+    let check = |lacks| ask(4096, |answer| unsafe { dk_config_check(text.as_ptr(), text.len(), lacks, answer) }).code;
+    assert_eq!((check(0), check(1)), (Code::Nothing as i32, Code::Done as i32));
+}
+
+#[test]
+fn a_refusal_can_be_had_without_a_request() {
+    for (why, reason) in [(0, "INTERNAL"), (1, "INVALID_CONFIGURATION"), (7, "INTERNAL")] {
+        let said = ask(4096, |answer| unsafe { dk_refuse(0, why, "r-1".as_ptr(), 3, answer) });
+        assert_eq!(said.reason(), ("500".to_owned(), reason.to_owned()));
+        assert!(said.common("record").contains(reason) && said.own(&REPLY, "body").contains("r-1"));
+    }
+}
+
+#[cfg(feature = "faults")]
+#[test]
+fn a_panic_ends_at_the_boundary_and_its_request_with_it() {
+    let (request, other, token) = (open_request(&passthrough()), open_request(&passthrough()), token());
+    allowed(other, &listing(&token), None);
+    let sent = Sent { headers: vec![("x-test-panic", "1"), ("authorization", &token)], ..listing("") };
+    assert_eq!(on_headers(request, &sent).code, Code::Failed as i32);
+    // another request of the worker goes on
+    assert_eq!(on_send(other, &listing(""), None).code, Code::Send as i32);
+    unsafe { dk_request_close(request) };
+    assert_eq!(on_headers(request, &listing(&token)).code, Code::Failed as i32);
+    unsafe { dk_request_close(other) };
+}
+
+#[test]
+fn a_panic_in_the_middle_of_a_request_leaves_no_way_on() {
+    let (request, token) = (open_request(&passthrough()), token());
+    allowed(request, &listing(&token), None);
+    assert_eq!(boundary::guarded(3, || super::worker::panic_while_working_on(request)), 3);
+    assert_eq!(on_send(request, &listing(""), None).code, Code::Failed as i32);
+    let said = ask(4096, |answer| unsafe { dk_refuse(request, 0, "r-1".as_ptr(), 3, answer) });
+    assert_eq!(said.reason().1, "INTERNAL");
+    unsafe { dk_request_close(request) };
+}
+
+#[test]
+fn what_cannot_be_read_is_refused() {
+    let request = open_request(&passthrough());
+    let head = |headers: *const DkBytes, headers_count| DkHead {
+        id: span(b"r"),
+        method: DkBytes { data: null(), size: 3 },
+        target: span(b"/"),
+        scheme: span(b"https"),
+        headers,
+        headers_count,
+        shared: null(),
+        shared_count: 0,
+        has_body: 0,
+        has_more_headers: 0,
+    };
+    let odd = [span(b"a")];
+    for head in [head(null(), 0), head(null(), 2), head(odd.as_ptr(), 1), head(odd.as_ptr(), usize::MAX - 1)] {
+        assert_eq!(ask(4096, |answer| unsafe { dk_on_headers(request, &raw const head, answer) }).code, 0);
+    }
+    assert_eq!(ask(4096, |answer| unsafe { dk_on_headers(request, null(), answer) }).code, 0);
+    assert_eq!(unsafe { dk_on_body(request, 0, null(), 0, null_mut()) }, 0);
+    assert_eq!(unsafe { dk_again(null_mut()) }, 0);
+    assert_eq!(unsafe { dk_config_open(null(), 9, null_mut()) }, 0);
+    unsafe { dk_request_close(request) };
+}
+
+/// What a caller might do, in any order, with handles that may be anything.
+#[derive(Clone, Debug)]
+enum Op {
+    OpenConfig(bool),
+    CloseConfig(usize),
+    OpenRequest(usize),
+    CloseRequest(usize),
+    Headers(usize, bool, bool),
+    Body(usize, u32),
+    Callout(usize, u32, bool),
+    Send(usize, bool),
+    Response(usize),
+    Refuse(usize),
+    Tick(usize),
+    TickCallout(usize),
+    Again,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let place = || 0_usize..8;
+    let op = prop_oneof![
+        any::<bool>().prop_map(Op::OpenConfig),
+        place().prop_map(Op::CloseConfig),
+        place().prop_map(Op::OpenRequest),
+        place().prop_map(Op::CloseRequest),
+        (place(), any::<bool>(), any::<bool>()).prop_map(|(at, good, body)| Op::Headers(at, good, body)),
+        (place(), 0_u32..4).prop_map(|(at, kind)| Op::Body(at, kind)),
+        (place(), 0_u32..6, any::<bool>()).prop_map(|(at, outcome, good)| Op::Callout(at, outcome, good)),
+        (place(), any::<bool>()).prop_map(|(at, same)| Op::Send(at, same)),
+        place().prop_map(Op::Response),
+        place().prop_map(Op::Refuse),
+        place().prop_map(Op::Tick),
+        place().prop_map(Op::TickCallout),
+        Just(Op::Again),
+    ];
+    proptest::collection::vec(op, 1..40)
+}
+
+/// The caller's view of what must hold, whatever it calls.
+struct Caller {
+    token: String,
+    configs: Vec<u64>,
+    requests: Vec<u64>,
+    closed: Vec<u64>,
+    allowed: Vec<u64>,
+}
+
+impl Caller {
+    fn new() -> Self {
+        // some that nobody gave out
+        Self { token: token(), configs: vec![0, 7], requests: vec![0, u64::MAX], closed: vec![], allowed: vec![] }
+    }
+
+    fn request(&self, at: usize) -> u64 {
+        self.requests[at % self.requests.len()]
+    }
+
+    fn config(&self, at: usize) -> u64 {
+        self.configs[at % self.configs.len()]
+    }
+
+    fn heard(&mut self, request: u64, said: &Said) {
+        if self.closed.contains(&request) {
+            assert_eq!(said.code, Code::Failed as i32, "a closed request answers {said:?}");
+        }
+        assert_ne!(said.code, Code::Send as i32, "only `dk_on_send` gives out a credential");
+        if said.code == Code::Allowed as i32 {
+            assert!(!self.allowed.contains(&request), "allowed twice");
+            self.allowed.push(request);
+        }
+        assert!(!format!("{said:?}").contains(&self.token), "{said:?}");
+    }
+
+    fn run(&mut self, op: &Op) {
+        let (credential, token) = (passthrough(), self.token.clone());
+        let sent = |good: bool, body: bool| Sent {
+            method: if body { "POST" } else { "GET" },
+            target: if body { "/api/2.2/jobs/run-now" } else { "/api/2.2/jobs/list" },
+            headers: match (good, body) {
+                (true, true) => vec![("authorization", &*token), ("content-length", "13")],
+                (true, false) => vec![("authorization", &*token)],
+                (false, _) => vec![("authorization", "Bearer x.y.z")],
+            },
+        };
+        let result = |outcome, good: bool| DkCalloutAnswer {
+            outcome,
+            shared: 0,
+            status: 200,
+            headers: null(),
+            headers_count: 0,
+            body: if good {
+                span(b"{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"k1\",\"alg\":\"EdDSA\",\"use\":\"sig\",\"x\":\"6kqSOpCVjR3I3V4hE8vW2Y3mC7Nn6R0m0Jb0wM0gr-w\"}]}")
+            } else {
+                span(b"nothing")
+            },
+        };
+        match *op {
+            Op::OpenConfig(good) => {
+                let config = open(if good { config(&credential) } else { "{".to_owned() }.as_str());
+                assert_eq!(config != 0, good);
+                self.configs.push(config);
+            }
+            Op::CloseConfig(at) => unsafe { dk_config_close(self.config(at)) },
+            Op::OpenRequest(at) => {
+                let request = unsafe { dk_request_open(self.config(at)) };
+                assert!(request == 0 || !self.closed.contains(&request), "a closed handle came back");
+                self.requests.push(request);
+            }
+            Op::CloseRequest(at) => {
+                let request = self.request(at);
+                unsafe { dk_request_close(request) };
+                self.closed.push(request);
+            }
+            Op::Headers(at, good, body) => {
+                let said = on_headers(self.request(at), &sent(good, body));
+                self.heard(self.request(at), &said);
+            }
+            Op::Body(at, kind) => {
+                let body = r#"{"job_id": 7}"#;
+                let said = ask(at * 64, |answer| unsafe {
+                    dk_on_body(self.request(at), kind, body.as_ptr(), body.len(), answer)
+                });
+                self.heard(self.request(at), &said);
+            }
+            Op::Callout(at, outcome, good) => {
+                let (text, mut result) = (keys(), result(outcome, good));
+                if good {
+                    result.body = span(text.as_bytes());
+                }
+                let said = ask(at * 64, |answer| unsafe { dk_on_callout(self.request(at), &raw const result, answer) });
+                self.heard(self.request(at), &said);
+            }
+            Op::Send(at, same) => {
+                let request = self.request(at);
+                let was_allowed = self.allowed.contains(&request);
+                self.allowed.retain(|allowed| *allowed != request);
+                let said = on_send(request, &sent(false, same), Some(r#"{"job_id": 7}"#));
+                if said.code == Code::Send as i32 {
+                    assert!(was_allowed && !self.closed.contains(&request), "sent without a decision");
+                }
+            }
+            Op::Response(at) => unsafe { dk_on_response(self.request(at), 401, null(), 0) },
+            Op::Refuse(at) => {
+                let request = self.request(at);
+                let said = ask(0, |answer| unsafe { dk_refuse(request, 0, null(), 0, answer) });
+                assert_eq!(said.reason().1, "INTERNAL");
+                self.closed.push(request);
+            }
+            Op::Tick(at) => {
+                ask(0, |answer| unsafe { dk_on_tick(self.config(at), answer) });
+            }
+            Op::TickCallout(at) => {
+                let result = result(0, true);
+                ask(0, |answer| unsafe { dk_on_tick_callout(self.config(at), &raw const result, answer) });
+            }
+            Op::Again => {
+                ask(16, |answer| unsafe { dk_again(answer) });
+            }
+        }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.requests.iter().for_each(|request| unsafe { dk_request_close(*request) });
+        self.configs.iter().for_each(|config| unsafe { dk_config_close(*config) });
+    }
+}
+
+#[test]
+fn no_order_of_calls_gives_out_a_credential_without_a_decision() {
+    let cases = if cfg!(miri) { 24 } else { 500 };
+    let mut runner = TestRunner::new(Cases { cases, failure_persistence: None, ..Cases::default() });
+    let mut sends = 0;
+    let result = runner.run(&ops(), |ops| {
+        let mut caller = Caller::new();
+        ops.iter().for_each(|op| caller.run(op));
+        Ok(())
+    });
+    result.unwrap();
+    // the way to the end is in reach of these calls
+    let mut caller = Caller::new();
+    for op in
+        [Op::OpenConfig(true), Op::OpenRequest(2), Op::Headers(2, true, true), Op::Callout(2, 0, true), Op::Body(2, 0)]
+    {
+        caller.run(&op);
+        sends = caller.allowed.len();
+    }
+    assert_eq!(sends, 1);
+}
