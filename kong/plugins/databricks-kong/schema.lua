@@ -155,7 +155,11 @@ local schema = {
                   } },
                   { groups = {
                     type = "string",
-                    description = "The caller's groups: a string, a list, or a string separated by blanks or commas. Default `groups`.",
+                    description = "The caller's groups: a list of strings, or one string, which is one group whatever it contains. Default `groups`.",
+                  } },
+                  { groups_separator = {
+                    type = "string",
+                    description = "One character, at which one string is several groups: a blank for a claim like `scope`.",
                   } },
                   { client = {
                     type = "string",
