@@ -3,11 +3,15 @@
 //! An [`Authorized`] is the proof that the credential belongs to the permit; requests are forwarded with nothing less.
 
 mod cache;
+mod credential;
+mod form;
 mod plan;
 mod response;
+mod secret;
 
 pub use cache::{Lookup, TokenCache};
-pub use plan::{
-    Authorized, Exchange, Granted, Pending, RunLookup, SecretUnavailable, SharedSecrets, TokenForm, is_same_credential,
-};
+pub use credential::secret_members;
+pub use form::TokenForm;
+pub use plan::{Authorized, Exchange, Granted, Pending, RunLookup, is_same_credential};
 pub use response::{ExchangeFault, WorkspaceToken, read_retry_after, refuses_token};
+pub use secret::{SecretUnavailable, SharedSecrets};

@@ -2,36 +2,48 @@
 
 use crate::base::Secret;
 
-/// A Databricks credential that replaces the caller's token.
+/// A Databricks credential that replaces the caller's token. How each comes to be, `exchange::credential` knows.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// The caller's JWT is exchanged (RFC 8693) for a token of that same Databricks user.
-    UserFederation {
-        /// The OAuth scope asked for; `None` for the least that the operation needs.
-        scope: Option<Scope>,
-        /// The numeric id of the group whose permissions the token carries instead of the user's own.
-        assume_group: Option<String>,
-    },
+    UserFederation(UserFederation),
     /// The caller's JWT is exchanged (RFC 8693) under a service principal's federation policy.
-    ServicePrincipalFederation {
-        /// The service principal's application id.
-        client_id: String,
-        /// The OAuth scope asked for; `None` for the least that the operation needs.
-        scope: Option<Scope>,
-    },
+    ServicePrincipalFederation(ServicePrincipalFederation),
     /// A token of a service principal by its own secret (RFC 6749 section 4.4), shared by the callers of the role.
-    ServicePrincipalSecret {
-        /// The service principal's application id.
-        client_id: String,
-        /// Its OAuth secret.
-        client_secret: SecretSource,
-        /// The OAuth scope asked for; `None` for the least that the operation needs.
-        scope: Option<Scope>,
-    },
+    ServicePrincipalSecret(ServicePrincipalSecret),
     /// The verified token itself.
     Passthrough,
     /// No `Authorization` at all.
     None,
+}
+
+/// See [`Credential::UserFederation`].
+#[derive(Clone, Debug)]
+pub struct UserFederation {
+    /// The OAuth scope asked for; `None` for the least that the operation needs.
+    pub scope: Option<Scope>,
+    /// The numeric id of the group whose permissions the token carries instead of the user's own.
+    pub assume_group: Option<String>,
+}
+
+/// See [`Credential::ServicePrincipalFederation`].
+#[derive(Clone, Debug)]
+pub struct ServicePrincipalFederation {
+    /// The service principal's application id.
+    pub client_id: String,
+    /// The OAuth scope asked for; `None` for the least that the operation needs.
+    pub scope: Option<Scope>,
+}
+
+/// See [`Credential::ServicePrincipalSecret`].
+#[derive(Clone, Debug)]
+pub struct ServicePrincipalSecret {
+    /// The service principal's application id.
+    pub client_id: String,
+    /// Its OAuth secret.
+    pub client_secret: SecretSource,
+    /// The OAuth scope asked for; `None` for the least that the operation needs.
+    pub scope: Option<Scope>,
 }
 
 impl Credential {
@@ -39,9 +51,9 @@ impl Credential {
     #[must_use]
     pub const fn scope(&self) -> Option<&Scope> {
         match self {
-            Self::UserFederation { scope, .. }
-            | Self::ServicePrincipalFederation { scope, .. }
-            | Self::ServicePrincipalSecret { scope, .. } => scope.as_ref(),
+            Self::UserFederation(UserFederation { scope, .. })
+            | Self::ServicePrincipalFederation(ServicePrincipalFederation { scope, .. })
+            | Self::ServicePrincipalSecret(ServicePrincipalSecret { scope, .. }) => scope.as_ref(),
             Self::Passthrough | Self::None => None,
         }
     }
@@ -62,9 +74,9 @@ impl Credential {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::UserFederation { .. } => "user_federation",
-            Self::ServicePrincipalFederation { .. } => "service_principal_federation",
-            Self::ServicePrincipalSecret { .. } => "service_principal_secret",
+            Self::UserFederation(_) => "user_federation",
+            Self::ServicePrincipalFederation(_) => "service_principal_federation",
+            Self::ServicePrincipalSecret(_) => "service_principal_secret",
             Self::Passthrough => "passthrough",
             Self::None => "none",
         }

@@ -14,7 +14,9 @@ mod trace;
 
 pub use action::{Action, Body, RunsJob};
 pub use authorize::{Ask, Policy, authorize};
-pub use credential::{Credential, Scope, SecretSource};
+pub use credential::{
+    Credential, Scope, SecretSource, ServicePrincipalFederation, ServicePrincipalSecret, UserFederation,
+};
 pub use glob::Glob;
 pub use permit::{Denial, Outcome, Permit};
 pub use role::{Agent, Allow, Match, Role, Validity};

@@ -28,12 +28,10 @@ impl Answer {
     pub(crate) fn of(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Permit(permit) => {
-                let Credential::ServicePrincipalSecret { client_id, .. } = permit.credential() else {
-                    panic!("{permit:?}")
-                };
-                assert_eq!(client_id, permit.role());
+                let Credential::ServicePrincipalSecret(principal) = permit.credential() else { panic!("{permit:?}") };
+                assert_eq!(principal.client_id, permit.role());
                 Self::GoesOn {
-                    credential: client_id.clone(),
+                    credential: principal.client_id.clone(),
                     rule: permit.rule().map(str::to_owned),
                     would_deny: permit.would_deny().map(Denied::of),
                 }

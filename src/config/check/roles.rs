@@ -4,7 +4,10 @@ use super::Check;
 use super::rules::Purpose;
 use crate::base::{Secret, UnixTime};
 use crate::config::raw::{self, RawCredential, RawScope, RawSecret};
-use crate::policy::{Credential, Glob, Match, Role, Scope, SecretSource, Validity};
+use crate::policy::{
+    Credential, Glob, Match, Role, Scope, SecretSource, ServicePrincipalFederation, ServicePrincipalSecret,
+    UserFederation, Validity,
+};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -95,16 +98,18 @@ impl Check<'_> {
         match raw {
             RawCredential::UserFederation(raw) => {
                 let assume_group = raw.assume_group.map(|id| id.0);
-                Some(Credential::UserFederation { scope: scope(raw.scope)?, assume_group })
+                Some(Credential::UserFederation(UserFederation { scope: scope(raw.scope)?, assume_group }))
             }
             RawCredential::ServicePrincipalFederation(raw) => {
-                Some(Credential::ServicePrincipalFederation { scope: scope(raw.scope)?, client_id: raw.client_id })
+                let scope = scope(raw.scope)?;
+                let client_id = raw.client_id;
+                Some(Credential::ServicePrincipalFederation(ServicePrincipalFederation { client_id, scope }))
             }
             RawCredential::ServicePrincipalSecret(raw) => {
                 let scope = scope(raw.scope);
                 let client_secret = self.secret(&format!("{pointer}/client_secret"), raw.client_secret, shared);
-                let (scope, client_secret) = (scope?, client_secret?);
-                Some(Credential::ServicePrincipalSecret { client_id: raw.client_id, client_secret, scope })
+                let (client_id, scope, client_secret) = (raw.client_id, scope?, client_secret?);
+                Some(Credential::ServicePrincipalSecret(ServicePrincipalSecret { client_id, client_secret, scope }))
             }
             RawCredential::Passthrough(_) => Some(Credential::Passthrough),
             RawCredential::None(_) => Some(Credential::None),

@@ -2,6 +2,7 @@
 
 use super::{Entry, codes, items};
 use crate::findings::Finding;
+use databricks_kong::exchange::secret_members;
 use serde_json::Value;
 
 pub(super) fn lint(entry: &Entry<'_>, found: &mut Vec<Finding>) {
@@ -66,8 +67,10 @@ fn observe(entry: &Entry<'_>, pointer: &str, message: &str) -> Finding {
 
 /// JSON pointers to the secrets that stand in a configuration as they are.
 pub(crate) fn secrets(config: &Value) -> Vec<String> {
-    let of_roles = items(config, "roles")
-        .flat_map(|(index, _)| ["client_secret", "key"].map(|key| format!("/roles/{index}/credential/{key}")));
+    let of_roles = items(config, "roles").flat_map(|(index, role)| {
+        let kind = role.pointer("/credential/type").and_then(Value::as_str).unwrap_or_default();
+        secret_members(kind).iter().map(move |member| format!("/roles/{index}/credential/{member}"))
+    });
     let of_providers = items(config, "identity_providers")
         .map(|(index, _)| format!("/identity_providers/{index}/introspection/client_secret"));
     let all = of_roles.chain(of_providers).chain(["/identity_header/key".to_owned()]);
