@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli plugin schema sample catalogue bench bench-envoy test fuzz mutants lint fix deny demo tour clean clean-cache
+.PHONY: help wasm cli plugin schema sample catalogue bench bench-envoy test fuzz mutants sql-mutants lint fix deny demo tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,10 @@ fuzz: ## fuzz each parser of what others send for 30 seconds
 
 mutants: ## change the code that decides and see which changes no test notices (hours; SHARD=0/8 for a part)
 	@scripts/mutants
+
+sql-mutants: ## hold the SQL scanner against Spark's own parser on a million mutants (an hour; MUTANTS=10000, SEED=1)
+	@DATABRICKS_KONG_SQL_MUTANTS=$${MUTANTS:-1000000} DATABRICKS_KONG_SQL_SEED=$${SEED:-20261123} \
+	  scripts/with-rust cargo test --quiet --locked --test sql mutants -- --nocapture
 
 lint: ## check format, clippy, docs, dependencies, shell and Python
 	@scripts/lint

@@ -1,4 +1,4 @@
-//! The scanner of SQL texts: a corpus with what each text does, and `sqlparser` and a generator as oracles.
+//! The scanner of SQL texts: a corpus with what each text does, and `sqlparser`, Spark's own parser and a generator as oracles.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,11 @@ mod corpus;
 mod fuzz;
 #[path = "sql/generator.rs"]
 mod generator;
+#[path = "sql/mutants.rs"]
+mod mutants;
 #[path = "sql/oracle.rs"]
 mod oracle;
 #[path = "sql/properties.rs"]
 mod properties;
+#[path = "sql/spark.rs"]
+mod spark;

@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 const HOME: Option<(&str, &str)> = Some(("main", "sales"));
 
 /// `DATABRICKS_KONG_SQL_SEED` makes another run, `DATABRICKS_KONG_SQL_STATEMENTS` a longer one.
-fn number(name: &str) -> Option<u64> {
+pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect(name))
 }
 
 /// The same statements every time, unless asked for others: a test that fails now and then helps nobody.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let seed = number("DATABRICKS_KONG_SQL_SEED").unwrap_or(20_261_123);
     println!("DATABRICKS_KONG_SQL_SEED={seed}");
     seed

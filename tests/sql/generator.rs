@@ -231,7 +231,8 @@ impl Maker<'_> {
                 self.query();
                 self.put(")");
             }
-            3 => self.put("VALUES ( 1 , 'a' ) , ( 2 , \"b\" )"),
+            // with parentheses it would be a list of expressions, inside of others
+            3 => self.put("VALUES 1 , 2"),
             // read by sqlparser in some places only
             1 => {
                 self.put("TABLE");
@@ -247,7 +248,12 @@ impl Maker<'_> {
         if self.random.one_in(8) {
             self.put("DISTINCT");
         }
-        self.select_item();
+        // for Spark, `( SELECT ( a ) )` and `( SELECT * FROM a , b )` have a function or a column called `select`
+        if self.depth > 1 {
+            self.put("x");
+        } else {
+            self.select_item();
+        }
         while self.random.one_in(3) {
             self.put(",");
             self.select_item();

@@ -123,8 +123,9 @@ impl Visitor for Tables<'_> {
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
         let parts = parts(relation);
-        // `INSERT INTO IDENTIFIER('t') …`, which sqlparser takes for a table of that name with columns
-        let is_clause = matches!(parts.as_slice(), [name] if name.eq_ignore_ascii_case("identifier"));
+        // `INSERT INTO IDENTIFIER('t') …`, which sqlparser takes for a table of that name with columns, and `FROM STREAM t`, for one with
+        // an alias
+        let is_clause = matches!(parts.as_slice(), [name] if ["identifier", "stream"].iter().any(|word| name.eq_ignore_ascii_case(word)));
         if std::mem::take(&mut self.is_function) || is_clause {
             return ControlFlow::Continue(());
         }

@@ -8,6 +8,9 @@ use super::{Kind, Unparsed};
 /// Functions whose first string is the name of a table.
 const OF_TABLES: [&str; 2] = ["table_changes", "cdf_table_changes"];
 
+/// What looks like a function and has a query as its argument.
+const OF_QUERIES: [&str; 4] = ["exists", "any", "some", "all"];
+
 /// Functions whose first string is a path.
 const OF_PATHS: [&str; 5] = ["read_files", "cloud_files", "read_statestore", "read_state_metadata", "list_files"];
 
@@ -15,10 +18,6 @@ impl Cursor<'_> {
     /// A function's arguments, and what the function reads by a name in a string.
     #[inline(never)]
     pub(super) fn call(&mut self, function: &Name<'_>) -> Step {
-        // newer versions of Spark take `a.IDENTIFIER('b')` for a name
-        if function.single().is_none() && function.parts().iter().any(|part| part.eq_ignore_ascii_case("identifier")) {
-            return Err(Unparsed::Dynamic);
-        }
         let single = function.single().unwrap_or_default();
         let is_one_of = |known: &[&str]| known.iter().any(|known| single.eq_ignore_ascii_case(known));
         let reads_by_name = if is_one_of(&OF_TABLES) {
@@ -32,11 +31,20 @@ impl Cursor<'_> {
         if let Some(kind) = reads_by_name {
             self.first_argument(kind)?;
         }
-        // `EXISTS ((SELECT …) UNION …)`
-        if is_one_of(&["exists"]) && self.symbol_at(1, "(") {
+        // `EXISTS (TABLE t)`, `EXISTS ((SELECT …) UNION …)`
+        if is_one_of(&["exists"]) && self.symbol_at(1, "(") || is_one_of(&OF_QUERIES) && self.at_query(1) {
             return self.parentheses().map(|_| ());
         }
         self.arguments()
+    }
+
+    /// The same in `FROM`, where an argument may be a table.
+    #[inline(never)]
+    pub(super) fn table_call(&mut self, function: &Name<'_>) -> Step {
+        let outer = self.takes_tables(true);
+        let result = self.call(function);
+        self.takes_tables(outer);
+        result
     }
 
     fn first_argument(&mut self, kind: Kind) -> Step {
@@ -53,29 +61,35 @@ impl Cursor<'_> {
 
     fn arguments(&mut self) -> Step {
         self.deeper(|cursor| {
-            if cursor.at_query(1) && !cursor.word_at(1, "table") {
-                return cursor.parentheses().map(|_| ());
-            }
+            // the arguments of calls in arguments are no tables
+            let takes_tables = cursor.takes_tables(false);
             cursor.expect_symbol("(")?;
             let _ = cursor.eat("distinct") || !cursor.symbol_at(1, "(") && cursor.eat("all");
             if !cursor.at_symbol(")") {
-                cursor.list(Self::argument)?;
+                cursor.list(if takes_tables { Self::argument_or_table } else { Self::argument })?;
             }
             cursor.expect_symbol(")")
         })
     }
 
-    /// One argument, with the words that `CAST`, `EXTRACT`, `TRIM`, `OVERLAY` and the like have in between.
-    fn argument(&mut self) -> Step {
+    fn argument_or_table(&mut self) -> Step {
+        self.argument_name()?;
+        if self.at_word("table") { self.table_argument() } else { self.argument() }
+    }
+
+    /// `name =>`, or nothing.
+    #[inline(never)]
+    fn argument_name(&mut self) -> Step {
         if self.symbol_at(1, "=>") {
             self.identifier()?;
             self.next();
         }
-        if self.at_word("table") {
-            self.table_argument()?;
-            // `EXISTS (TABLE t UNION …)`
-            return if self.at_query_tail() { self.query_tail() } else { Ok(()) };
-        }
+        Ok(())
+    }
+
+    /// One argument, with the words that `CAST`, `EXTRACT`, `TRIM`, `OVERLAY` and the like have in between.
+    fn argument(&mut self) -> Step {
+        self.argument_name()?;
         if self.at_any(&["both", "leading", "trailing"]) {
             self.next();
         }
@@ -88,6 +102,9 @@ impl Cursor<'_> {
                 self.data_type_or_name()?;
             } else if self.eat_any(&["from", "for", "placing"]) {
                 self.expression()?;
+            } else if self.at_star_except() {
+                self.next();
+                self.columns()?;
             } else if self.eat_words(&["ignore", "nulls"]) || self.eat_words(&["respect", "nulls"]) {
             } else if self.at_words(&["order", "by"]) {
                 self.next();

@@ -24,11 +24,13 @@ pub(super) struct Cursor<'a> {
     depth: usize,
     /// Inside an `EXPLAIN`.
     only_planned: bool,
+    /// The next call stands in `FROM`.
+    takes_tables: bool,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(tokens: &'a [Token<'a>], home: Home, found: &'a mut Found) -> Self {
-        Self { rest: tokens, home, found, ctes: Vec::new(), depth: 0, only_planned: false }
+        Self { rest: tokens, home, found, ctes: Vec::new(), depth: 0, only_planned: false, takes_tables: false }
     }
 
     #[inline(never)]
@@ -171,6 +173,10 @@ impl<'a> Cursor<'a> {
     /// One name that is no clause: quoted, or a word that this scanner does not take for a keyword.
     #[inline(never)]
     pub(super) fn identifier(&mut self) -> Result<&'a str, Unparsed> {
+        // newer versions of Spark take `IDENTIFIER('a')` for a name wherever one may stand
+        if self.at_identifier_clause() {
+            return Err(Unparsed::Dynamic);
+        }
         let token = self.next();
         match token.kind {
             Is::Quoted => Ok(token.text),
@@ -193,6 +199,9 @@ impl<'a> Cursor<'a> {
         name.push(first);
         while self.at_symbol(".") && !self.symbol_at(1, "*") {
             self.next();
+            if self.at_identifier_clause() {
+                return Err(Unparsed::Dynamic);
+            }
             let token = self.next();
             if !matches!(token.kind, Is::Quoted | Is::Word) {
                 return Err(Unparsed::Syntax);
@@ -235,7 +244,8 @@ impl<'a> Cursor<'a> {
         if self.eat("as") || self.at_alias() { self.any_name() } else { Ok(()) }
     }
 
-    /// `IDENTIFIER('a.b')` or a name, for something that is not read as a CTE.
+    /// `IDENTIFIER('a.b')` or a name, for something that is not read as a CTE. The clause must be the whole name: `IDENTIFIER('a').b`
+    /// is `a.b` for newer versions of Spark.
     #[inline(never)]
     pub(super) fn reference(&mut self) -> Result<Name<'a>, Unparsed> {
         if !self.at_identifier_clause() {
@@ -245,6 +255,9 @@ impl<'a> Cursor<'a> {
         self.next();
         let literal = self.expect_kind(Is::Text).map_err(|_| Unparsed::Dynamic)?;
         self.expect_symbol(")").map_err(|_| Unparsed::Dynamic)?;
+        if self.at_symbol(".") {
+            return Err(Unparsed::Dynamic);
+        }
         name::of_text(name::plain_text(literal.text).ok_or(Unparsed::Dynamic)?)
     }
 
@@ -350,10 +363,15 @@ impl<'a> Cursor<'a> {
 
     /// Runs `step`, but what it writes is only read, because nothing of it is done.
     pub(super) fn only_planning(&mut self, step: fn(&mut Self) -> Step) -> Step {
-        self.only_planned = true;
+        let outer = std::mem::replace(&mut self.only_planned, true);
         let result = step(self);
-        self.only_planned = false;
+        self.only_planned = outer;
         result
+    }
+
+    /// Whether the arguments that are next may be tables; gives what it was.
+    pub(super) fn takes_tables(&mut self, takes: bool) -> bool {
+        std::mem::replace(&mut self.takes_tables, takes)
     }
 
     /// Whether this is the name of a CTE that is in sight here.

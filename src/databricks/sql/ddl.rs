@@ -1,49 +1,8 @@
 //! Statements that create, change or remove objects (Databricks SQL reference, DDL statements).
 
 use super::cursor::{Cursor, Step};
-use super::name::Name;
+use super::lexer::Kind as Is;
 use super::{Class, Kind, Unparsed};
-
-/// What may stand between the name of a new table or view and its query, with something in parentheses behind it.
-const WITH_LIST: [&str; 3] = ["tblproperties", "by", "with"];
-
-/// The same, with a word, a string or a number behind it, or nothing.
-const PLAIN: [&str; 34] = [
-    "comment",
-    "partitioned",
-    "cluster",
-    "clustered",
-    "sorted",
-    "auto",
-    "none",
-    "into",
-    "buckets",
-    "row",
-    "format",
-    "delimited",
-    "fields",
-    "terminated",
-    "lines",
-    "stored",
-    "default",
-    "collation",
-    "schema",
-    "binding",
-    "compensation",
-    "evolution",
-    "type",
-    "schedule",
-    "every",
-    "cron",
-    "hour",
-    "hours",
-    "day",
-    "days",
-    "minutes",
-    "week",
-    "weeks",
-    "at",
-];
 
 impl Cursor<'_> {
     pub(super) fn ddl(&mut self, word: &str) -> Step {
@@ -83,168 +42,15 @@ impl Cursor<'_> {
         self.plain_rest()
     }
 
-    fn create(&mut self) -> Step {
-        let replace = self.eat("replace");
-        if !replace {
-            self.expect("create")?;
-            self.eat_words(&["or", "replace"]);
-            self.eat_words(&["or", "refresh"]);
-        }
-        self.eat("global");
-        let temporary = self.eat_any(&["temporary", "temp"]);
-        let _ = self.eat_any(&["external", "materialized", "streaming"]);
-        if self.eat("table") {
-            return self.create_table(temporary);
-        }
-        if self.eat("view") {
-            return self.create_view(temporary);
-        }
-        let kind = self.container()?;
-        self.eat_if_exists();
-        self.writes(kind)?;
-        self.container_clauses()
-    }
-
-    /// The kinds of objects without rows that are known here.
-    #[inline(never)]
-    fn container(&mut self) -> Result<Kind, Unparsed> {
-        if self.eat_any(&["schema", "database"]) {
-            Ok(Kind::Schema)
-        } else if self.eat("catalog") {
-            Ok(Kind::Catalog)
-        } else if self.eat("volume") {
-            Ok(Kind::Other)
-        } else {
-            Err(Unparsed::Statement)
-        }
-    }
-
-    fn container_clauses(&mut self) -> Step {
-        while !self.at_end_of_statement() {
-            if self.eat("managed") {
-                self.expect("location")?;
-                self.location()?;
-            } else if self.eat("location") {
-                self.location()?;
-            } else if self.eat("comment") {
-                self.plain_text()?;
-            } else {
-                return Err(Unparsed::Statement);
-            }
-        }
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn location(&mut self) -> Step {
-        self.writes_path()?;
-        Ok(())
-    }
-
-    fn create_table(&mut self, temporary: bool) -> Step {
-        self.eat_if_exists();
-        let name = self.reference()?;
-        self.created(temporary, &name)?;
-        let _ = self.eat_any(&["shallow", "deep"]);
-        if self.eat_any(&["clone", "like"]) {
-            let source = self.reference()?;
-            self.time_travel()?;
-            self.read(Kind::Table, &source)?;
-        } else if self.at_symbol("(") && !self.at_query(1) && !self.symbol_at(1, "(") {
-            self.column_definitions()?;
-        }
-        self.clauses()?;
-        self.query_of_new()
-    }
-
-    /// What is temporary belongs to the session, and what it holds was read from elsewhere.
-    #[inline(never)]
-    fn created(&mut self, temporary: bool, name: &Name<'_>) -> Step {
-        if temporary { Ok(()) } else { self.write(Kind::Table, name) }
-    }
-
-    fn create_view(&mut self, temporary: bool) -> Step {
-        self.eat_if_exists();
-        let name = self.reference()?;
-        self.created(temporary, &name)?;
-        if self.at_symbol("(") {
-            self.column_definitions()?;
-        }
-        self.clauses()?;
-        if self.at_end_of_statement() {
-            return Err(Unparsed::Syntax);
-        }
-        self.query_of_new()
-    }
-
-    #[inline(never)]
-    fn query_of_new(&mut self) -> Step {
-        if self.at_end_of_statement() {
-            return Ok(());
-        }
-        if !self.eat("as") && !self.at_query(0) && !self.at_symbol("(") {
-            return Err(Unparsed::Syntax);
-        }
-        self.query()
-    }
-
-    /// Columns and constraints. Filters, masks and references to other tables are not followed.
-    #[inline(never)]
-    fn column_definitions(&mut self) -> Step {
-        let mut ahead = 0_usize;
-        let mut depth = 0_usize;
-        loop {
-            depth = match self.peek_at(ahead).text {
-                "(" => depth.saturating_add(1),
-                ")" => depth.saturating_sub(1),
-                "" | ";" => return Err(Unparsed::Unbalanced),
-                _ => depth,
-            };
-            if ["references", "mask"].iter().any(|word| self.word_at(ahead, word)) {
-                return Err(Unparsed::Statement);
-            }
-            if depth == 0 {
-                return self.options();
-            }
-            ahead = ahead.saturating_add(1);
-        }
-    }
-
-    /// `USING delta PARTITIONED BY (a) LOCATION '…' TBLPROPERTIES (…)`, in any order.
-    #[inline(never)]
-    fn clauses(&mut self) -> Step {
-        loop {
-            if self.eat("using") {
-                self.identifier()?;
-                // a source of its own kind, that the options describe
-                if self.at_word("options") {
-                    return Err(Unparsed::Statement);
-                }
-            } else if self.eat("location") {
-                self.location()?;
-            } else if self.at_any(&WITH_LIST) && self.symbol_at(1, "(") {
-                self.next();
-                self.options()?;
-            } else if self.at_any(&["by", "with"]) || self.at_any(&PLAIN) {
-                self.next();
-                self.clause_value()?;
-            } else {
-                return Ok(());
-            }
-        }
-    }
-
-    fn clause_value(&mut self) -> Step {
-        use super::lexer::Kind::{Number, Text};
-        if matches!(self.peek().kind, Number | Text) {
-            self.next();
-        }
-        Ok(())
-    }
-
     /// `DROP TABLE [IF EXISTS] t`, `UNDROP TABLE t`
     fn drop_object(&mut self) -> Step {
         self.next();
+        if self.at_any(&["share", "recipient"]) || self.at_words(&["external", "location"]) {
+            return self.metastore_object();
+        }
+        if self.eat_any(&["temporary", "temp"]) {
+            return self.drop_temporary();
+        }
         let _ = self.eat_any(&["materialized", "streaming"]);
         let kind = if self.eat_any(&["table", "view"]) { Kind::Table } else { self.dropped_kind()? };
         self.eat_if_exists();
@@ -253,42 +59,22 @@ impl Cursor<'_> {
         Ok(())
     }
 
+    /// `VARIABLE x`, which belongs to the session, or `FUNCTION f`.
+    fn drop_temporary(&mut self) -> Step {
+        if self.eat("function") {
+            self.eat_if_exists();
+            return self.writes(Kind::Function);
+        }
+        if !self.eat_any(&["variable", "var"]) {
+            return Err(Unparsed::Statement);
+        }
+        self.reclass(Class::Other);
+        self.eat_if_exists();
+        self.parts().map(|_| ())
+    }
+
     fn dropped_kind(&mut self) -> Result<Kind, Unparsed> {
         if self.eat("function") { Ok(Kind::Function) } else { self.container() }
-    }
-
-    fn alter(&mut self) -> Step {
-        self.expect("alter")?;
-        let _ = self.eat_any(&["materialized", "streaming"]);
-        let is_view = self.at_word("view");
-        let kind = if self.eat_any(&["table", "view"]) { Kind::Table } else { self.container()? };
-        self.writes(kind)?;
-        self.partition()?;
-        if is_view && (self.at_query(0) || self.at_word("as")) {
-            return self.query_of_new();
-        }
-        if self.eat_words(&["rename", "to"]) {
-            return self.writes(kind);
-        }
-        if self.eat_words(&["set", "location"]) {
-            return self.location();
-        }
-        self.alter_rest()
-    }
-
-    /// The rest has no tables; but if it says who owns or sees the object, it is a grant.
-    fn alter_rest(&mut self) -> Step {
-        let mut ahead = 0_usize;
-        while !matches!(self.peek_at(ahead).text, "" | ";") {
-            if ["owner", "filter", "mask", "tags", "tag"].iter().any(|word| self.word_at(ahead, word)) {
-                self.reclass(Class::Grant);
-            }
-            if ["references", "location", "managed"].iter().any(|word| self.word_at(ahead, word)) {
-                return Err(Unparsed::Statement);
-            }
-            ahead = ahead.saturating_add(1);
-        }
-        self.plain_rest()
     }
 
     /// `COMMENT ON TABLE t IS '…'`
@@ -303,6 +89,6 @@ impl Cursor<'_> {
             self.writes(kind)?;
         }
         self.expect("is")?;
-        if self.eat("null") { Ok(()) } else { self.plain_text().map(|_| ()) }
+        if self.eat("null") { Ok(()) } else { self.expect_kind(Is::Text).map(|_| ()) }
     }
 }

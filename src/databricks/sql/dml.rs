@@ -22,7 +22,12 @@ impl Cursor<'_> {
 
     fn insert(&mut self) -> Step {
         self.insert_target()?;
-        self.query()
+        if self.eat_words(&["default", "values"]) {
+            return Ok(());
+        }
+        self.query()?;
+        // of `REPLACE ON`
+        self.alias()
     }
 
     /// `INSERT INTO t (a, b)` and all that may stand before the query.
@@ -40,19 +45,23 @@ impl Cursor<'_> {
         self.writes(Kind::Table)?;
         self.partition()?;
         self.eat_if_exists();
-        if self.eat_words(&["by", "name"]) {
-        } else if self.at_symbol("(") && !self.at_query(1) && !self.symbol_at(1, "(") {
+        if self.eat("as") {
+            self.any_name()?;
+        }
+        self.eat_words(&["by", "name"]);
+        if self.at_symbol("(") && !self.at_query(1) && !self.symbol_at(1, "(") {
             self.columns()?;
+            self.eat_words(&["by", "name"]);
         }
         self.replace_clause()
     }
 
-    /// `REPLACE WHERE …`, `REPLACE USING (a)`; `REPLACE ON …` has an alias for the query behind it.
+    /// `REPLACE WHERE …`, `REPLACE ON …`, `REPLACE USING (a)`
     fn replace_clause(&mut self) -> Step {
         if !self.eat("replace") {
             return Ok(());
         }
-        if self.eat("where") {
+        if self.eat_any(&["where", "on"]) {
             return self.expression();
         }
         self.expect("using")?;
@@ -120,17 +129,23 @@ impl Cursor<'_> {
             return Ok(());
         }
         if self.eat_words(&["update", "set"]) {
-            return self.expressions();
+            self.expressions()?;
+            return self.maybe_except();
         }
         self.expect("insert")?;
         if self.eat_symbol("*") {
-            return Ok(());
+            return self.maybe_except();
         }
         if self.at_symbol("(") {
             self.columns()?;
         }
         self.expect("values")?;
         self.parentheses().map(|_| ())
+    }
+
+    /// `EXCEPT (a, b)` behind `*`, or nothing.
+    fn maybe_except(&mut self) -> Step {
+        if self.eat("except") { self.columns() } else { Ok(()) }
     }
 
     /// `COPY INTO t FROM 'path' …` or `FROM (SELECT … FROM 'path') …`

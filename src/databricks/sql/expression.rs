@@ -8,6 +8,24 @@ const BINARY: [&str; 21] = [
     "+", "-", "*", "/", "%", "||", "&", "|", "^", "=", "==", "<>", "!=", "<", "<=", ">", ">=", "<=>", "!>", "!<", "->",
 ];
 
+/// Keywords that are also functions.
+const CALLED_KEYWORDS: [&str; 14] = [
+    "left",
+    "right",
+    "filter",
+    "window",
+    "timestamp",
+    "version",
+    "cube",
+    "rollup",
+    "grouping",
+    "div",
+    "like",
+    "ilike",
+    "rlike",
+    "regexp",
+];
+
 /// What stood in parentheses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inside {
@@ -43,7 +61,7 @@ impl Cursor<'_> {
         let is_there = match token.kind {
             Is::Symbol if BINARY.contains(&token.text) => self.symbolic(),
             Is::Word if self.eat_any(&["and", "or", "div", "between", "rlike", "regexp"]) => true,
-            Is::Word if self.at_any(&["in", "like", "ilike", "not"]) => {
+            Is::Word if self.at_any(&["in", "like", "ilike"]) || self.at_negated() => {
                 return self.negatable().map(|()| true);
             }
             Is::Word if self.at_word("is") => return self.is().map(|()| true),
@@ -53,6 +71,12 @@ impl Cursor<'_> {
             self.operand()?;
         }
         Ok(is_there)
+    }
+
+    /// Behind a column's default, `NOT NULL` is none of it.
+    fn at_negated(&self) -> bool {
+        self.at_word("not")
+            && ["in", "like", "ilike", "between", "rlike", "regexp"].iter().any(|word| self.word_at(1, word))
     }
 
     fn symbolic(&mut self) -> bool {
@@ -93,7 +117,7 @@ impl Cursor<'_> {
     fn postfix(&mut self) -> Result<bool, Unparsed> {
         let token = self.peek();
         match (token.kind, token.text) {
-            (Is::Symbol, "::") => {
+            (Is::Symbol, "::" | "?::") => {
                 self.next();
                 self.data_type()?;
             }
@@ -230,6 +254,11 @@ impl Cursor<'_> {
             (Is::Quoted, _) => return self.chain(),
             (Is::Word, _) => return self.word_operand(),
             (Is::Symbol, "*" | "?") => drop(self.next()),
+            // a parameter with a cast
+            (Is::Symbol, "?::") => {
+                self.next();
+                self.data_type()?;
+            }
             (Is::Symbol, ":") => {
                 self.next();
                 self.identifier()?;
@@ -261,27 +290,38 @@ impl Cursor<'_> {
             self.strings();
             return Ok(());
         }
-        let is_function = is_call && self.at_any(&["left", "right"]);
-        if words::is_no_operand(self.peek().text) && !is_function { Err(Unparsed::Syntax) } else { self.chain() }
+        let word = self.peek().text;
+        let is_known = if is_call { self.at_any(&CALLED_KEYWORDS) } else { self.at_side() };
+        let is_refused = if is_call { words::is_no_alias(word) } else { words::is_no_operand(word) };
+        if is_refused && !is_known { Err(Unparsed::Syntax) } else { self.chain() }
     }
 
-    /// A column, or a call. `parts` takes no strong word, which `left(` and `right(` are.
+    /// Whether `left` or `right` is next and can be nothing but a name, as in `(left, right) -> left < right`.
+    fn at_side(&self) -> bool {
+        self.at_any(&["left", "right"])
+            && ([",", ")", "<", ">", "=", "-", "+", "."].iter().any(|symbol| self.symbol_at(1, symbol))
+                || ["then", "and", "or", "else", "end"].iter().any(|word| self.word_at(1, word)))
+    }
+
+    /// A column, or a call. `parts` takes no strong word, which `left` and `right` are.
     #[inline(never)]
     fn chain(&mut self) -> Step {
         if self.at_identifier_clause() {
             return self.identifier_clause();
         }
-        let is_function = self.symbol_at(1, "(") && self.at_any(&["left", "right"]);
-        let first = if is_function { self.next().text } else { self.identifier()? };
+        let first = if self.at_any(&["left", "right"]) { self.next().text } else { self.identifier()? };
         let parts = self.parts_from(first)?;
         if self.at_symbol("(") { self.call(&parts) } else { Ok(()) }
     }
 
-    /// `IDENTIFIER(…)` as a column may be anything; as a function it would have to be known.
+    /// `IDENTIFIER(…)` as a column may be anything; as a function it would have to be known. With more than one argument it is the call of
+    /// a function of that name.
     fn identifier_clause(&mut self) -> Step {
         self.next();
-        self.parentheses()?;
-        if self.at_symbol("(") { Err(Unparsed::Dynamic) } else { Ok(()) }
+        self.expect_symbol("(")?;
+        self.expression()?;
+        self.expect_symbol(")").map_err(|_| Unparsed::Dynamic)?;
+        if self.at_symbol("(") || self.at_symbol(".") { Err(Unparsed::Dynamic) } else { Ok(()) }
     }
 
     fn interval(&mut self) -> Step {
@@ -326,6 +366,9 @@ impl Cursor<'_> {
             let inside = if cursor.at_symbol("(") {
                 cursor.nested()?
             } else if cursor.at_query(0) {
+                if !cursor.is_surely_query() {
+                    return Err(Unparsed::Syntax);
+                }
                 cursor.query()?;
                 Inside::Query
             } else {
@@ -360,6 +403,10 @@ impl Cursor<'_> {
     #[inline(never)]
     fn named(&mut self) -> Step {
         self.expression()?;
+        if self.at_star_except() {
+            self.next();
+            self.columns()?;
+        }
         self.alias_with_as()
     }
 

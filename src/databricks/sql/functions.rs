@@ -37,7 +37,7 @@ const INERT: &str = "\
     left len length levenshtein like listagg listagg_distinct ln localtimestamp locate log log10 log1p log2 lower \
     lpad ltrim luhn_check make_date make_dt_interval make_interval make_time make_timestamp make_timestamp_ltz \
     make_timestamp_ntz make_valid_utf8 make_ym_interval map map_concat map_contains_key map_entries map_filter \
-    map_from_arrays map_from_entries map_keys map_values map_zip_with mask max max_by md5 mean median min min_by \
+    map_from_arrays map_from_entries map_keys map_values map_zip_with mask max max_by md5 mean measure median min min_by \
     minute mod mode monotonically_increasing_id month monthname months months_between named_struct nanvl ndv \
     negative next_day now nth_value ntile nullif nullifzero nvl nvl2 octet_length overlay parse_json parse_url \
     percent_rank percentile percentile_approx percentile_cont percentile_disc pi pmod posexplode posexplode_outer \

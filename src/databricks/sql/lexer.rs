@@ -29,7 +29,10 @@ pub(super) struct Token<'a> {
 }
 
 /// Longest first.
-const SYMBOLS: [&str; 12] = ["<=>", "::", "->", "=>", "<>", "<=", ">=", "!=", "==", "||", "!>", "!<"];
+const SYMBOLS: [&str; 14] = ["<=>", "?::", "::", "|>", "->", "=>", "<>", "<=", ">=", "!=", "==", "||", "!>", "!<"];
+
+/// What may stand behind the digits of a number.
+const SUFFIXES: [&str; 7] = ["", "l", "s", "y", "f", "d", "bd"];
 
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Unparsed> {
     // Spark puts variables into the text before it reads it, in strings and comments too
@@ -66,6 +69,7 @@ impl<'a> Lexer<'a> {
             (b'\'' | b'"', _) => self.string(0),
             (b'r' | b'R', b'\'' | b'"') => self.raw_string(),
             (b'`', _) => self.quoted(),
+            (b'$', b'$') => self.dollars(),
             (b'0'..=b'9', _) | (b'.', b'0'..=b'9') => self.number(),
             (b'a'..=b'z' | b'A'..=b'Z' | b'_', _) => self.word(),
             _ => self.symbol(),
@@ -174,8 +178,23 @@ impl<'a> Lexer<'a> {
         Err(Unparsed::Unbalanced)
     }
 
-    /// A number that ends where a number ends: `1.FROM`, `1a` and `x.1` are read in more than one way.
+    /// `$$ … $$`, the body of a function in another language.
+    fn dollars(&mut self) -> Result<(), Unparsed> {
+        let (_, inside) = self.rest.split_once("$$").ok_or(Unparsed::Unbalanced)?;
+        let (body, _) = inside.split_once('$').ok_or(Unparsed::Unbalanced)?;
+        let length = body.len().saturating_add(4);
+        // other readers know `$tag$` too
+        if !inside.get(body.len()..).is_some_and(|end| end.starts_with("$$")) {
+            return Err(Unparsed::Unbalanced);
+        }
+        self.push(Kind::Text, length)
+    }
+
+    /// A number that ends where a number ends: `1.FROM` and `x.1` are read in more than one way. A name may begin with digits.
     fn number(&mut self) -> Result<(), Unparsed> {
+        if self.at_name_with_digits() {
+            return self.word();
+        }
         let mut rest = self.rest.trim_start_matches(digit);
         if let Some(fraction) = rest.strip_prefix('.') {
             rest = fraction.trim_start_matches(digit);
@@ -183,12 +202,24 @@ impl<'a> Lexer<'a> {
         rest = without_exponent(rest);
         let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
         let (suffix, behind) = rest.split_at_checked(end).ok_or(Unparsed::Character)?;
-        let known = ["", "l", "s", "y", "f", "d", "bd"].iter().any(|known| suffix.eq_ignore_ascii_case(known));
+        let known = SUFFIXES.iter().any(|known| suffix.eq_ignore_ascii_case(known));
         let is_path = self.rest.starts_with('.') && self.tokens.last().is_some_and(|last| may_have_parts(*last));
         if !known || is_path || behind.starts_with('.') {
             return Err(Unparsed::Number);
         }
         self.push(Kind::Number, self.rest.len().saturating_sub(behind.len()))
+    }
+
+    /// `2_ago`, but neither `2d` nor `2e3`, which are numbers, nor anything behind a dot.
+    fn at_name_with_digits(&self) -> bool {
+        let end = self.rest.find(|c| !is_word(c)).unwrap_or(self.rest.len());
+        let Some((word, behind)) = self.rest.split_at_checked(end) else { return false };
+        let suffix = without_exponent(word.trim_start_matches(digit));
+        let is_number = SUFFIXES.iter().any(|known| suffix.eq_ignore_ascii_case(known));
+        // `1e+5` and `1e-5`
+        let is_exponent = suffix.eq_ignore_ascii_case("e") && behind.starts_with(['+', '-']);
+        let is_part = self.tokens.last().is_some_and(|last| last.text == ".");
+        !word.is_empty() && !is_number && !is_exponent && !is_part
     }
 
     fn word(&mut self) -> Result<(), Unparsed> {

@@ -8,11 +8,14 @@
 //! What is called from more than one place is not inlined: that halves what it adds to the module (70 KB), and speed
 //! does not matter here.
 //!
-//! Promised, and held against `sqlparser` in tests/sql.rs: if a text is parsed, no table that it touches is missing,
-//! and none that it writes is among its reads only. What is not promised: that the text is valid, that tables behind
+//! Promised, and held against `sqlparser` and Spark's own parser in tests/sql.rs: if a text is parsed, no table that it touches is missing,
+//! none that it writes is among its reads only, and no function is missing that it calls. What is not promised: that the text is valid, that tables behind
 //! views are seen, or that a name is a table rather than a view.
 
+mod alter;
 mod call;
+mod column;
+mod create;
 mod cursor;
 mod ddl;
 mod dml;
@@ -21,6 +24,7 @@ mod functions;
 mod grant;
 mod lexer;
 mod name;
+mod pipe;
 mod query;
 mod relation;
 mod session;
@@ -146,8 +150,7 @@ pub struct Scan {
     /// What is written, created, dropped, altered or granted. Such a table is not among the reads for that alone, though
     /// `UPDATE t … WHERE` learns something of it. Sorted.
     pub writes: Vec<Object>,
-    /// All functions called, in lower case, as written; also those among `reads`. Those in column defaults and
-    /// constraints of DDL are not looked for. Sorted.
+    /// All functions called, in lower case, as written; also those among `reads`. Sorted.
     pub functions: Vec<String>,
     /// Has `EXECUTE IMMEDIATE` (and is unparsed).
     pub execute_immediate: bool,

@@ -93,9 +93,14 @@ pub(super) fn resolve(kind: Kind, written: &Name<'_>, home: &Home) -> Result<Obj
     Ok(Object { kind, name, resolved })
 }
 
+/// Whether `provider` reads and writes files.
+pub(super) fn is_format(provider: &str) -> bool {
+    FORMATS.iter().any(|format| provider.eq_ignore_ascii_case(format))
+}
+
 fn path(parts: &[&str]) -> Result<Option<Object>, Unparsed> {
     let [first, second] = parts else { return Ok(None) };
-    let is_format = FORMATS.iter().any(|format| first.eq_ignore_ascii_case(format));
+    let is_format = is_format(first);
     match (is_format, second.bytes().any(|byte| matches!(byte, b'/' | b':'))) {
         (true, true) if !second.contains('`') => {
             Ok(Some(Object { kind: Kind::Path, name: (*second).to_owned(), resolved: true }))

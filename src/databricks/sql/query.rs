@@ -1,7 +1,6 @@
 //! Queries: `WITH`, `SELECT`, `FROM … SELECT`, `TABLE`, `VALUES`, and set operations of them.
 
 use super::cursor::{Cursor, Step};
-use super::expression::Inside;
 use super::lexer::Kind as Is;
 use super::{Class, Unparsed, words};
 
@@ -33,6 +32,18 @@ impl Cursor<'_> {
     pub(super) fn query_body(&mut self) -> Step {
         self.query_primary()?;
         self.query_tail()
+    }
+
+    /// Set operations and pipes in any order, as both go on with all that stands before them.
+    #[inline(never)]
+    fn query_term(&mut self) -> Step {
+        loop {
+            self.pipes()?;
+            if !self.at_set_operation() {
+                return Ok(());
+            }
+            self.set_operation()?;
+        }
     }
 
     /// `WITH a AS (…), b AS (…)`. A CTE sees those before it, and itself only in `WITH RECURSIVE`.
@@ -70,9 +81,7 @@ impl Cursor<'_> {
         if recursive {
             self.in_sight(name)?;
         }
-        if self.parentheses()? != Inside::Query {
-            return Err(Unparsed::Syntax);
-        }
+        self.query_in_parentheses()?;
         if recursive { Ok(()) } else { self.in_sight(name) }
     }
 
@@ -87,38 +96,109 @@ impl Cursor<'_> {
         } else if self.eat("values") {
             self.expressions()?;
             self.alias()
-        } else if self.at_symbol("(") && self.parentheses()? == Inside::Query {
-            Ok(())
         } else {
-            Err(Unparsed::Syntax)
+            self.query_in_parentheses()
         }
+    }
+
+    /// `( query )` where nothing else can stand in parentheses.
+    #[inline(never)]
+    fn query_in_parentheses(&mut self) -> Step {
+        self.deeper(|cursor| {
+            cursor.expect_symbol("(")?;
+            cursor.query()?;
+            cursor.expect_symbol(")")
+        })
+    }
+
+    /// Whether the query that opens parentheses in an expression can be nothing else. For Spark, `IN (SELECT (a), b)` has two expressions,
+    /// of which one calls a function `select`, and `(SELECT * FROM a, b)` is a row of `select * from` as `a` and of `b`.
+    pub(super) fn is_surely_query(&self) -> bool {
+        let next = self.peek_at(1);
+        let is_name = matches!(next.kind, Is::Word | Is::Quoted);
+        if self.at_word("values") {
+            return matches!(next.kind, Is::Number | Is::Text);
+        }
+        if !self.at_word("select") || next.kind != Is::Symbol {
+            return is_name || self.at_word("select");
+        }
+        self.has_relation_behind_from()
+    }
+
+    /// Whether a `FROM` of the query that is next has a name or a query behind it, by which it can be neither a column nor a function.
+    fn has_relation_behind_from(&self) -> bool {
+        let mut depth = 0_usize;
+        let mut is_operand = None;
+        for ahead in 0_usize.. {
+            let token = self.peek_at(ahead);
+            match (token.kind, token.text) {
+                (Is::End, _) | (Is::Symbol, ";") => return false,
+                (Is::Symbol, "(") => depth = depth.saturating_add(1),
+                (Is::Symbol, ")") if depth == 0 => return is_operand.is_some(),
+                (Is::Symbol, ")") => depth = depth.saturating_sub(1),
+                (Is::Symbol, ",") if depth == 0 && is_operand == Some(true) => return false,
+                (Is::Word, _) if depth == 0 && is_operand.is_none() && self.word_at(ahead, "from") => {
+                    let before = self.peek_at(ahead.saturating_sub(1));
+                    let behind = self.peek_at(ahead.saturating_add(1));
+                    let is_query = behind.text == "(" && self.at_plain_query(ahead.saturating_add(2));
+                    if !is_query && !matches!(behind.kind, Is::Word | Is::Quoted) {
+                        return false;
+                    }
+                    is_operand = Some(before.kind == Is::Symbol && !matches!(before.text, ")" | "]"));
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Whether a query begins here that is no list of expressions.
+    fn at_plain_query(&self, ahead: usize) -> bool {
+        let next = self.peek_at(ahead.saturating_add(1));
+        let is_star = next.text == "*" && self.word_at(ahead.saturating_add(2), "from");
+        let is_plain = matches!(next.kind, Is::Word | Is::Quoted | Is::Number | Is::Text);
+        self.at_query(ahead) && (is_plain || is_star && self.peek_at(ahead.saturating_add(3)).kind != Is::Symbol)
     }
 
     /// Whether something goes on with a query whose first part is complete.
     #[inline(never)]
     pub(super) fn at_query_tail(&self) -> bool {
-        self.at_any(&SET_OPERATIONS) || self.at_any(&ORGANIZATION)
+        self.at_set_operation() || self.at_organization() || self.at_symbol("|>")
+    }
+
+    #[inline(never)]
+    pub(super) fn at_set_operation(&self) -> bool {
+        self.at_any(&SET_OPERATIONS)
+    }
+
+    #[inline(never)]
+    pub(super) fn at_organization(&self) -> bool {
+        self.at_any(&ORGANIZATION)
     }
 
     #[inline(never)]
     pub(super) fn query_tail(&mut self) -> Step {
-        while self.eat_any(&SET_OPERATIONS) {
-            self.eat_any(&["all", "distinct"]);
-            self.eat_words(&["by", "name"]);
-            self.query_primary()?;
-        }
+        self.query_term()?;
         self.organization()
+    }
+
+    #[inline(never)]
+    pub(super) fn set_operation(&mut self) -> Step {
+        self.next();
+        self.eat_any(&["all", "distinct"]);
+        self.eat_words(&["by", "name"]);
+        self.query_primary()
     }
 
     /// `ORDER BY … LIMIT … OFFSET …`
     #[inline(never)]
-    fn organization(&mut self) -> Step {
+    pub(super) fn organization(&mut self) -> Step {
         while self.at_any(&ORGANIZATION) {
             if self.eat_any(&["order", "sort", "cluster", "distribute"]) {
                 self.expect("by")?;
                 self.order_by()?;
             } else if self.at_word("window") {
-                self.named_windows()?;
+                self.maybe_windows()?;
             } else if self.eat("offset") || !self.eat_words(&["limit", "all"]) {
                 self.eat("limit");
                 self.expression()?;
@@ -152,6 +232,10 @@ impl Cursor<'_> {
         if self.at_word("insert") {
             return self.multi_insert();
         }
+        // nothing but a pipe goes on without a `SELECT`
+        if self.at_symbol("|>") {
+            return Ok(());
+        }
         if !self.at_word("select") {
             return Err(Unparsed::Syntax);
         }
@@ -174,7 +258,7 @@ impl Cursor<'_> {
     }
 
     #[inline(never)]
-    fn select_clause(&mut self) -> Step {
+    pub(super) fn select_clause(&mut self) -> Step {
         self.expect("select")?;
         while self.at_kind(Is::Hint) {
             self.next();
@@ -185,7 +269,7 @@ impl Cursor<'_> {
 
     fn select_item(&mut self) -> Step {
         self.expression()?;
-        if self.at_word("except") && self.at_column_list(1) {
+        if self.at_star_except() {
             self.next();
             self.columns()?;
         }
@@ -196,7 +280,13 @@ impl Cursor<'_> {
         self.column_alias()
     }
 
-    /// Whether parentheses with a name in them follow. `EXCEPT (a)` takes columns out of `*`, `EXCEPT (SELECT …)` rows.
+    /// Whether `EXCEPT (a)` follows, which takes columns out of `*`; `EXCEPT (SELECT …)` takes rows.
+    #[inline(never)]
+    pub(super) fn at_star_except(&self) -> bool {
+        self.at_word("except") && self.at_column_list(1)
+    }
+
+    /// Whether parentheses with a name in them follow.
     fn at_column_list(&self, ahead: usize) -> bool {
         let inside = self.peek_at(ahead.saturating_add(1));
         let is_name = inside.kind == Is::Quoted || inside.kind == Is::Word && !words::is_strong(inside.text);
@@ -214,23 +304,21 @@ impl Cursor<'_> {
             } else if self.eat_words(&["group", "by"]) {
                 self.group_by()?;
             } else if self.at_word("window") {
-                self.named_windows()?;
+                self.maybe_windows()?;
             } else {
                 return Ok(());
             }
         }
     }
 
-    fn group_by(&mut self) -> Step {
+    /// Behind `GROUP BY`. An item has a name only in pipe syntax.
+    pub(super) fn group_by(&mut self) -> Step {
         if self.eat("all") {
             return Ok(());
         }
-        self.list(|cursor| {
-            // the sets are lists in parentheses
-            if cursor.eat_words(&["grouping", "sets"]) { cursor.parentheses().map(|_| ()) } else { cursor.expression() }
-        })?;
+        self.list(Self::grouped)?;
         if self.eat_words(&["grouping", "sets"]) {
-            return self.parentheses().map(|_| ());
+            return self.grouping_sets();
         }
         if self.eat("with") && !self.eat_any(&["rollup", "cube"]) {
             return Err(Unparsed::Syntax);
@@ -239,8 +327,29 @@ impl Cursor<'_> {
     }
 
     #[inline(never)]
-    fn named_windows(&mut self) -> Step {
-        self.expect("window")?;
+    fn grouped(&mut self) -> Step {
+        if self.eat_words(&["grouping", "sets"]) {
+            return self.grouping_sets();
+        }
+        self.pivot_item()
+    }
+
+    /// `((a, b), ROLLUP (c), GROUPING SETS ((d)), ())`
+    #[inline(never)]
+    fn grouping_sets(&mut self) -> Step {
+        self.deeper(|cursor| {
+            cursor.expect_symbol("(")?;
+            cursor.list(Self::grouped)?;
+            cursor.expect_symbol(")")
+        })
+    }
+
+    /// `WINDOW w AS (…)`, or nothing.
+    #[inline(never)]
+    pub(super) fn maybe_windows(&mut self) -> Step {
+        if !self.eat("window") {
+            return Ok(());
+        }
         self.list(|cursor| {
             cursor.identifier()?;
             cursor.expect("as")?;

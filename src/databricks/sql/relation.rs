@@ -3,7 +3,7 @@
 use super::cursor::{Cursor, Step};
 use super::lexer::Kind as Is;
 use super::name::Name;
-use super::{Kind, Unparsed};
+use super::{Kind, Unparsed, words};
 
 impl Cursor<'_> {
     #[inline(never)]
@@ -20,9 +20,7 @@ impl Cursor<'_> {
     #[inline(never)]
     fn relation(&mut self) -> Step {
         self.deeper(|cursor| {
-            if !cursor.word_at(1, "view") {
-                cursor.eat("lateral");
-            }
+            cursor.maybe_lateral()?;
             cursor.relation_primary()?;
             cursor.joins()
         })
@@ -35,18 +33,41 @@ impl Cursor<'_> {
             if !self.eat_join()? {
                 return Ok(());
             }
-            self.eat("lateral");
-            self.relation_primary()?;
-            self.pivots()?;
-            if self.eat("on") {
-                self.expression()?;
-            } else if self.eat("using") {
-                self.columns()?;
-            }
+            self.joined()?;
         }
     }
 
-    fn eat_join(&mut self) -> Result<bool, Unparsed> {
+    /// `LATERAL (SELECT …)`, `LATERAL f(…)`, or nothing. A table may be called `lateral`.
+    #[inline(never)]
+    fn maybe_lateral(&mut self) -> Step {
+        if !self.at_word("lateral") || self.word_at(1, "view") {
+            return Ok(());
+        }
+        self.next();
+        let mut ahead = 1_usize;
+        while self.symbol_at(ahead, ".") {
+            ahead = ahead.saturating_add(2);
+        }
+        if self.at_symbol("(") || self.symbol_at(ahead, "(") { Ok(()) } else { Err(Unparsed::Syntax) }
+    }
+
+    /// What is joined, behind `JOIN`.
+    #[inline(never)]
+    pub(super) fn joined(&mut self) -> Step {
+        self.maybe_lateral()?;
+        self.relation_primary()?;
+        self.pivots()?;
+        if self.eat("on") {
+            self.expression()
+        } else if self.eat("using") {
+            self.columns()
+        } else {
+            Ok(())
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn eat_join(&mut self) -> Result<bool, Unparsed> {
         if self.at_words(&["lateral", "view"]) {
             return Ok(false);
         }
@@ -69,33 +90,57 @@ impl Cursor<'_> {
             self.parenthesised()?;
             return self.sample_and_alias();
         }
+        // an empty row is the call of a function of that name
+        if self.at_word("values") && self.symbol_at(1, "(") && self.symbol_at(2, ")") {
+            return Err(Unparsed::Syntax);
+        }
         if self.eat("values") {
             self.rows()?;
             return self.alias();
         }
-        // `FROM STREAM t` reads `t`, or a table called `stream` by the alias `t`
         if self.at_word("stream") && !self.symbol_at(1, ".") {
-            return Err(Unparsed::Syntax);
+            return self.stream();
         }
         self.table_or_function()
     }
 
+    /// `STREAM t`, `STREAM(t)`, `STREAM f(…)`, `STREAM(f(…))`. Where `STREAM` is no keyword yet, the first would be a table of that name
+    /// with an alias; what runs warehouses has known it since 2022.
+    fn stream(&mut self) -> Step {
+        self.next();
+        if !self.eat_symbol("(") {
+            return self.table_or_function();
+        }
+        self.table_or_call()?;
+        self.expect_symbol(")")?;
+        self.sample_and_alias()
+    }
+
     fn table_or_function(&mut self) -> Step {
+        self.table_or_call()?;
+        self.sample_and_alias()
+    }
+
+    /// A table or the call of a function, without its alias.
+    #[inline(never)]
+    fn table_or_call(&mut self) -> Step {
+        // `SELECT 1 FROM limit f (a)` has a column called `from`, and calls `f`
+        if self.at_kind(Is::Word) && words::is_no_alias(self.peek().text) && !self.symbol_at(1, ".") {
+            return Err(Unparsed::Syntax);
+        }
         let is_clause = self.at_identifier_clause();
         let parts = self.reference()?;
         if self.at_symbol("(") {
             if is_clause {
                 return Err(Unparsed::Dynamic);
             }
-            self.call(&parts)?;
-            return self.sample_and_alias();
+            return self.table_call(&parts);
         }
         if is_clause && self.is_cte(&parts) {
             return Err(Unparsed::Name);
         }
         let travels = self.time_travel()?;
-        self.read_table(&parts, travels)?;
-        self.sample_and_alias()
+        self.read_table(&parts, travels)
     }
 
     /// Reads a table by name, unless it is a CTE. Nobody says what a version of a CTE is.
@@ -224,13 +269,17 @@ impl Cursor<'_> {
     #[inline(never)]
     fn sample_and_alias(&mut self) -> Step {
         if self.at_word("tablesample") && self.symbol_at(1, "(") {
-            self.next();
-            self.options()?;
-            if self.eat("repeatable") {
-                self.options()?;
-            }
+            self.sample()?;
         }
         self.alias()
+    }
+
+    /// `TABLESAMPLE (10 PERCENT) [REPEATABLE (42)]`
+    #[inline(never)]
+    pub(super) fn sample(&mut self) -> Step {
+        self.expect("tablesample")?;
+        self.options()?;
+        if self.eat("repeatable") { self.options() } else { Ok(()) }
     }
 
     /// `[AS] name [(a, b)]`
@@ -262,15 +311,22 @@ impl Cursor<'_> {
     #[inline(never)]
     fn pivots(&mut self) -> Step {
         loop {
-            if self.eat("pivot") {
-                self.pivot()?;
-            } else if self.eat("unpivot") {
-                self.unpivot()?;
-            } else {
+            if !self.at_any(&["pivot", "unpivot"]) {
                 return Ok(());
             }
-            self.alias()?;
+            self.one_pivot()?;
         }
+    }
+
+    #[inline(never)]
+    pub(super) fn one_pivot(&mut self) -> Step {
+        if self.eat("pivot") {
+            self.pivot()?;
+        } else {
+            self.expect("unpivot")?;
+            self.unpivot()?;
+        }
+        self.alias()
     }
 
     /// `PIVOT (sum(a) AS x FOR b IN (1 AS one, 2))`
@@ -286,8 +342,9 @@ impl Cursor<'_> {
         self.expect_symbol(")")
     }
 
+    /// An expression that may get a name.
     #[inline(never)]
-    fn pivot_item(&mut self) -> Step {
+    pub(super) fn pivot_item(&mut self) -> Step {
         self.expression()?;
         self.column_alias()
     }

@@ -19,9 +19,26 @@ impl Cursor<'_> {
             "clear" => self.expect("cache"),
             "refresh" => self.refresh(),
             "list" | "get" => self.files(),
-            "call" | "begin" | "declare" | "execute" | "if" | "while" | "for" | "loop" => Err(Unparsed::Dynamic),
+            "declare" => self.declare(),
+            "call" | "begin" | "execute" | "if" | "while" | "for" | "loop" => Err(Unparsed::Dynamic),
             _ => Err(Unparsed::Statement),
         }
+    }
+
+    /// `DECLARE [OR REPLACE] [VARIABLE] x INT DEFAULT 1`. In a script it would be something else too, and scripts are not followed.
+    fn declare(&mut self) -> Step {
+        self.eat_words(&["or", "replace"]);
+        self.eat_any(&["variable", "var"]);
+        self.list(Self::any_name)?;
+        let is_default = |cursor: &Self| cursor.at_word("default") || cursor.at_symbol("=");
+        if !is_default(self) && !self.at_end_of_statement() {
+            self.data_type()?;
+        }
+        if is_default(self) {
+            self.next();
+            return self.expression();
+        }
+        Ok(())
     }
 
     /// The statement is planned and not done, so what it would write it only reads.
@@ -80,8 +97,14 @@ impl Cursor<'_> {
             return self.plain_rest();
         }
         if self.eat("columns") {
-            let _ = self.eat("in") || self.eat("from");
-            return self.reads(Kind::Table);
+            return self.show_columns();
+        }
+        if self.eat_words(&["table", "extended"]) {
+            self.within(Kind::Schema)?;
+            return self.partition();
+        }
+        if self.eat_any(&["grants", "grant"]) {
+            return self.show_grants();
         }
         if self.eat_any(&["schemas", "databases"]) {
             return self.within(Kind::Catalog);
@@ -95,6 +118,28 @@ impl Cursor<'_> {
             return self.pattern();
         }
         Err(Unparsed::Statement)
+    }
+
+    /// `COLUMNS IN t [IN s]`
+    fn show_columns(&mut self) -> Step {
+        self.eat_any(&["in", "from"]);
+        let table = self.reference()?;
+        if !self.eat_any(&["in", "from"]) {
+            return self.read(Kind::Table, &table);
+        }
+        let mut name = self.parts()?;
+        // `IN s.t IN r` is an error, or one of the two
+        name.push(table.single().ok_or(Unparsed::Name)?);
+        self.read(Kind::Table, &name)
+    }
+
+    /// `GRANTS [principal] ON TABLE t`
+    fn show_grants(&mut self) -> Step {
+        if !self.at_word("on") {
+            if self.at_kind(Is::Text) { self.plain_text().map(|_| ())? } else { self.any_name()? }
+        }
+        self.expect("on")?;
+        self.only_planning(Self::securable)
     }
 
     /// `[IN name] [[LIKE] 'pattern']`
@@ -137,7 +182,12 @@ impl Cursor<'_> {
             return Err(Unparsed::Statement);
         }
         if self.eat_any(&["variable", "var"]) {
-            return self.expressions();
+            if !self.at_symbol("(") {
+                return self.expressions();
+            }
+            self.columns()?;
+            self.expect_symbol("=")?;
+            return self.parentheses().map(|_| ());
         }
         self.configuration()
     }

@@ -44,7 +44,12 @@ impl Cursor<'_> {
             if name.eq_ignore_ascii_case("struct") && cursor.eat_symbol("<>") {
                 return Ok(());
             }
-            if cursor.at_symbol("(") { cursor.numbers() } else { Ok(()) }
+            if cursor.at_symbol("(") {
+                cursor.numbers()?;
+            }
+            let _ =
+                cursor.eat_words(&["without", "time", "zone"]) || cursor.eat_words(&["with", "local", "time", "zone"]);
+            if cursor.eat("collate") { cursor.any_name() } else { Ok(()) }
         })
     }
 
@@ -83,10 +88,10 @@ impl Cursor<'_> {
         Ok(())
     }
 
-    /// `(10, 2)`
+    /// `(10, 2)`, and of a geometry `(ANY)`
     fn numbers(&mut self) -> Step {
         self.expect_symbol("(")?;
-        self.list(|cursor| cursor.expect_kind(Is::Number).map(|_| ()))?;
+        self.list(|cursor| if cursor.eat("any") { Ok(()) } else { cursor.expect_kind(Is::Number).map(|_| ()) })?;
         self.expect_symbol(")")
     }
 }
