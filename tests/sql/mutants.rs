@@ -142,7 +142,7 @@ fn mutants_do_what_sparks_plan_says_or_are_not_parsed() {
     let Some(keywords) = Spark::keywords() else { return };
     let corpus = corpus::cases().iter().filter(|case| case.home.is_some()).map(|case| tokens(&case.text)).collect();
     let mut mutator = Mutator { random: Random(seed()), keywords, corpus };
-    let count = number("DATABRICKS_KONG_SQL_MUTANTS").unwrap_or(20_000);
+    let count = number("DATABRICKS_KONG_SQL_MUTANTS").unwrap_or(10_000);
     let texts = (0..count).map(|_| mutator.mutant());
     let Some((wrong, compared)) = spark::differences(texts) else { return };
     println!("{compared} of {count} mutants are parsed by both");

@@ -7,18 +7,21 @@ use super::{Class, Kind, Unparsed};
 impl Cursor<'_> {
     pub(super) fn alter(&mut self) -> Step {
         self.expect("alter")?;
-        if self.at_any(&["share", "recipient"]) || self.at_words(&["external", "location"]) {
+        if self.at_metastore_object() {
             return self.alter_securable();
         }
         let _ = self.eat_any(&["materialized", "streaming"]);
         let is_view = self.at_word("view");
-        let kind = if self.eat_any(&["table", "view"]) { Kind::Table } else { self.container()? };
+        let kind = if self.eat_any(&["table", "view"]) { Kind::Table } else { self.container_or_function()? };
         // no reader takes `if` for a name here
         if self.at_words(&["if", "exists"]) {
             return Err(Unparsed::Statement);
         }
         self.writes(kind)?;
         self.partition()?;
+        if is_view && self.at_words(&["with", "schema"]) {
+            return self.plain_rest();
+        }
         if is_view && (self.at_query(0) || self.at_word("as")) {
             return self.query_of_new();
         }
@@ -81,11 +84,11 @@ impl Cursor<'_> {
         self.plain_rest()
     }
 
-    /// `SHARE s ADD TABLE t`, which gives the table to whoever has the share.
+    /// `SHARE s ADD TABLE t`, which gives the table to whoever has the share; `GROUP g ADD USER u`.
     fn alter_securable(&mut self) -> Step {
         self.reclass(Class::Grant);
         self.metastore_object()?;
-        if self.eat_any(&["add", "remove", "alter"]) {
+        if !self.word_at(1, "user") && !self.word_at(1, "group") && self.eat_any(&["add", "remove", "alter"]) {
             if self.at_kind(Is::Word) && self.eat_any(&["table", "view", "materialized", "streaming"]) {
                 let _ = self.eat_any(&["table", "view"]);
                 self.writes(Kind::Table)?;

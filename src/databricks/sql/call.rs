@@ -32,8 +32,11 @@ impl Cursor<'_> {
             self.first_argument(kind)?;
         }
         // `EXISTS (TABLE t)`, `EXISTS ((SELECT …) UNION …)`
-        if is_one_of(&["exists"]) && self.symbol_at(1, "(") || is_one_of(&OF_QUERIES) && self.at_query(1) {
+        if is_one_of(&["exists"]) && self.symbol_at(1, "(") {
             return self.parentheses().map(|_| ());
+        }
+        if is_one_of(&OF_QUERIES) && self.at_query(1) {
+            return self.query_in_parentheses();
         }
         self.arguments()
     }

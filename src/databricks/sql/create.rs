@@ -3,13 +3,13 @@
 use super::cursor::{Cursor, Step};
 use super::lexer::Kind as Is;
 use super::name::{self, Name};
-use super::{Kind, Unparsed};
+use super::{Class, Kind, Unparsed};
 
 /// What may stand between the name of a new table or view and its query, with something in parentheses behind it.
 const WITH_LIST: [&str; 5] = ["tblproperties", "by", "with", "on", "serdeproperties"];
 
 /// The same, with a word, a string or a number behind it, or nothing.
-const PLAIN: [&str; 43] = [
+const PLAIN: [&str; 44] = [
     "comment",
     "partitioned",
     "cluster",
@@ -53,6 +53,7 @@ const PLAIN: [&str; 43] = [
     "zone",
     "trigger",
     "most",
+    "interval",
 ];
 
 impl Cursor<'_> {
@@ -63,12 +64,17 @@ impl Cursor<'_> {
             self.eat_words(&["or", "replace"]);
             self.eat_words(&["or", "refresh"]);
         }
-        self.eat("global");
-        let temporary = self.eat_any(&["temporary", "temp"]);
-        if self.at_words(&["external", "location"]) {
+        if self.at_word("policy") {
+            return self.create_policy();
+        }
+        if self.at_metastore_object() {
             return self.create_securable();
         }
+        self.eat_any(&["global", "private"]);
+        let temporary = self.eat_any(&["temporary", "temp"]);
         let _ = self.eat_any(&["external", "materialized", "streaming"]);
+        // what pipelines had before
+        self.eat("live");
         if self.eat("table") {
             return self.create_table(temporary);
         }
@@ -77,9 +83,6 @@ impl Cursor<'_> {
         }
         if self.eat("function") {
             return self.create_function();
-        }
-        if self.at_any(&["share", "recipient"]) {
-            return self.create_securable();
         }
         let kind = self.container()?;
         self.eat_if_exists();
@@ -119,6 +122,32 @@ impl Cursor<'_> {
             }
         }
         Ok(())
+    }
+
+    /// `POLICY p ON SCHEMA s COLUMN MASK f TO … FOR TABLES …`: who sees what in all tables of a schema.
+    fn create_policy(&mut self) -> Step {
+        self.policy()?;
+        loop {
+            if self.eat("comment") {
+                self.expect_kind(Is::Text)?;
+            } else if self.eat_words(&["row", "filter"]) || self.eat_words(&["column", "mask"]) {
+                self.attached_function()?;
+            } else {
+                return self.plain_rest();
+            }
+        }
+    }
+
+    /// `POLICY p ON TABLE t`
+    #[inline(never)]
+    pub(super) fn policy(&mut self) -> Step {
+        self.reclass(Class::Grant);
+        self.expect("policy")?;
+        self.eat_if_exists();
+        self.any_name()?;
+        self.expect("on")?;
+        let kind = if self.eat("table") { Kind::Table } else { self.container()? };
+        self.writes(kind)
     }
 
     /// `SHARE s COMMENT '…'`, `RECIPIENT r USING ID '…'`, `EXTERNAL LOCATION l URL '…' WITH (CREDENTIAL c)`

@@ -13,6 +13,7 @@ impl Cursor<'_> {
             "truncate" => self.maintain(&["truncate", "table"]),
             "comment" => self.comment(),
             "optimize" => self.optimize(),
+            "convert" => self.convert(),
             "vacuum" => self.maintain(&["vacuum"]),
             "analyze" => self.maintain(&["analyze", "table"]),
             "repair" => self.maintain(&["repair", "table"]),
@@ -27,10 +28,21 @@ impl Cursor<'_> {
     #[inline(never)]
     fn maintain(&mut self, words: &[&str]) -> Step {
         self.expect_words(words)?;
-        self.writes(Kind::Table)?;
+        if self.at_kind(Is::Text) {
+            self.writes_path()?
+        } else {
+            self.writes(Kind::Table)?
+        }
         if self.at_word("privileges") {
             return Err(Unparsed::Statement);
         }
+        self.plain_rest()
+    }
+
+    /// `CONVERT TO DELTA parquet.`/x` [NO STATISTICS] [PARTITIONED BY (a INT)]`
+    fn convert(&mut self) -> Step {
+        self.expect_words(&["convert", "to", "delta"])?;
+        self.writes(Kind::Table)?;
         self.plain_rest()
     }
 
@@ -45,14 +57,17 @@ impl Cursor<'_> {
     /// `DROP TABLE [IF EXISTS] t`, `UNDROP TABLE t`
     fn drop_object(&mut self) -> Step {
         self.next();
-        if self.at_any(&["share", "recipient"]) || self.at_words(&["external", "location"]) {
+        if self.at_word("policy") {
+            return self.policy();
+        }
+        if self.at_metastore_object() {
             return self.metastore_object();
         }
         if self.eat_any(&["temporary", "temp"]) {
             return self.drop_temporary();
         }
         let _ = self.eat_any(&["materialized", "streaming"]);
-        let kind = if self.eat_any(&["table", "view"]) { Kind::Table } else { self.dropped_kind()? };
+        let kind = if self.eat_any(&["table", "view"]) { Kind::Table } else { self.container_or_function()? };
         self.eat_if_exists();
         self.writes(kind)?;
         self.eat_any(&["cascade", "restrict", "purge"]);
@@ -73,14 +88,17 @@ impl Cursor<'_> {
         self.parts().map(|_| ())
     }
 
-    fn dropped_kind(&mut self) -> Result<Kind, Unparsed> {
+    #[inline(never)]
+    pub(super) fn container_or_function(&mut self) -> Result<Kind, Unparsed> {
         if self.eat("function") { Ok(Kind::Function) } else { self.container() }
     }
 
     /// `COMMENT ON TABLE t IS '…'`
     fn comment(&mut self) -> Step {
         self.expect_words(&["comment", "on"])?;
-        if self.eat("column") {
+        if self.at_metastore_object() {
+            self.metastore_object()?;
+        } else if self.eat("column") {
             let mut column = self.parts()?;
             column.pop();
             self.write(Kind::Table, &column)?;

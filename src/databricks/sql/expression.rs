@@ -92,7 +92,7 @@ impl Cursor<'_> {
     fn negatable(&mut self) -> Step {
         let negated = self.eat("not");
         if self.eat("in") {
-            return if self.at_symbol("(") { self.parentheses().map(|_| ()) } else { Err(Unparsed::Syntax) };
+            return if self.at_query(1) { self.listed_query() } else { self.parentheses().map(|_| ()) };
         }
         if self.eat_any(&["like", "ilike"]) || negated && self.eat_any(&["between", "rlike", "regexp"]) {
             // `LIKE ANY (…)`
@@ -102,6 +102,18 @@ impl Cursor<'_> {
             return self.operand();
         }
         Err(Unparsed::Syntax)
+    }
+
+    /// `IN (SELECT …)`
+    fn listed_query(&mut self) -> Step {
+        self.deeper(|cursor| {
+            cursor.expect_symbol("(")?;
+            if !cursor.is_surely_query(false) {
+                return Err(Unparsed::Syntax);
+            }
+            cursor.query()?;
+            cursor.expect_symbol(")")
+        })
     }
 
     fn is(&mut self) -> Step {
@@ -299,8 +311,8 @@ impl Cursor<'_> {
     /// Whether `left` or `right` is next and can be nothing but a name, as in `(left, right) -> left < right`.
     fn at_side(&self) -> bool {
         self.at_any(&["left", "right"])
-            && ([",", ")", "<", ">", "=", "-", "+", "."].iter().any(|symbol| self.symbol_at(1, symbol))
-                || ["then", "and", "or", "else", "end"].iter().any(|word| self.word_at(1, word)))
+            && ([",", ")", "<", ">", "=", "-", "+", ".", "->"].iter().any(|symbol| self.symbol_at(1, symbol))
+                || ["then", "and", "or", "else", "end", "is", "from", "as"].iter().any(|word| self.word_at(1, word)))
     }
 
     /// A column, or a call. `parts` takes no strong word, which `left` and `right` are.
@@ -366,7 +378,7 @@ impl Cursor<'_> {
             let inside = if cursor.at_symbol("(") {
                 cursor.nested()?
             } else if cursor.at_query(0) {
-                if !cursor.is_surely_query() {
+                if !cursor.is_surely_query(true) {
                     return Err(Unparsed::Syntax);
                 }
                 cursor.query()?;

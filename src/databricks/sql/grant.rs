@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, Step};
 use super::lexer::Kind as Is;
-use super::{Kind, Unparsed};
+use super::{Class, Kind, Unparsed};
 
 impl Cursor<'_> {
     /// `GRANT SELECT, MODIFY ON TABLE t TO someone`
@@ -30,7 +30,7 @@ impl Cursor<'_> {
             self.write_other("everything");
             return Ok(());
         }
-        if self.at_any(&["share", "recipient"]) || self.at_words(&["external", "location"]) {
+        if self.at_metastore_object() {
             return self.metastore_object();
         }
         let kind = if self.eat_any(&["schema", "database"]) {
@@ -52,22 +52,52 @@ impl Cursor<'_> {
         self.writes(kind)
     }
 
-    /// `SHARE s`, `RECIPIENT r`, `EXTERNAL LOCATION l`: what belongs to no catalog.
+    /// Whether a kind of object is named next that belongs to no catalog.
+    #[inline(never)]
+    pub(super) fn at_metastore_object(&self) -> bool {
+        let is_one = self.at_any(&["share", "recipient", "provider", "group"]) && !self.symbol_at(1, ".");
+        is_one
+            || self.at_words(&["external", "location"])
+            || self.at_words(&["storage", "credential"])
+            || self.at_words(&["service", "credential"])
+    }
+
+    /// `SHARE s`, `RECIPIENT r`, `EXTERNAL LOCATION l`, `GROUP g`
     #[inline(never)]
     pub(super) fn metastore_object(&mut self) -> Step {
-        self.eat("external");
+        self.eat_any(&["external", "storage", "service"]);
         let kind = self.next().text;
+        // groups are who sees what
+        if kind.eq_ignore_ascii_case("group") {
+            self.reclass(Class::Grant);
+        }
         self.eat_if_exists();
         let name = self.identifier()?;
-        if !super::name::is_plain(name) {
-            return Err(Unparsed::Name);
-        }
         self.write_other(&format!("{kind} {name}").to_ascii_lowercase());
         Ok(())
     }
 
-    /// Whether the next token is a name with `.`, `TO` or `FROM` behind it.
+    /// `SET TAG ON TABLE t a = b`, `UNSET TAG ON COLUMN t.c a`: policies read tags.
+    pub(super) fn tag(&mut self) -> Step {
+        self.reclass(Class::Grant);
+        self.expect_words(&["tag", "on"])?;
+        if self.eat("column") {
+            let mut column = self.parts()?;
+            column.pop();
+            self.write(Kind::Table, &column)?;
+        } else {
+            let kind = if self.eat_any(&["table", "view"]) { Kind::Table } else { self.container()? };
+            self.writes(kind)?;
+        }
+        self.plain_rest()
+    }
+
+    /// Whether the next token is a name with `.`, `TO`, `FROM` or nothing behind it.
     fn is_last_of_securable(&self) -> bool {
-        self.symbol_at(1, ".") || self.word_at(1, "to") || self.word_at(1, "from") || self.at_identifier_clause()
+        let ends = self.peek_at(1).text.is_empty() || self.symbol_at(1, ";");
+        ends || self.symbol_at(1, ".")
+            || self.word_at(1, "to")
+            || self.word_at(1, "from")
+            || self.at_identifier_clause()
     }
 }

@@ -3,7 +3,7 @@
 //! Wherever versions of Spark, or other readers, could end a comment, a string or a name at another place, the text is
 //! refused: everything behind that place would mean something else.
 
-use super::Unparsed;
+use super::{Unparsed, words};
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,9 +251,13 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Whether a `.` behind this token goes on with it.
+/// Whether a `.` behind this token goes on with it. `BETWEEN .05 AND .07` has numbers.
 fn may_have_parts(token: Token<'_>) -> bool {
-    matches!(token.kind, Kind::Word | Kind::Quoted) || matches!(token.text, ")" | "]")
+    match token.kind {
+        Kind::Word => !words::is_no_operand(token.text),
+        Kind::Quoted => true,
+        _ => matches!(token.text, ")" | "]"),
+    }
 }
 
 fn without_exponent(rest: &str) -> &str {

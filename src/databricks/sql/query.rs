@@ -103,7 +103,7 @@ impl Cursor<'_> {
 
     /// `( query )` where nothing else can stand in parentheses.
     #[inline(never)]
-    fn query_in_parentheses(&mut self) -> Step {
+    pub(super) fn query_in_parentheses(&mut self) -> Step {
         self.deeper(|cursor| {
             cursor.expect_symbol("(")?;
             cursor.query()?;
@@ -112,8 +112,8 @@ impl Cursor<'_> {
     }
 
     /// Whether the query that opens parentheses in an expression can be nothing else. For Spark, `IN (SELECT (a), b)` has two expressions,
-    /// of which one calls a function `select`, and `(SELECT * FROM a, b)` is a row of `select * from` as `a` and of `b`.
-    pub(super) fn is_surely_query(&self) -> bool {
+    /// of which one calls a function `select`, and `(SELECT * FROM a, b)` is a row of `select * from` as `a` and of `b`, where aliases may stand.
+    pub(super) fn is_surely_query(&self, may_have_aliases: bool) -> bool {
         let next = self.peek_at(1);
         let is_name = matches!(next.kind, Is::Word | Is::Quoted);
         if self.at_word("values") {
@@ -122,11 +122,11 @@ impl Cursor<'_> {
         if !self.at_word("select") || next.kind != Is::Symbol {
             return is_name || self.at_word("select");
         }
-        self.has_relation_behind_from()
+        self.has_relation_behind_from(may_have_aliases)
     }
 
     /// Whether a `FROM` of the query that is next has a name or a query behind it, by which it can be neither a column nor a function.
-    fn has_relation_behind_from(&self) -> bool {
+    fn has_relation_behind_from(&self, may_have_aliases: bool) -> bool {
         let mut depth = 0_usize;
         let mut is_operand = None;
         for ahead in 0_usize.. {
@@ -136,7 +136,7 @@ impl Cursor<'_> {
                 (Is::Symbol, "(") => depth = depth.saturating_add(1),
                 (Is::Symbol, ")") if depth == 0 => return is_operand.is_some(),
                 (Is::Symbol, ")") => depth = depth.saturating_sub(1),
-                (Is::Symbol, ",") if depth == 0 && is_operand == Some(true) => return false,
+                (Is::Symbol, ",") if depth == 0 && may_have_aliases && is_operand == Some(true) => return false,
                 (Is::Word, _) if depth == 0 && is_operand.is_none() && self.word_at(ahead, "from") => {
                     let before = self.peek_at(ahead.saturating_sub(1));
                     let behind = self.peek_at(ahead.saturating_add(1));

@@ -118,6 +118,11 @@ impl Cursor<'_> {
 
     fn table_or_function(&mut self) -> Step {
         self.table_or_call()?;
+        // the only alias of those that are refused elsewhere that people have
+        if self.at_word("values") && !self.symbol_at(1, "(") {
+            self.next();
+            return Ok(());
+        }
         self.sample_and_alias()
     }
 
@@ -304,6 +309,11 @@ impl Cursor<'_> {
         self.call(&function)?;
         if self.at_alias() {
             self.any_name()?;
+            // without `AS`, the comma before a second column could be one between relations
+            if self.at_alias() {
+                self.any_name()?;
+                return if self.at_symbol(",") { Err(Unparsed::Syntax) } else { Ok(()) };
+            }
         }
         if self.eat("as") { self.list(|cursor| cursor.any_name()) } else { Ok(()) }
     }

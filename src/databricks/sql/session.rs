@@ -13,6 +13,7 @@ impl Cursor<'_> {
             "show" => self.show(),
             "use" => self.use_home(),
             "set" => self.set(),
+            "unset" => self.tag(),
             "reset" => self.configuration(),
             "cache" => self.cache(),
             "uncache" => self.uncache(),
@@ -51,8 +52,11 @@ impl Cursor<'_> {
     }
 
     fn describe(&mut self) -> Step {
-        if self.eat_any(&["history", "detail"]) {
-            return self.described_table();
+        if self.at_any(&["history", "detail"]) && !self.symbol_at(1, ".") {
+            return self.describe_delta();
+        }
+        if self.eat_words(&["storage", "credential"]) || self.eat_words(&["external", "location"]) {
+            return self.any_name();
         }
         if self.eat("query") || self.at_query(0) && !self.at_word("table") {
             return self.query();
@@ -69,6 +73,17 @@ impl Cursor<'_> {
         }
         self.eat("table");
         self.described_table()
+    }
+
+    /// `HISTORY t [LIMIT 1]`, `DETAIL '/x'`
+    fn describe_delta(&mut self) -> Step {
+        self.next();
+        if self.at_kind(Is::Text) {
+            self.reads_path()?
+        } else {
+            self.reads(Kind::Table)?
+        }
+        if self.eat("limit") { self.expect_kind(Is::Number).map(|_| ()) } else { Ok(()) }
     }
 
     fn next_is_schema(&mut self) -> Kind {
@@ -113,6 +128,13 @@ impl Cursor<'_> {
         if self.eat_any(&["tables", "views", "volumes", "functions"]) {
             return self.within(Kind::Schema);
         }
+        if self.eat_any(&["shares", "recipients", "providers", "connections"])
+            || self.eat_words(&["storage", "credentials"])
+            || self.eat_words(&["external", "locations"])
+            || self.eat_words(&["in", "share"])
+        {
+            return self.plain_rest();
+        }
         self.eat("current");
         if self.eat_any(&["catalogs", "catalog", "schema", "database", "users", "groups"]) {
             return self.pattern();
@@ -135,6 +157,10 @@ impl Cursor<'_> {
 
     /// `GRANTS [principal] ON TABLE t`
     fn show_grants(&mut self) -> Step {
+        // `GRANT TO RECIPIENT r`
+        if self.eat("to") {
+            return self.plain_rest();
+        }
         if !self.at_word("on") {
             if self.at_kind(Is::Text) { self.plain_text().map(|_| ())? } else { self.any_name()? }
         }
@@ -153,7 +179,11 @@ impl Cursor<'_> {
 
     #[inline(never)]
     fn pattern(&mut self) -> Step {
-        if self.eat("like") || self.at_kind(Is::Text) { self.expect_kind(Is::Text).map(|_| ()) } else { Ok(()) }
+        if self.eat("like") || self.at_kind(Is::Text) {
+            return self.expect_kind(Is::Text).map(|_| ());
+        }
+        // of functions
+        if self.at_alias() { self.parts().map(|_| ()) } else { Ok(()) }
     }
 
     /// From here on, only full names are known.
@@ -178,6 +208,9 @@ impl Cursor<'_> {
             return Ok(());
         }
         // tags are read by policies; the path decides what a name means; a variable's value may be a query
+        if self.at_words(&["tag", "on"]) {
+            return self.tag();
+        }
         if self.at_any(&["tag", "tags", "path", "role"]) {
             return Err(Unparsed::Statement);
         }

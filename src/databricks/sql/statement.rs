@@ -58,7 +58,7 @@ impl Cursor<'_> {
         let class = match word {
             "insert" | "update" | "delete" | "merge" | "copy" | "load" | "restore" | "put" | "remove" => Class::Dml,
             "create" | "replace" | "alter" | "drop" | "undrop" | "truncate" | "comment" | "optimize" | "vacuum"
-            | "analyze" | "repair" | "msck" | "reorg" | "fsck" => Class::Ddl,
+            | "analyze" | "repair" | "msck" | "reorg" | "fsck" | "convert" => Class::Ddl,
             "grant" | "revoke" | "deny" => Class::Grant,
             _ => Class::Other,
         };
