@@ -37,6 +37,23 @@ fn long_texts() -> Vec<String> {
         filled("ALTER TABLE t SET ", "x ", ""),
         filled("SELECT a", ".b", ""),
         filled("EXPLAIN ", "EXPLAIN ", ""),
+        filled("SELECT ", "(SELECT * FROM ", ""),
+        filled("SELECT ", "(SELECT -, ", ""),
+        filled("SELECT 1", ",(SELECT (1) FROM t)", ""),
+        filled("SELECT x IN (SELECT * ", ", a", " FROM t)"),
+        filled("SELECT 1 IN ", "(SELECT *, ", ""),
+        filled("FROM t", "|> SELECT a ", ""),
+        filled("FROM t", "|> JOIN u ", ""),
+        filled("SELECT * FROM lateral a", ".a", ""),
+        filled("SELECT * FROM ", "STREAM(", ""),
+        filled("SELECT * FROM f(", "TABLE(", ""),
+        filled("SELECT 1 GROUP BY GROUPING SETS ", "(", ""),
+        filled("CREATE TABLE t ", "USING csv OPTIONS (a=1) ", ""),
+        filled("CREATE TABLE t (", "a INT DEFAULT (SELECT 1), ", "b INT)"),
+        filled("CREATE TABLE t (", "a STRUCT<", ""),
+        filled("CREATE POLICY p ON TABLE t ", "ROW FILTER f ", ""),
+        filled("SELECT ", "$$a$$ ", ""),
+        filled("SELECT ", "1a ", ""),
         filled("", "SELECT a, f(b, (SELECT max(c) FROM t)) FROM x JOIN y ON x.a = y.a WHERE b IN (1, 2);", ""),
     ]
 }
@@ -46,11 +63,15 @@ fn no_text_takes_long_or_much_stack() {
     let small_stack = std::thread::Builder::new().stack_size(1024 * 1024);
     let work = || {
         for text in long_texts() {
-            let start = Instant::now();
-            let scan = scan(&text, Some("main"), Some("sales"));
-            let took = start.elapsed().as_millis();
+            let timed = || {
+                let start = Instant::now();
+                let _ = scan(&text, Some("main"), Some("sales"));
+                start.elapsed().as_millis()
+            };
+            // the best of some, because other tests run beside this one
+            let took = (0..3).map(|_| timed()).find(|took| *took < 1_000);
             // 50 ms at most, and a few when optimised; it would be many seconds if the time grew with the square
-            assert!(took < 1_000, "{took} ms: {} {:?}", &text[..30], scan.parsed);
+            assert!(took.is_some(), "more than 1,000 ms: {}", &text[..30]);
         }
     };
     small_stack.spawn(work).unwrap().join().unwrap();
