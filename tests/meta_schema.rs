@@ -192,7 +192,7 @@ fn parser_and_schema_accept_every_good_configuration() {
     }
 }
 
-/// A bad case is `{"why": [pointers], "schema": whether the schema refuses it too, "config": …}`.
+/// A bad case is `{"why": [pointers], "schema": whether the schema refuses it too, "because": why it cannot, "config": …}`.
 #[test]
 fn every_error_of_a_bad_configuration_is_found_where_it_is() {
     let schema = jsonschema::draft4::new(&committed_schema()).unwrap();
@@ -203,6 +203,8 @@ fn every_error_of_a_bad_configuration_is_found_where_it_is() {
         assert_eq!(pointers, expected, "{}: {errors:#?}", path.display());
         let refused = !schema.is_valid(&case["config"]);
         assert_eq!(Some(refused), case["schema"].as_bool(), "{}: does the schema refuse it?", path.display());
+        // what a schema cannot say: the reason stands beside it
+        assert_eq!(refused, case["because"].is_null(), "{}", path.display());
     }
 }
 

@@ -6,6 +6,8 @@
 mod check;
 #[cfg(feature = "schema")]
 pub mod kong;
+#[cfg(feature = "schema")]
+mod narrow;
 #[expect(dead_code, reason = "keys of the contract that `check` refuses until they are built; the schema has them")]
 mod raw;
 mod read;

@@ -2,22 +2,29 @@
 //!
 //! Kong declares every filter's schema to be draft-04 and validates it with a library of that draft; what later drafts added would be
 //! ignored there (`const`) or misread (a numeric `exclusiveMinimum`). The rewriting pass turns those into what draft-04 has, and
-//! [`meta_json`] fails on what it cannot turn.
+//! [`meta_json`] fails on what it cannot turn. What the types do not say is added by `narrow`.
 
+use super::narrow::narrow;
 use super::raw::RawConfig;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 /// Why the types cannot be written as a draft-04 schema.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("draft-04 has no `{0}`; write the type in another way")]
-pub struct NotDraft4(String);
+pub enum SchemaFault {
+    /// A raw type was written in a way that draft-04 cannot express.
+    #[error("draft-04 has no `{0}`; write the type in another way")]
+    NotDraft4(String),
+    /// The schema was to be narrowed where there is nothing.
+    #[error("the configuration has no `{0}`, which is to be narrowed")]
+    NoSuchKey(String),
+}
 
 /// The text of `filters/databricks_kong.meta.json`.
 ///
 /// # Errors
-/// A raw type was written in a way that draft-04 cannot express.
-pub fn meta_json() -> Result<String, NotDraft4> {
+/// See [`SchemaFault`].
+pub fn meta_json() -> Result<String, SchemaFault> {
     let meta = json!({ "config_schema": config_schema()? });
     Ok(format!("{meta:#}\n"))
 }
@@ -26,9 +33,10 @@ pub fn meta_json() -> Result<String, NotDraft4> {
 ///
 /// # Errors
 /// As [`meta_json`].
-pub fn config_schema() -> Result<Value, NotDraft4> {
+pub fn config_schema() -> Result<Value, SchemaFault> {
     let mut schema = with_key_order();
     rewrite(&mut schema)?;
+    narrow(&mut schema)?;
     if let Value::Object(root) = &mut schema {
         root.insert("$schema".to_owned(), json!("http://json-schema.org/draft-04/schema#"));
         root.insert("title".to_owned(), json!("databricks_kong"));
@@ -46,7 +54,7 @@ pub(super) fn with_key_order() -> Value {
     settings.into_generator().into_root_schema_for::<RawConfig>().to_value()
 }
 
-fn rewrite(schema: &mut Value) -> Result<(), NotDraft4> {
+fn rewrite(schema: &mut Value) -> Result<(), SchemaFault> {
     match schema {
         Value::Object(object) => rewrite_object(object),
         Value::Array(items) => items.iter_mut().try_for_each(rewrite),
@@ -54,7 +62,7 @@ fn rewrite(schema: &mut Value) -> Result<(), NotDraft4> {
     }
 }
 
-fn rewrite_object(object: &mut Map<String, Value>) -> Result<(), NotDraft4> {
+fn rewrite_object(object: &mut Map<String, Value>) -> Result<(), SchemaFault> {
     const UNKNOWN: [&str; 11] = [
         "$ref",
         "$defs",
@@ -82,7 +90,7 @@ fn rewrite_object(object: &mut Map<String, Value>) -> Result<(), NotDraft4> {
         }
     }
     if let Some(unknown) = UNKNOWN.iter().find(|key| object.contains_key(**key)) {
-        return Err(NotDraft4((*unknown).to_owned()));
+        return Err(SchemaFault::NotDraft4((*unknown).to_owned()));
     }
     for (key, value) in object.iter_mut() {
         match (key.as_str(), &mut *value) {
@@ -99,7 +107,7 @@ fn rewrite_object(object: &mut Map<String, Value>) -> Result<(), NotDraft4> {
     Ok(())
 }
 
-fn rewrite_subschema(schema: &mut Value) -> Result<(), NotDraft4> {
+fn rewrite_subschema(schema: &mut Value) -> Result<(), SchemaFault> {
     if *schema == Value::Bool(true) {
         *schema = json!({});
     }
@@ -110,7 +118,7 @@ fn rewrite_subschema(schema: &mut Value) -> Result<(), NotDraft4> {
 mod tests {
     use super::*;
 
-    fn rewritten(mut schema: Value) -> Result<Value, NotDraft4> {
+    fn rewritten(mut schema: Value) -> Result<Value, SchemaFault> {
         rewrite(&mut schema).map(|()| schema)
     }
 
@@ -141,7 +149,7 @@ mod tests {
     fn what_cannot_be_rewritten_is_an_error() {
         for key in ["if", "contains", "$ref", "propertyNames"] {
             let schema = json!({ "items": { "anyOf": [{ key: {} }] } });
-            assert_eq!(rewritten(schema), Err(NotDraft4(key.to_owned())));
+            assert_eq!(rewritten(schema), Err(SchemaFault::NotDraft4(key.to_owned())));
         }
     }
 }

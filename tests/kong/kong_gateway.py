@@ -16,7 +16,7 @@ from gateway import FILTER, Gateway, hosts_for_443, tls_files
 from stack import REPO, Idp, Workspace, free_ports, send, wait_until
 
 # Kong's own validator refuses these by the filter's schema: it does not start with them.
-SCHEMA_REFUSES = {"bad_key", "bad_audience", "bad_two_errors"}
+SCHEMA_REFUSES = {"bad_key", "bad_audience", "bad_hmac", "bad_none", "bad_http", "bad_no_roles", "bad_two_errors"}
 
 
 # what of a record is in `kong.ctx.shared` by itself

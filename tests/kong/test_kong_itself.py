@@ -7,13 +7,14 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from declared import ENGINEERS, GUARD, RUNNERS, config, declaration, settings
 from shipped import PRODUCTION, Around, Kong, reason
-from stack import Response, send, wait_until
+from stack import REPO, Response, send, wait_until
 
 JOBS_LIST = "/api/2.2/jobs/list"
 
@@ -58,6 +59,35 @@ def test_kongs_validator_refuses_what_breaks_the_schema_and_names_it(changing: K
     assert named in refused.text
     # and goes on with what it had
     assert ask(changing, around, "alice", "data-engineering").status == 200
+    let_engineers_in(changing, around)
+
+
+def bad_cases() -> list[Path]:
+    return sorted((REPO / "tests/config/bad").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", bad_cases(), ids=lambda path: path.stem)
+def test_kongs_validator_refuses_each_bad_configuration_that_a_schema_can(changing: Kong, around: Around, path: Path):
+    """What it lets through (the case says why) is a 500 for each request."""
+    case = json.loads(path.read_text())
+    reply = post(changing, declaration(case["config"]))
+    assert reply.status == (400 if case["schema"] else 201), reply
+    if case["schema"]:
+        assert "databricks_kong" in reply.text or "config" in reply.text, reply
+        assert ask(changing, around, "alice", "data-engineering").status == 200, "it goes on with what it had"
+        return
+    wait_until("the change holds", lambda: ask(changing, around, "alice", "data-engineering").status != 200)
+    refused = ask(changing, around, "alice", "data-engineering")
+    assert (refused.status, reason(refused)) == (500, "INVALID_CONFIGURATION"), refused
+    let_engineers_in(changing, around)
+
+
+@pytest.mark.parametrize("name", ["every_key", "guard", "observe", "smallest"])
+@pytest.mark.parametrize("is_text", [False, True], ids=["as an object", "as a text"])
+def test_kongs_validator_takes_each_good_configuration(changing: Kong, around: Around, name: str, is_text: bool):
+    config = json.loads((REPO / "tests/config/good" / f"{name}.json").read_text())
+    reply = post(changing, declaration(json.dumps(config) if is_text else config))
+    assert reply.status == 201, reply
     let_engineers_in(changing, around)
 
 

@@ -85,8 +85,7 @@ impl Check<'_> {
 
     fn settings(&self, raw: RawConfig) -> Option<Settings> {
         if raw.mode == Some(RawMode::Guard) {
-            let guard_only = raw.workspace.is_none() && raw.identity_providers.is_none() && raw.roles.is_none();
-            if !guard_only {
+            if !is_bare(&raw) {
                 return self.wrong("/mode", "`guard` takes no other keys: the entry before it has them");
             }
             return Some(Settings::Guard);
@@ -201,6 +200,19 @@ impl Check<'_> {
             Err(error) => self.wrong(pointer, format!("`{text}` {error}")),
         }
     }
+}
+
+/// Whether it has no key but `mode`.
+const fn is_bare(raw: &RawConfig) -> bool {
+    raw.workspace.is_none()
+        && raw.identity_providers.is_none()
+        && raw.roles.is_none()
+        && raw.agents.is_none()
+        && raw.client_certificate.is_none()
+        && raw.identity_header.is_none()
+        && raw.callouts.is_none()
+        && raw.limits.is_none()
+        && raw.audit.is_none()
 }
 
 fn audit_settings(raw: Option<&raw::RawAudit>, grants: BTreeMap<Rc<str>, Grant>) -> audit::Settings {
