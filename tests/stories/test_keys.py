@@ -8,12 +8,19 @@ import time
 import pytest
 
 from forge import new_rsa
-from stack import wait_until
+from stack import Response, wait_until
 from world import World, assert_allowed, assert_refused
 
 
+def is_told_to_come_back(reply: Response) -> bool:
+    return reply.status == 503 and "KEYS_UNAVAILABLE" in str(reply) and reply.all("retry-after") == ["1"]
+
+
 def test_rotation_while_traffic_runs(world: World):
-    """Rotations as providers do them: the new key is listed with the old one, later the old one goes. No request fails."""
+    """Rotations as providers do them: the new key is listed with the old one, later the old one goes. No request fails.
+
+    Where a host lets no request wait for a fetch that another one made, those that come meanwhile are told to come back.
+    """
     callers = [world.engineer("rotate") for _ in range(4)]
     world.idp.fault("rotate", "none")
     failed: list[str] = []
@@ -26,7 +33,7 @@ def test_rotation_while_traffic_runs(world: World):
             reply = world.send("keys", token=caller.token(), caller=caller)
             if reply.status == 200:
                 passed[number] += 1
-            else:
+            elif not is_told_to_come_back(reply):
                 failed.append(str(reply))
 
     threads = [threading.Thread(target=traffic, args=(n,)) for n in range(len(callers))]

@@ -161,11 +161,16 @@ def test_groups_that_are_not_the_roles(world: World, groups: object):
     world.nothing_reached()
 
 
+def test_groups_as_one_string_are_one_group(world: World):
+    assert_allowed(world.send("main", token=world.engineer().forge(groups="data-engineering")))
+
+
 @pytest.mark.parametrize(
-    "groups", ["data-engineering", "analysts data-engineering", "analysts,data-engineering", "a, data-engineering"]
+    "groups", ["analysts data-engineering", "analysts,data-engineering", "a, data-engineering", "data-engineering "]
 )
-def test_groups_as_one_string(world: World, groups: str):
-    assert_allowed(world.send("main", token=world.engineer().forge(groups=groups)))
+def test_one_string_is_not_taken_apart(world: World, groups: str):
+    assert_refused(world.send("main", token=world.engineer().forge(groups=groups)), 403, "NO_ROLE")
+    world.nothing_reached()
 
 
 @pytest.mark.parametrize(
