@@ -19,6 +19,8 @@ const SAFE: &str =
 const CLAIM: &str = "^(?:[^/]|(?:/(?:[^~/]|~[01])*)+$)";
 /// RFC 3339, in UTC.
 const TIME: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\\.[0-9]+)?Z$";
+/// An id or a pattern of ids, in which `${` begins a value of the caller.
+const OWN: &str = "^(?:[^$]|\\$(?!\\{)|\\$\\{(?:subject|claim:[^}]+)\\})*$";
 /// `METHOD /a/*/b`, or `METHOD /a/*/**`.
 const PATH: &str = "^(?:\\*|[A-Z]+) /(?:(?:[^*?#/ ]*|\\*)(?:/(?:[^*?#/ ]*|\\*))*|(?:(?:[^*?#/ ]+|\\*)/)*\\*\\*)$";
 /// Scope tokens (RFC 6749 section 3.3), one blank between two; `minimal` alone.
@@ -134,7 +136,7 @@ fn has_list(keys: &[&str]) -> Value {
 /// A rule names operations or paths, and looks up jobs only where it is about some. One that denies permits nothing, and only one that
 /// allows a role something has a scope.
 fn narrow_rule(rule: &mut Value, allows: bool, of_role: bool) -> Result<(), SchemaFault> {
-    let ids = json!({"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}});
+    let ids = json!({"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1, "pattern": OWN}});
     let types = format!("^(?:{})$", Catalogue::resource_types().join("|"));
     let features: Vec<_> = Features::all_names().collect();
     merge(at(rule, "paths/*")?, json!({"pattern": PATH}));

@@ -267,7 +267,8 @@ object! {
     RawRule {
         /// Databricks operations as the Python SDK names them, e.g. `jobs.run_now`; `*` matches any run of characters.
         operations: Option<Vec<String>>,
-        /// Resource types with the ids, or patterns of ids, that a request must carry.
+        /// Resource types with the ids, or patterns of ids, that a request must carry. `${subject}` and `${claim:NAME}` stand for the caller's
+        /// own values.
         resources: Option<BTreeMap<String, Vec<String>>>,
         /// Whether a run's job is looked up first. Default false.
         lookup: Option<bool>,

@@ -137,7 +137,8 @@ impl<'a> Decision<'a> {
     fn denial_of(&self, meant: impl Fn(&Role) -> bool, witness: &mut impl Witness) -> Result<Option<Denial>, Outcome> {
         for role in self.roles.iter().copied().filter(|role| meant(role)) {
             let owner = Owner::Role(&role.name);
-            let rule = denying(&role.deny, self.ask.action, owner, witness).map_err(|lack| self.stop(lack, role))?;
+            let rule = denying(&role.deny, self.ask.caller, self.ask.action, owner, witness)
+                .map_err(|lack| self.stop(lack, role))?;
             if let Some(rule) = rule {
                 let (role, rule) = (Rc::clone(&role.name), Rc::clone(&rule.pointer));
                 return Ok(Some(Denial::RuleDenied { role, rule, operation: self.ask.action.operation() }));
@@ -170,7 +171,8 @@ impl<'a> Decision<'a> {
     fn allowed(&self, witness: &mut impl Witness) -> Result<Option<(&'a Role, Option<&'a Rule>)>, Outcome> {
         for role in self.able() {
             let owner = Owner::Role(&role.name);
-            let rule = allowing(&role.allow, self.ask.action, owner, witness).map_err(|lack| self.stop(lack, role))?;
+            let rule = allowing(&role.allow, self.ask.caller, self.ask.action, owner, witness)
+                .map_err(|lack| self.stop(lack, role))?;
             if let Some(rule) = rule {
                 return Ok(Some((role, rule)));
             }
@@ -201,7 +203,7 @@ impl<'a> Decision<'a> {
     /// What an agent that the caller is does not allow, if the policy observes; it ends the decision if not.
     fn limited(&self, role: &Role, witness: &mut impl Witness) -> Result<Option<Denial>, Outcome> {
         for agent in self.policy.agents.iter().filter(|agent| agent.is(self.ask.caller)) {
-            if !agent_allows(agent, self.ask.action, witness).map_err(|lack| self.stop(lack, role))? {
+            if !agent_allows(agent, self.ask, witness).map_err(|lack| self.stop(lack, role))? {
                 let operation = self.ask.action.operation();
                 let denial = Denial::AgentLimit { agent: Rc::clone(&agent.name), operation };
                 return if self.policy.observe { Ok(Some(denial)) } else { Err(denial.into()) };
@@ -238,6 +240,7 @@ fn scope(credential: &Credential, rule: Option<&Rule>, action: &Action<'_>) -> S
 /// The rule that allows the action: `Some(None)` if it is allowed without one.
 fn allowing<'a>(
     allow: &'a Allow,
+    caller: &Caller,
     action: &Action<'_>,
     owner: Owner<'_>,
     witness: &mut impl Witness,
@@ -249,7 +252,8 @@ fn allowing<'a>(
         }
         Allow::Rules(rules) => {
             for rule in rules {
-                let outcome = rule.allows(action)?;
+                let own = rule.for_caller(caller);
+                let outcome = own.allows(action)?;
                 witness.tried(owner, rule, &outcome);
                 if outcome.is_ok() {
                     return Ok(Some(Some(rule)));
@@ -262,12 +266,14 @@ fn allowing<'a>(
 
 fn denying<'a>(
     rules: &'a [Rule],
+    caller: &Caller,
     action: &Action<'_>,
     owner: Owner<'_>,
     witness: &mut impl Witness,
 ) -> Result<Option<&'a Rule>, Lack> {
     for rule in rules {
-        let outcome = rule.denies(action)?;
+        let own = rule.for_caller(caller);
+        let outcome = own.denies(action)?;
         witness.tried(owner, rule, &outcome);
         if outcome.is_ok() {
             return Ok(Some(rule));
@@ -276,10 +282,10 @@ fn denying<'a>(
     Ok(None)
 }
 
-fn agent_allows(agent: &Agent, action: &Action<'_>, witness: &mut impl Witness) -> Result<bool, Lack> {
+fn agent_allows(agent: &Agent, ask: &Ask<'_>, witness: &mut impl Witness) -> Result<bool, Lack> {
     let owner = Owner::Agent(&agent.name);
-    if denying(&agent.deny, action, owner, witness)?.is_some() {
+    if denying(&agent.deny, ask.caller, ask.action, owner, witness)?.is_some() {
         return Ok(false);
     }
-    Ok(allowing(&agent.allow, action, owner, witness)?.is_some())
+    Ok(allowing(&agent.allow, ask.caller, ask.action, owner, witness)?.is_some())
 }

@@ -6,6 +6,7 @@ mod action;
 mod authorize;
 mod credential;
 mod glob;
+mod own;
 mod permit;
 mod role;
 mod rule;
@@ -18,6 +19,7 @@ pub use credential::{
     Credential, Scope, SecretSource, ServicePrincipalFederation, ServicePrincipalSecret, UserFederation,
 };
 pub use glob::Glob;
+pub use own::{OwnPattern, OwnPatternError};
 pub use permit::{Denial, Outcome, Permit};
 pub use role::{Agent, Allow, Match, Role, Validity};
 pub use rule::{Miss, OperationSet, PathPattern, Rule};

@@ -2,7 +2,7 @@
 
 use super::action::{Action, Lack};
 use super::sql::{self, SqlClasses};
-use super::{Glob, Scope};
+use super::{Glob, OwnPattern, Scope};
 use crate::databricks::sql::Unparsed;
 use crate::databricks::{Catalogue, Features, Operation};
 use std::rc::Rc;
@@ -19,6 +19,8 @@ pub struct Rule {
     pub paths: Vec<PathPattern>,
     /// Resource types with the patterns of ids that a request must carry.
     pub resources: Vec<(String, Vec<Glob>)>,
+    /// Further patterns of those types, in which values of the caller stand.
+    pub own: Vec<OwnPattern>,
     /// Whether the job of a request's run is looked up, where the request names a run and no job.
     pub lookup: bool,
     /// The classes of SQL statements meant.

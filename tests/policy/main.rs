@@ -12,6 +12,7 @@
 mod answer;
 mod caller;
 mod observe;
+mod own_folders;
 mod properties;
 mod question;
 mod request;

@@ -372,7 +372,7 @@ local schema = {
                     } },
                     { resources = {
                       type = "map",
-                      description = "Resource types with the ids, or patterns of ids, that a request must carry.",
+                      description = "Resource types with the ids, or patterns of ids, that a request must carry. `${subject}` and `${claim:NAME}` stand for the caller's own values.",
                       keys = { type = "string" },
                       values = {
                         type = "array",
@@ -429,7 +429,7 @@ local schema = {
                     } },
                     { resources = {
                       type = "map",
-                      description = "Resource types with the ids, or patterns of ids, that a request must carry.",
+                      description = "Resource types with the ids, or patterns of ids, that a request must carry. `${subject}` and `${claim:NAME}` stand for the caller's own values.",
                       keys = { type = "string" },
                       values = {
                         type = "array",
@@ -527,7 +527,7 @@ local schema = {
                     } },
                     { resources = {
                       type = "map",
-                      description = "Resource types with the ids, or patterns of ids, that a request must carry.",
+                      description = "Resource types with the ids, or patterns of ids, that a request must carry. `${subject}` and `${claim:NAME}` stand for the caller's own values.",
                       keys = { type = "string" },
                       values = {
                         type = "array",
@@ -584,7 +584,7 @@ local schema = {
                     } },
                     { resources = {
                       type = "map",
-                      description = "Resource types with the ids, or patterns of ids, that a request must carry.",
+                      description = "Resource types with the ids, or patterns of ids, that a request must carry. `${subject}` and `${claim:NAME}` stand for the caller's own values.",
                       keys = { type = "string" },
                       values = {
                         type = "array",

@@ -4,7 +4,7 @@ use super::Check;
 use crate::config::raw;
 use crate::databricks::sql::Class;
 use crate::databricks::{Catalogue, Features, Operation, canonical, has_statement};
-use crate::policy::{Agent, Allow, Glob, OperationSet, PathPattern, Rule, Scope, SqlClasses};
+use crate::policy::{Agent, Allow, Glob, OperationSet, OwnPattern, PathPattern, Rule, Scope, SqlClasses};
 use std::collections::BTreeSet;
 
 /// What a list of rules is for.
@@ -77,10 +77,12 @@ impl Check<'_> {
             let message = "has no use: it needs the operation `statement_execution.execute_statement`";
             self.errors.add(format!("{pointer}/sql"), message);
         }
+        let (resources, own) = self.resources(pointer, raw.resources.unwrap_or_default());
         Rule {
             operations,
             paths: self.paths(pointer, raw.paths.unwrap_or_default()),
-            resources: self.resources(pointer, raw.resources.unwrap_or_default()),
+            resources,
+            own,
             lookup,
             sql,
             permit: self.permit(pointer, raw.permit, purpose),
@@ -142,11 +144,13 @@ impl Check<'_> {
         read.collect()
     }
 
+    /// The patterns of ids by type, and those in which values of the caller stand.
     fn resources(
         &self,
         pointer: &str,
         raw: std::collections::BTreeMap<String, Vec<String>>,
-    ) -> Vec<(String, Vec<Glob>)> {
+    ) -> (Vec<(String, Vec<Glob>)>, Vec<OwnPattern>) {
+        let mut own = Vec::new();
         let read = raw.into_iter().map(|(kind, patterns)| {
             let pointer = format!("{pointer}/resources/{}", kind.replace('~', "~0").replace('/', "~1"));
             if !Catalogue::resource_types().contains(&kind.as_str()) {
@@ -154,12 +158,19 @@ impl Check<'_> {
                 self.errors.add(pointer.as_str(), format!("`{kind}` is no type of resource; known are {known}"));
             }
             if patterns.is_empty() {
-                self.errors.add(pointer, "must list at least one id");
+                self.errors.add(pointer.as_str(), "must list at least one id");
             }
-            let globs = patterns.iter().map(|pattern| Glob::new(canonical(&kind, pattern))).collect();
+            let mut globs = Vec::new();
+            for (index, pattern) in patterns.iter().enumerate() {
+                match OwnPattern::parse(&kind, pattern) {
+                    Ok(Some(pattern)) => own.push(pattern),
+                    Ok(None) => globs.push(Glob::new(canonical(&kind, pattern))),
+                    Err(error) => self.errors.add(format!("{pointer}/{index}"), format!("`{pattern}` {error}")),
+                }
+            }
             (kind, globs)
         });
-        read.collect()
+        (read.collect(), own)
     }
 
     fn permit(&self, pointer: &str, raw: Option<Vec<String>>, purpose: Purpose) -> Features {
