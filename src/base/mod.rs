@@ -1,4 +1,4 @@
-//! Words that every other module uses: points in time, secrets, fingerprints, strict JSON, reasons of refusals.
+//! Words that every other module uses: points in time, secrets, fingerprints, strict JSON, folded text, reasons of refusals.
 //!
 //! Imports nothing of this crate.
 
@@ -7,6 +7,7 @@ mod fingerprint;
 mod json;
 mod reason;
 mod secret;
+mod text;
 mod time;
 mod url;
 
@@ -15,5 +16,6 @@ pub use fingerprint::{Fingerprint, FingerprintBuilder};
 pub use json::{JsonFault, parse_noting_duplicates, parse_object_strict, parse_strict};
 pub use reason::Reason;
 pub use secret::Secret;
+pub use text::{encoded_byte, folded, folds_alike, percent_decoded};
 pub use time::{Now, UnixTime, Uptime};
 pub use url::{Url, UrlFault};

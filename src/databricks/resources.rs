@@ -1,8 +1,12 @@
 //! Which resources a request is about: the ids that it carries, wherever its operation has them.
 
+use super::body::{self, Contents};
 use super::catalogue::{Id, Operation, Place};
-use super::target::{Target, encoded_byte};
+use super::features::Features;
+use super::kind::{Kind, Within, is_plain_path};
+use super::target::Target;
 use super::twins::has_twin;
+use crate::base::{folds_alike, percent_decoded};
 use serde_json::{Map, Value};
 
 /// The id of a resource that a request is about.
@@ -10,12 +14,40 @@ use serde_json::{Map, Value};
 pub struct Resource {
     /// The type: `job`, `table`, ….
     pub kind: &'static str,
-    /// The id; of types whose names Databricks takes in any case, in lower case.
+    /// The id, in the one spelling in which ids of its kind are compared. A part of it that the request does not say is empty:
+    /// `.sales.orders`.
     pub id: String,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// Where in a request an id stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In the path.
+    Path,
+    /// In this parameter of the query.
+    Query(&'static str),
+    /// In this header.
+    Header(&'static str),
+    /// In a member of the body of this name; without a name, in several members of one object.
+    Body(&'static str),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path => f.write_str("path"),
+            Self::Query(name) => write!(f, "query `{name}`"),
+            Self::Header(name) => write!(f, "header `{name}`"),
+            Self::Body("") => f.write_str("body"),
+            Self::Body(name) => write!(f, "body `{name}`"),
+        }
+    }
 }
 
 /// Why a request's ids are not taken: two servers could read them differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdFault {
     /// `jobId` where `job_id` is meant: some readers take both.
     #[error("a field that names a resource is spelt in another way")]
@@ -26,24 +58,107 @@ pub enum IdFault {
     /// The query has a field of the path or the body.
     #[error("a field of the path or the body stands in the query too")]
     Twice,
+    /// A form in which a field stands twice, or whose parts cannot be told apart.
+    #[error("the form has a field twice, or parts that cannot be told apart")]
+    NotAForm,
+    /// An object where the operation has a list, or the like.
+    #[error("a member of the body has another form than the operation takes")]
+    Form,
+    /// An id stands in two places, or a thing in two forms, and the two are not the same.
+    #[error("the request names a resource in two places, which disagree")]
+    Disagree,
+    /// The request says what type of resource it is about, and the gateway does not know such a type.
+    #[error("the request is about a type of resource that the gateway does not know")]
+    UnknownType,
+    /// The body has a member that the operation's shape does not have: nobody knows what it does.
+    #[error(
+        "the gateway does not know what `{pointer}` in the body does; a rule lets such members pass with `permit: [unknown_fields]`"
+    )]
+    Unknown {
+        /// JSON pointer to the member.
+        pointer: String,
+    },
+    /// The path of no operation that the gateway knows, with a slash at its end.
+    #[error("the path ends with a slash that the operation does not have")]
+    TrailingSlash,
 }
 
-/// The kinds of resources whose names Databricks takes in any case.
-fn folds_case(kind: &str) -> bool {
-    matches!(kind, "catalog" | "schema" | "table" | "function" | "model" | "volume" | "connection" | "vector_index")
+impl Resource {
+    /// The resource of this kind and id.
+    pub(super) fn new(kind: Option<&'static str>, id: &str, origin: Origin) -> Result<Self, IdFault> {
+        let kind = kind.and_then(Kind::named).ok_or(IdFault::UnknownType)?;
+        if kind.is_plain(id) {
+            Ok(Self { kind: kind.name, id: kind.canonical(id), origin })
+        } else {
+            Err(IdFault::NotAnId)
+        }
+    }
+
+    /// What it says about resources of the kind `other`: a table, of the schema and the catalog that it stands in.
+    #[must_use]
+    pub fn within(&self, other: &str) -> Within<'_> {
+        Kind::named(self.kind).map_or(Within::No, |kind| kind.within(&self.id, other))
+    }
 }
 
-fn is_numeric(kind: &str) -> bool {
-    matches!(kind, "job" | "run" | "repo")
+/// What a request is about and what it asks for, as far as a rule may ask.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// Every id.
+    pub resources: Vec<Resource>,
+    /// What in the body changes whom or what it runs as.
+    pub features: Features,
+    /// JSON pointer to the first member of the body that the operation's shape does not have.
+    pub unknown: Option<String>,
 }
 
-/// Whether an id of `kind` may stand in the body of `operation`.
+/// Whether an id that tells of resources of `kind` may stand in the body of `operation`.
 #[must_use]
 pub fn stands_in_body(operation: Operation, kind: &str) -> bool {
-    operation.ids().filter(|id| id.kind() == kind).any(|id| id.places().any(|place| matches!(place, Place::Body(_))))
+    operation
+        .body()
+        .is_some_and(|shape| shape.kinds().any(|known| Kind::named(known).is_some_and(|known| known.tells_of(kind))))
 }
 
-/// The resources that a request of `operation` is about. `headers` are those that may name some, names in lower case.
+/// Whether an official client sends requests of `operation` with a JSON body although they are of a method that has none: GET. Such a
+/// body is read and held to the rules as any other; elsewhere a GET with a body is refused.
+#[must_use]
+pub fn takes_body_on_get(operation: Operation) -> bool {
+    operation.method() == "GET" && operation.body().is_some()
+}
+
+/// What a request of `operation` carries. `headers` are those that may name resources, names in lower case.
+///
+/// # Errors
+/// The request is to be refused; see [`IdFault`].
+pub fn carried(
+    operation: Operation,
+    target: &Target<'_>,
+    headers: &[(String, String)],
+    body: Option<&Map<String, Value>>,
+) -> Result<Carried, IdFault> {
+    if has_twin(operation, target) {
+        return Err(IdFault::Twice);
+    }
+    let mut found = Vec::new();
+    for id in operation.ids() {
+        let mut parts = Vec::new();
+        for place in id.places() {
+            parts.push(values(operation, place, target, headers)?);
+        }
+        join(id, parts, &mut found)?;
+    }
+    let Some((shape, body)) = operation.body().zip(body) else {
+        return Ok(Carried { resources: found, ..Carried::default() });
+    };
+    let in_path = |name: &str| operation.placeholders().any(|(_, known)| folds_alike(known, name));
+    let Contents { resources, features, unknown } = body::read(shape, body, &in_path)?;
+    refuse_disagreement(operation, target, body)?;
+    found.extend(resources);
+    Ok(Carried { resources: found, features, unknown })
+}
+
+/// The ids alone of [`carried`].
 ///
 /// # Errors
 /// The request is to be refused; see [`IdFault`].
@@ -53,21 +168,47 @@ pub fn resources(
     headers: &[(String, String)],
     body: Option<&Map<String, Value>>,
 ) -> Result<Vec<Resource>, IdFault> {
-    if has_twin(operation, target) {
-        return Err(IdFault::Twice);
-    }
-    let mut found = Vec::new();
-    for id in operation.ids() {
-        let mut parts = Vec::new();
-        for place in id.places() {
-            parts.push(values(operation, place, target, headers, body)?);
+    carried(operation, target, headers, body).map(|carried| carried.resources)
+}
+
+/// The same field in the body and in the path or the query: servers differ in which they obey, so both must say the same.
+fn refuse_disagreement(operation: Operation, target: &Target<'_>, body: &Map<String, Value>) -> Result<(), IdFault> {
+    for (place, name) in operation.placeholders() {
+        for value in members_like(body, name) {
+            let segments = values(operation, place, target, &[])?;
+            agree(&segments, value)?;
         }
-        join(id, parts, &mut found)?;
     }
-    Ok(found)
+    let in_query =
+        |id: Id| id.places().filter_map(|place| if let Place::Query(name) = place { Some(name) } else { None });
+    for name in operation.ids().flat_map(in_query) {
+        let given: Vec<_> = target.parameter(name).map(str::to_owned).collect();
+        if let Some(value) = body.get(name).filter(|value| !value.is_null() && !given.is_empty()) {
+            agree(&given, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn members_like<'b>(body: &'b Map<String, Value>, name: &str) -> impl Iterator<Item = &'b Value> {
+    body.iter().filter(move |(key, value)| !value.is_null() && folds_alike(key, name)).map(|(_, value)| value)
+}
+
+fn agree(given: &[String], value: &Value) -> Result<(), IdFault> {
+    let said: Vec<_> = match value {
+        Value::Array(items) => items.iter().map(body::plain).collect::<Result<_, _>>()?,
+        Value::Object(_) => return Ok(()),
+        value => vec![body::plain(value)?],
+    };
+    if given == said.as_slice() { Ok(()) } else { Err(IdFault::Disagree) }
 }
 
 fn join(id: Id, parts: Vec<Vec<String>>, found: &mut Vec<Resource>) -> Result<(), IdFault> {
+    let origin = id.places().last().map_or(Origin::Path, Place::origin);
+    if id.kind() == "@typed" {
+        found.push(body::typed(&parts.concat(), origin)?);
+        return Ok(());
+    }
     let texts = match <[Vec<String>; 1]>::try_from(parts) {
         Ok([values]) => values,
         Err(parts) if parts.iter().any(Vec::is_empty) => return Ok(()),
@@ -75,13 +216,7 @@ fn join(id: Id, parts: Vec<Vec<String>>, found: &mut Vec<Resource>) -> Result<()
         Err(_) => return Err(IdFault::NotAnId),
     };
     for text in texts {
-        if is_numeric(id.kind()) && !is_plain_number(&text) {
-            return Err(IdFault::NotAnId);
-        }
-        if !is_plain(id.kind(), &text) {
-            return Err(IdFault::NotAnId);
-        }
-        found.push(Resource { kind: id.kind(), id: canonical(id.kind(), &text) });
+        found.extend(body::of_leaf(id.leaf(), &text, origin)?);
     }
     Ok(())
 }
@@ -89,36 +224,7 @@ fn join(id: Id, parts: Vec<Vec<String>>, found: &mut Vec<Resource>) -> Result<()
 /// An id, or a pattern of ids, in the one spelling in which ids are compared.
 #[must_use]
 pub fn canonical(kind: &str, id: &str) -> String {
-    match kind {
-        // `/Workspace/Users/x` and `/Users/x` are one, as are `dbfs:/x` and `/x`
-        "path" => id.strip_prefix("/Workspace").filter(|rest| rest.starts_with('/')).unwrap_or(id).to_owned(),
-        "dbfs" => id.strip_prefix("dbfs:").filter(|rest| rest.starts_with('/')).unwrap_or(id).to_owned(),
-        kind if folds_case(kind) => id.to_lowercase(),
-        _ => id.to_owned(),
-    }
-}
-
-fn is_plain(kind: &str, id: &str) -> bool {
-    if matches!(kind, "path" | "dbfs") {
-        return is_plain_path(id);
-    }
-    // the Kelvin sign is no `k` to those who compare without folding
-    let becomes_ascii = |letter: char| !letter.is_ascii() && letter.to_lowercase().any(|lower| lower.is_ascii());
-    !(folds_case(kind) && id.contains(becomes_ascii))
-}
-
-/// Whether a path goes neither up nor round about, whatever it begins with: `/a/b`, `dbfs:/a`, `s3://a/b`, `a/b`.
-fn is_plain_path(path: &str) -> bool {
-    let scheme = path.split_once(":/").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-    let path = scheme.map_or(path, |(_, rest)| rest);
-    let path = path.strip_prefix('/').unwrap_or(path);
-    let path = path.strip_suffix('/').unwrap_or(path);
-    !path.contains('\\') && (path.is_empty() || !path.split('/').any(|segment| matches!(segment, "" | "." | "..")))
-}
-
-/// `007` and `+7` are 7 to some readers.
-fn is_plain_number(text: &str) -> bool {
-    text == "0" || (!text.starts_with('0') && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+    Kind::named(kind).map_or_else(|| id.to_owned(), |kind| kind.canonical(id))
 }
 
 fn values(
@@ -126,7 +232,6 @@ fn values(
     place: Place,
     target: &Target<'_>,
     headers: &[(String, String)],
-    body: Option<&Map<String, Value>>,
 ) -> Result<Vec<String>, IdFault> {
     let segments = || target.path().trim_start_matches('/').split('/');
     match place {
@@ -135,14 +240,14 @@ fn values(
             let template = operation.template().trim_start_matches('/').split('/').nth(index).unwrap_or_default();
             let segment =
                 if template.contains("}:") { segment.rsplit_once(':').map_or(segment, |(id, _)| id) } else { segment };
-            Ok(vec![decoded(segment)?])
+            Ok(vec![percent_decoded(segment).ok_or(IdFault::NotAnId)?])
         }
-        Place::Rest(index) => Ok(vec![decoded(&segments().skip(index).collect::<Vec<_>>().join("/"))?]),
+        Place::Rest(index) => Ok(vec![open_end(&segments().skip(index).collect::<Vec<_>>().join("/"))?]),
         Place::Absolute(index) => {
-            Ok(vec![decoded(&format!("/{}", segments().skip(index).collect::<Vec<_>>().join("/")))?])
+            Ok(vec![format!("/{}", open_end(&segments().skip(index).collect::<Vec<_>>().join("/"))?)])
         }
         Place::Query(name) => {
-            if target.names().any(|other| other != name && fold(other) == fold(name)) {
+            if target.names().any(|other| other != name && folds_alike(other, name)) {
                 return Err(IdFault::Spelling);
             }
             Ok(target.parameter(name).map(str::to_owned).collect())
@@ -152,63 +257,19 @@ fn values(
             // two headers may be joined to one
             values.map(|value| if value.contains(',') { Err(IdFault::NotAnId) } else { Ok(value.clone()) }).collect()
         }
-        Place::Body(path) => {
-            let mut found = Vec::new();
-            if let Some(body) = body {
-                in_object(body, path, &mut found)?;
-            }
-            Ok(found)
-        }
     }
 }
 
-fn decoded(segment: &str) -> Result<String, IdFault> {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let (byte, after) = if byte == b'%' { encoded_byte(after).ok_or(IdFault::NotAnId)? } else { (byte, after) };
-        bytes.push(byte);
-        rest = after;
-    }
-    String::from_utf8(bytes).map_err(|_| IdFault::NotAnId)
-}
-
-/// Without underscores and case: protocol buffers' JSON takes `jobId` and `job_id` for the same field.
-pub(super) fn fold(name: &str) -> String {
-    name.chars().filter(|character| *character != '_').flat_map(char::to_lowercase).collect()
-}
-
-fn in_object(object: &Map<String, Value>, path: &str, found: &mut Vec<String>) -> Result<(), IdFault> {
-    let (step, rest) = path.split_once('.').map_or((path, None), |(step, rest)| (step, Some(rest)));
-    let (name, is_list) = step.strip_suffix("[*]").map_or((step, false), |name| (name, true));
-    if object.keys().any(|key| key != name && fold(key) == fold(name)) {
-        return Err(IdFault::Spelling);
-    }
-    let value = match object.get(name) {
-        None | Some(Value::Null) => return Ok(()),
-        Some(value) => value,
-    };
-    match (value, is_list) {
-        (Value::Array(items), true) => items.iter().try_for_each(|item| in_value(item, rest, found)),
-        (_, true) => Err(IdFault::NotAnId),
-        (value, false) => in_value(value, rest, found),
-    }
-}
-
-fn in_value(value: &Value, rest: Option<&str>, found: &mut Vec<String>) -> Result<(), IdFault> {
-    match (value, rest) {
-        (Value::Object(object), Some(rest)) => in_object(object, rest, found),
-        (Value::Null, _) => Ok(()),
-        (_, Some(_)) => Err(IdFault::NotAnId),
-        (Value::String(text), None) => {
-            found.push(text.clone());
-            Ok(())
-        }
-        (Value::Number(number), None) if number.is_u64() || number.is_i64() => {
-            found.push(number.to_string());
-            Ok(())
-        }
-        (_, None) => Err(IdFault::NotAnId),
+/// The open end of a path, decoded once. Its slashes may have been encoded, as the Databricks CLI does; what comes out must be a path
+/// that every reader walks alike.
+fn open_end(text: &str) -> Result<String, IdFault> {
+    let decoded = percent_decoded(text).ok_or(IdFault::NotAnId)?;
+    let has_encoded_slash = decoded.matches('/').count() > text.matches('/').count();
+    let is_plain = is_plain_path(&decoded) && !decoded.starts_with('/') && !decoded.contains(['%', ';']);
+    if has_encoded_slash && (!is_plain || decoded.chars().any(char::is_control)) {
+        Err(IdFault::NotAnId)
+    } else {
+        Ok(decoded)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The SQL text that a request has run, and the session that its names are completed by.
 
 use super::catalogue::Operation;
-use super::resources::{IdFault, fold};
+use super::resources::IdFault;
 use super::sql::{Scan, scan};
+use crate::base::folds_alike;
 use serde_json::{Map, Value};
 
 /// The members of the body that say what a statement does (Databricks REST reference, Execute a SQL statement).
@@ -21,7 +22,7 @@ pub fn has_statement(operation: Operation) -> bool {
 pub fn scan_body(body: Option<&Map<String, Value>>) -> Result<Scan, IdFault> {
     let mut members = [None; MEMBERS.len()];
     for (key, value) in body.into_iter().flatten() {
-        let Some(place) = MEMBERS.iter().position(|name| fold(name) == fold(key)) else { continue };
+        let Some(place) = MEMBERS.iter().position(|name| folds_alike(name, key)) else { continue };
         if !MEMBERS.contains(&key.as_str()) {
             return Err(IdFault::Spelling);
         }

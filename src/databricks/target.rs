@@ -3,6 +3,8 @@
 //! What is decided on is byte for byte what is sent on; nothing here is repaired.
 
 use super::form::{Parameter, read_form};
+use super::kind::is_plain_path;
+use crate::base::{encoded_byte, percent_decoded};
 use std::borrow::Cow;
 
 /// A path and a query that can be read in one way only.
@@ -39,8 +41,8 @@ pub enum Ambiguity {
     /// A parameter that names a resource stands twice.
     #[error("a query parameter that names a resource is repeated")]
     RepeatedParameter,
-    /// `o` or `w` that is not the workspace's id.
-    #[error("the query asks for another workspace")]
+    /// `o`, `w` or a workspace in the path that is not the configured one.
+    #[error("the request asks for another workspace")]
     OtherWorkspace,
     /// `a`, `aid` or `access_token`.
     #[error("the query holds a parameter that would change whom the request runs as")]
@@ -89,11 +91,15 @@ impl<'a> Target<'a> {
         self.query.iter().map(|(name, _)| name.as_ref())
     }
 
-    /// Checks the parameters by which Databricks' shared hosts choose the workspace (`o`, `w`) or the identity (`a`, `aid`).
+    /// Checks the parameters by which Databricks' shared hosts choose the workspace (`o`, `w`) or the identity (`a`, `aid`), and the
+    /// workspace that a path names (`/sql/protocolv1/o/<workspace>/<cluster>`).
     ///
     /// # Errors
     /// The request asks for something else than `workspace_id`, or for what the gateway alone decides.
     pub fn check_routing(&self, workspace_id: Option<&str>) -> Result<(), Ambiguity> {
+        if self.workspace_in_path().is_some_and(|named| Some(named) != workspace_id) {
+            return Err(Ambiguity::OtherWorkspace);
+        }
         for (key, value) in &self.query {
             match key.to_ascii_lowercase().as_str() {
                 "o" | "w" if Some(value.as_ref()) != workspace_id => return Err(Ambiguity::OtherWorkspace),
@@ -104,6 +110,33 @@ impl<'a> Target<'a> {
         }
         Ok(())
     }
+
+    /// Databricks' word for it is `org`, and its letter `o`.
+    fn workspace_in_path(&self) -> Option<&str> {
+        let mut segments = self.path.split('/').skip(1);
+        let first = segments.next()?.to_ascii_lowercase();
+        let second = if first == "sql" { segments.next()?.to_ascii_lowercase() } else { String::new() };
+        let leads = matches!(
+            (first.as_str(), second.as_str()),
+            ("sql", "protocolv1") | ("driver-proxy-api" | "driver-proxy", "")
+        );
+        if leads && segments.next()?.eq_ignore_ascii_case("o") { segments.next() } else { None }
+    }
+}
+
+/// What the paths of files begin with: what follows is one parameter, which the Databricks CLI sends with its slashes encoded
+/// (libs/filer: `url.PathEscape` of the whole path).
+pub(super) const FILES: [&str; 5] = [
+    "/api/2.0/workspace-files/import-file/",
+    "/api/2.0/workspace-files/",
+    "/api/2.0/fs/files/",
+    "/api/3.0/fs/files/",
+    "/api/2.0/fs/directories/",
+];
+
+/// Whether an encoded slash at `at` stands in the last parameter of a template where that parameter is a path.
+fn is_in_files(path: &str, at: usize) -> bool {
+    FILES.iter().any(|begin| path.starts_with(begin) && at >= begin.len())
 }
 
 /// The header's names, and those that web frameworks look for in the query.
@@ -122,14 +155,20 @@ fn check_path(path: &str) -> Result<(), Ambiguity> {
     }
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
+    let mut has_encoded_slash = false;
     while let Some((&byte, after)) = rest.split_first() {
         if byte != b'%' {
             decoded.push(byte);
             rest = after;
             continue;
         }
+        let at = path.len().saturating_sub(rest.len());
         let (byte, after) = encoded_byte(after).ok_or(Ambiguity::Encoding)?;
         match byte {
+            b'/' if is_in_files(path, at) => {
+                has_encoded_slash = true;
+                decoded.push(b'_');
+            }
             b'/' | b'\\' | b'.' | b';' | 0x00..=0x1f | 0x7f => return Err(Ambiguity::PathCharacter),
             // `%2541`: whoever decodes twice reads something else
             b'%' if encoded_byte(after).is_some() => return Err(Ambiguity::PathCharacter),
@@ -141,17 +180,19 @@ fn check_path(path: &str) -> Result<(), Ambiguity> {
     if std::str::from_utf8(&decoded).is_err() {
         return Err(Ambiguity::Encoding);
     }
+    if has_encoded_slash && !is_plain_when_decoded(path) {
+        return Err(Ambiguity::PathCharacter);
+    }
     // one slash at the end makes an empty last segment, which is as far from ambiguous as its absence
     let segments = segments.strip_suffix('/').unwrap_or(segments);
     let dubious = |segment: &str| matches!(segment, "" | "." | "..");
     if path.len() > 1 && segments.split('/').any(dubious) { Err(Ambiguity::Segment) } else { Ok(()) }
 }
 
-pub(super) fn encoded_byte(after_percent: &[u8]) -> Option<(u8, &[u8])> {
-    let (digits, rest) = after_percent.split_first_chunk::<2>()?;
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let [high, low] = *digits;
-    Some((digit(high)?.checked_shl(4)? | digit(low)?, rest))
+/// Whether the path of a file, its slashes decoded, is one that every reader walks alike.
+fn is_plain_when_decoded(path: &str) -> bool {
+    let file = FILES.iter().find_map(|begin| path.strip_prefix(begin)).and_then(percent_decoded);
+    file.is_some_and(|file| is_plain_path(&file) && !file.starts_with('/') && !file.contains(['%', '\\', ';']))
 }
 
 fn read_query(query: &str) -> Result<Vec<Parameter<'_>>, Ambiguity> {
@@ -249,6 +290,60 @@ mod tests {
         ] {
             assert_eq!(Target::parse(target.as_bytes()).err(), Some(why), "{target:?}");
         }
+    }
+
+    #[test]
+    fn the_path_of_a_file_may_have_its_slashes_encoded() {
+        for plain in [
+            "/api/2.0/workspace-files/import-file/Workspace%2FUsers%2Fa%40x%2Ff.py?overwrite=true",
+            "/api/2.0/workspace-files/import-file/Shared%2fa%20b",
+            "/api/2.0/fs/files/Volumes%2Fmain%2Fs%2Fv%2Fx",
+            "/api/2.0/fs/directories/Volumes/main/s/v/a%2Fb",
+        ] {
+            assert!(Target::parse(plain.as_bytes()).is_ok(), "{plain}");
+        }
+        for file in [
+            "%2FUsers",
+            "a%2F%2Fb",
+            "a%2F..%2Fb",
+            "a%2F.%2Fb",
+            "a%2Fb%3Bc",
+            "a%2Fb%5Cc",
+            "a%2F%2525",
+            "a%2F%00",
+            "..%2Fb",
+            "a/..%2Fb",
+        ] {
+            let target = format!("/api/2.0/workspace-files/import-file/{file}");
+            assert_eq!(Target::parse(target.as_bytes()).err(), Some(Ambiguity::PathCharacter), "{target}");
+        }
+        for elsewhere in [
+            "/api/2.0/workspace-files%2Fimport-file/a",
+            "/api/2.0/fs%2Ffiles/a%2Fb",
+            "/api/2.0/apps/a%2Fb",
+            "/api/2.0/FS/files/a%2Fb",
+        ] {
+            assert_eq!(Target::parse(elsewhere.as_bytes()).err(), Some(Ambiguity::PathCharacter), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn the_workspace_in_a_path_must_be_the_own() {
+        let check = |target: &str, id| Target::parse(target.as_bytes()).unwrap().check_routing(id);
+        for begin in ["/sql/protocolv1/o", "/driver-proxy-api/o", "/driver-proxy/o", "/SQL/protocolV1/O"] {
+            assert_eq!(check(&format!("{begin}/7/c-1"), Some("7")), Ok(()), "{begin}");
+            for other in ["8", "0", "07", ""] {
+                if !other.is_empty() {
+                    assert_eq!(
+                        check(&format!("{begin}/{other}/c"), Some("7")),
+                        Err(Ambiguity::OtherWorkspace),
+                        "{begin} {other}"
+                    );
+                }
+            }
+            assert_eq!(check(&format!("{begin}/7/c"), None), Err(Ambiguity::OtherWorkspace));
+        }
+        assert_eq!(check("/sql/1.0/warehouses/8", Some("7")), Ok(()));
     }
 
     #[test]

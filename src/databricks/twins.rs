@@ -4,11 +4,11 @@
 //! let them win over those of the body and of the path. So a decision that rests on a field is made only if the query has none of its
 //! name.
 
-use super::catalogue::{Id, Operation, Place};
+use super::catalogue::{Id, Named, Operation, Place};
 use super::features::Features;
-use super::resources::fold;
 use super::statement::{MEMBERS, has_statement};
 use super::target::Target;
+use crate::base::folded;
 
 /// Whether the query has a parameter that goes by the name of a field which a request of `operation` has in its path or its body.
 #[must_use]
@@ -18,18 +18,24 @@ pub fn has_twin(operation: Operation, target: &Target<'_>) -> bool {
 
 fn is_twin(operation: Operation, parameter: &str) -> bool {
     let parameter = fold(parameter);
-    let places = || operation.ids().flat_map(Id::places);
-    if places().any(|place| matches!(place, Place::Query(name) if fold(name) == parameter)) {
+    if operation.ids().flat_map(Id::places).any(|place| matches!(place, Place::Query(name) if fold(name) == parameter))
+    {
         return false;
     }
     // `a.b` is the field `b` of `a`
     let mut steps = parameter.split('.');
     let first = steps.next().unwrap_or_default();
-    let in_body =
-        |place| matches!(place, Place::Body(path) if fold(path.split(['.', '[']).next().unwrap_or_default()) == first);
+    let in_body = || match operation.body().map(|shape| shape.named(first)) {
+        Some(Named::Member(member) | Named::Twin(member)) => member.matters(),
+        _ => false,
+    };
     let is_feature = || Features::can_be_in(operation) && parameter.split('.').any(Features::is_told_by);
     let is_sql = || has_statement(operation) && MEMBERS.iter().any(|member| fold(member) == first);
-    is_in_path(operation, first) || places().any(in_body) || is_feature() || is_sql()
+    is_in_path(operation, first) || in_body() || is_feature() || is_sql()
+}
+
+fn fold(name: &str) -> String {
+    folded(name).collect()
 }
 
 /// Whether a placeholder is of this name. The SDK's `{name}` and `{parent}` stand in templates written out: a name for a path that ends

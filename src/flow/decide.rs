@@ -10,6 +10,7 @@ use super::{Env, ReadBody};
 use crate::audit::Draft;
 use crate::base::parse_object_strict;
 use crate::config::{Config, Provider};
+use crate::databricks::read_form_data;
 use crate::exchange::is_same_credential;
 use crate::jwt::Caller;
 use crate::policy::{Action, Ask, Body, Outcome, Permit, RunsJob, authorize};
@@ -150,8 +151,12 @@ impl Asker {
     }
 }
 
-/// The body that a decision needs: one JSON object that all readers read alike. An empty one is an object without members.
+/// The body that a decision needs: one JSON object that all readers read alike, or a form where the operation takes one. An empty one is an
+/// object without members.
 fn read_json(routed: &Routed, body: ReadBody) -> Result<Map<String, Value>, Refusal> {
+    if let (ReadBody::Whole(bytes), Some(content_type)) = (&body, routed.form_type()) {
+        return read_form_data(content_type, bytes).map_err(|fault| Refusal::Ambiguous(fault.to_string()));
+    }
     match body {
         ReadBody::Whole(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => Ok(Map::new()),
         ReadBody::Whole(bytes) if !routed.has_plain_body(&bytes) => Err(Refusal::BodyUnreadable),

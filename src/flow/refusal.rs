@@ -442,7 +442,17 @@ mod tests {
             HeaderProblem::Repeated,
             HeaderProblem::TooMany,
         ];
-        let ids = [IdFault::Spelling, IdFault::NotAnId, IdFault::Twice];
+        let ids = [
+            IdFault::Spelling,
+            IdFault::NotAnId,
+            IdFault::Twice,
+            IdFault::Form,
+            IdFault::NotAForm,
+            IdFault::Disagree,
+            IdFault::UnknownType,
+            IdFault::TrailingSlash,
+            IdFault::Unknown { pointer: "/<member>".to_owned() },
+        ];
         let messages = targets.map(|fault| fault.to_string()).into_iter();
         let messages = messages.chain(headers.map(|fault| fault.to_string())).chain(ids.map(|fault| fault.to_string()));
         for message in messages {

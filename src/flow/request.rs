@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use crate::base::Secret;
-use crate::databricks::{Catalogue, Operation, Target};
+use crate::databricks::{Catalogue, Operation, Target, takes_body_on_get, takes_form};
 use crate::exchange::SharedSecrets;
 use std::collections::BTreeSet;
 
@@ -271,12 +271,13 @@ impl Request {
         }
         let target = Target::parse(&target)?.into_owned();
         target.check_routing(workspace_id)?;
-        // servers differ in whether they read a body there
-        let bodiless = matches!(method.as_str(), "GET" | "HEAD");
+        let operation = Catalogue::find(&method, target.path());
+        // servers differ in whether they read a body there, but where official clients send one they do
+        let takes_body = || operation.is_some_and(takes_body_on_get);
+        let bodiless = matches!(method.as_str(), "GET" | "HEAD") && !(has_body && takes_body());
         if has_body && bodiless {
             return Err(Refusal::Ambiguous(format!("a {method} request must not have a body")));
         }
-        let operation = Catalogue::find(&method, target.path());
         Ok(Routed { id, method, target, operation, has_body, bodiless, seen, shared })
     }
 }
@@ -291,6 +292,14 @@ impl Routed {
         let is_form = content_type.starts_with("multipart/")
             || (content_type.starts_with("application/x-www-form-urlencoded") && has_fields());
         !(self.seen.encodes_body || is_form)
+    }
+
+    /// The content type, if the body is a form that the operation takes and that nothing encodes.
+    pub(super) fn form_type(&self) -> Option<&str> {
+        let content_type = self.seen.content_type.as_deref()?;
+        let is_form = content_type.trim_start().to_ascii_lowercase().starts_with("multipart/");
+        let is_taken = is_form && !self.seen.encodes_body && self.operation.is_some_and(takes_form);
+        is_taken.then_some(content_type)
     }
 
     /// The bearer token (RFC 6750 section 2.1), the only form in which a caller may bring one.

@@ -3,11 +3,12 @@
 
 use crate::databricks::sql::Scan;
 use crate::databricks::{
-    Catalogue, Features, IdFault, Operation, Resource, Target, has_statement, has_twin, resources, scan_body,
-    stands_in_body,
+    Carried, Catalogue, Features, IdFault, Operation, Resource, Target, Within, carried, has_statement, has_twin,
+    scan_body, stands_in_body,
 };
 use serde_json::{Map, Value};
-use std::cell::OnceCell;
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
 
 /// What is known of a request's body.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +52,10 @@ pub struct Action<'a> {
     operation: Option<Operation>,
     body: Body<'a>,
     runs_job: RunsJob<'a>,
-    resources: OnceCell<Result<Vec<Resource>, IdFault>>,
-    features: OnceCell<Features>,
+    carried: OnceCell<Result<Carried, IdFault>>,
     sql: OnceCell<Result<Scan, IdFault>>,
+    near: OnceCell<Option<Operation>>,
+    rests_on_body: Cell<bool>,
 }
 
 impl<'a> Action<'a> {
@@ -61,9 +63,9 @@ impl<'a> Action<'a> {
     #[must_use]
     pub fn new(method: &'a str, target: &'a Target<'a>, headers: &'a [(String, String)], body: Body<'a>) -> Self {
         let operation = Catalogue::find(method, target.path());
-        let (resources, features, sql) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        let runs_job = RunsJob::Unasked;
-        Self { method, target, headers, operation, body, runs_job, resources, features, sql }
+        let (carried, sql, near) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        let (runs_job, rests_on_body) = (RunsJob::Unasked, Cell::new(false));
+        Self { method, target, headers, operation, body, runs_job, carried, sql, near, rests_on_body }
     }
 
     /// The same action, with what is known of its run's job.
@@ -76,6 +78,29 @@ impl<'a> Action<'a> {
     #[must_use]
     pub const fn operation(&self) -> Option<Operation> {
         self.operation
+    }
+
+    /// The known operation that some server could take an unknown request for: its path in another case, with or without `/preview`, or
+    /// of another version.
+    pub(super) fn near(&self) -> Option<Operation> {
+        let find = || Catalogue::near(self.method, self.path()).filter(|_| self.operation.is_none());
+        *self.near.get_or_init(find)
+    }
+
+    /// Why a request that the catalogue does not know is sensitive all the same, if it is.
+    pub(super) fn sensitivity_of_unknown(&self) -> Option<&'static str> {
+        if self.operation.is_some() {
+            return None;
+        }
+        let near = self.near().and_then(Operation::sensitivity);
+        near.or_else(|| Catalogue::sensitivity_of_path(self.method, self.path()))
+    }
+
+    /// Why no rule can be about the request, whatever it says.
+    pub(super) fn fault(&self) -> Option<IdFault> {
+        let path = self.path();
+        (self.operation.is_none() && path.len() > 1 && path.ends_with('/') && !self.is_oauth())
+            .then_some(IdFault::TrailingSlash)
     }
 
     pub(super) const fn method(&self) -> &'a str {
@@ -95,7 +120,7 @@ impl<'a> Action<'a> {
     /// All ids that can be told by now, for a record of the request.
     #[must_use]
     pub fn known_resources(&self) -> &[Resource] {
-        self.resources().map_or(&[], Vec::as_slice)
+        self.carried().map_or(&[], |carried| carried.resources.as_slice())
     }
 
     /// What the request's SQL text does, if it has one and it was read, for a record of the request.
@@ -104,24 +129,50 @@ impl<'a> Action<'a> {
         self.sql().ok().flatten()
     }
 
-    fn resources(&self) -> Result<&Vec<Resource>, IdFault> {
-        let found = self.resources.get_or_init(|| {
+    fn carried(&self) -> Result<&Carried, IdFault> {
+        let found = self.carried.get_or_init(|| {
             let body = if let Body::Json(body) = self.body { Some(body) } else { None };
-            self.operation.map_or(Ok(Vec::new()), |operation| resources(operation, self.target, self.headers, body))
+            let read = |operation| carried(operation, self.target, self.headers, body);
+            self.operation.map_or(Ok(Carried::default()), read)
         });
-        found.as_ref().map_err(|fault| *fault)
+        found.as_ref().map_err(IdFault::clone)
     }
 
-    /// The ids of that type.
-    pub(super) fn ids(&self, kind: &str) -> Result<impl Iterator<Item = &str>, Lack> {
-        if let Some(operation) = self.operation
-            && matches!(self.body, Body::Unread)
-            && stands_in_body(operation, kind)
-        {
-            return Err(Lack::Body);
+    /// What the ids that the request carries say about resources of that type; `None` for one that does not tell which.
+    pub(super) fn ids(&self, kind: &str) -> Result<impl Iterator<Item = Option<Cow<'_, str>>>, Lack> {
+        if self.operation.is_some_and(|operation| stands_in_body(operation, kind)) {
+            self.need_body()?;
         }
-        let found = self.resources().map_err(Lack::Clarity)?;
-        Ok(found.iter().filter(move |resource| resource.kind == kind).map(|resource| resource.id.as_str()))
+        let found = self.carried().map_err(Lack::Clarity)?;
+        Ok(found.resources.iter().filter_map(move |resource| match resource.within(kind) {
+            Within::No => None,
+            Within::Is(id) => Some(Some(id)),
+            Within::Unknown => Some(None),
+        }))
+    }
+
+    /// A rule rests on the body.
+    fn need_body(&self) -> Result<(), Lack> {
+        self.rests_on_body.set(true);
+        if matches!(self.body, Body::Unread) { Err(Lack::Body) } else { Ok(()) }
+    }
+
+    /// Whether what was decided so far rests on the body.
+    pub(super) fn rests_on_body(&self) -> bool {
+        self.rests_on_body.get()
+    }
+
+    /// Forgets a rule that means other requests: what it rested on does not matter.
+    pub(super) fn rests_on_body_as(&self, before: bool) {
+        self.rests_on_body.set(before);
+    }
+
+    /// Refuses a body with a member that nobody knows, if the decision rests on the body.
+    pub(super) fn refuse_unknown_members(&self) -> Result<(), Lack> {
+        match (&self.carried().map_err(Lack::Clarity)?.unknown, self.rests_on_body()) {
+            (Some(pointer), true) => Err(Lack::Clarity(IdFault::Unknown { pointer: pointer.clone() })),
+            _ => Ok(()),
+        }
     }
 
     fn refuse_twins(&self) -> Result<(), Lack> {
@@ -131,10 +182,10 @@ impl<'a> Action<'a> {
 
     /// The job of the request's run; `None` if there is none to be found.
     pub(super) fn runs_job(&self) -> Result<Option<&str>, Lack> {
-        let mut runs = self.ids("run")?;
+        let mut runs = self.ids("run")?.flatten();
         let (Some(run), None) = (runs.next(), runs.next()) else { return Ok(None) };
         match self.runs_job {
-            RunsJob::Unasked => Err(Lack::JobOf(run.to_owned())),
+            RunsJob::Unasked => Err(Lack::JobOf(run.into_owned())),
             RunsJob::Unknown => Ok(None),
             RunsJob::Is(job) => Ok(Some(job)),
         }
@@ -146,25 +197,19 @@ impl<'a> Action<'a> {
             return Ok(None);
         }
         self.refuse_twins()?;
-        let body = match self.body {
-            Body::Unread => return Err(Lack::Body),
-            Body::Absent => None,
-            Body::Json(body) => Some(body),
-        };
+        self.need_body()?;
+        let body = if let Body::Json(body) = self.body { Some(body) } else { None };
         let scan = self.sql.get_or_init(|| scan_body(body)).as_ref();
-        scan.map(Some).map_err(|fault| Lack::Clarity(*fault))
+        scan.map(Some).map_err(|fault| Lack::Clarity(fault.clone()))
     }
 
     /// What in the body changes whom or what the request runs as.
     pub(super) fn features(&self) -> Result<Features, Lack> {
-        let Some(operation) = self.operation.filter(|operation| Features::can_be_in(*operation)) else {
+        if !self.operation.is_some_and(Features::can_be_in) {
             return Ok(Features::default());
-        };
-        self.refuse_twins()?;
-        match self.body {
-            Body::Unread => Err(Lack::Body),
-            Body::Absent => Ok(Features::default()),
-            Body::Json(body) => Ok(*self.features.get_or_init(|| Features::of(operation, body))),
         }
+        self.refuse_twins()?;
+        self.need_body()?;
+        self.carried().map(|carried| carried.features).map_err(Lack::Clarity)
     }
 }

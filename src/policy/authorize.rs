@@ -94,6 +94,9 @@ fn by_roles(policy: &Policy, ask: &Ask<'_>, witness: &mut impl Witness) -> Resul
         return Err(Denial::GroupsOverage.into());
     }
     let decision = Decision { policy, ask, roles: granted(policy, ask)? };
+    if let Some(fault) = ask.action.fault() {
+        return Err(Outcome::Ambiguous(fault));
+    }
     let denied = decision.denied(witness)?;
     let (role, rule, unallowed) = match decision.allowed(witness)? {
         Some((role, rule)) => (role, rule, None),
@@ -182,7 +185,10 @@ impl<'a> Decision<'a> {
 
     /// Why nothing allows it.
     fn no_allow(&self) -> Denial {
-        let Some(operation) = self.ask.action.operation() else { return Denial::OperationUnknown };
+        let Some(operation) = self.ask.action.operation() else {
+            let is_sensitive = self.ask.action.sensitivity_of_unknown().is_some() && !self.ask.action.is_oauth();
+            return if is_sensitive { Denial::UnknownSensitive } else { Denial::OperationUnknown };
+        };
         let names = |role: &Role| match &role.allow {
             Allow::Default => false,
             Allow::Rules(rules) => rules.iter().any(|rule| rule.operations.contains(operation)),
@@ -197,7 +203,8 @@ impl<'a> Decision<'a> {
     /// same.
     fn lender(&self, denial: &Denial) -> Result<&'a Role, Denial> {
         let lender = self.able().find(|role| self.policy.observes(role));
-        lender.filter(|_| !matches!(denial, Denial::OperationSensitive { .. })).ok_or_else(|| denial.clone())
+        let is_sensitive = matches!(denial, Denial::OperationSensitive { .. } | Denial::UnknownSensitive);
+        lender.filter(|_| !is_sensitive).ok_or_else(|| denial.clone())
     }
 
     /// What an agent that the caller is does not allow, if the policy observes; it ends the decision if not.
@@ -248,7 +255,11 @@ fn allowing<'a>(
     match allow {
         Allow::Default => {
             let harmless = action.operation().is_some_and(|operation| !operation.is_sensitive());
-            Ok((harmless && action.features()?.are_within(Features::default())).then_some(None))
+            let allowed = harmless && action.features()?.are_within(Features::default());
+            if allowed {
+                action.refuse_unknown_members()?;
+            }
+            Ok(allowed.then_some(None))
         }
         Allow::Rules(rules) => {
             for rule in rules {

@@ -156,6 +156,9 @@ pub enum Denial {
         /// What was asked for.
         operation: Operation,
     },
+    /// The catalogue does not know the request, but what stands at such paths is sensitive, and no rule names this one letter by letter.
+    #[error("the gateway does not know this operation, and what stands at such paths is sensitive")]
+    UnknownSensitive,
     /// No rule of the caller's roles allows this.
     #[error("no rule of the caller's roles allows {}", named(*operation))]
     NoRule {
@@ -199,7 +202,7 @@ impl Denial {
             Self::GrantInactive { .. } => Reason::GrantInactive,
             Self::RuleDenied { .. } => Reason::RuleDenied,
             Self::OperationUnknown => Reason::OperationUnknown,
-            Self::OperationSensitive { .. } => Reason::OperationSensitive,
+            Self::OperationSensitive { .. } | Self::UnknownSensitive => Reason::OperationSensitive,
             Self::NoRule { .. } => Reason::NoRule,
             Self::AgentLimit { .. } => Reason::AgentLimit,
         }
@@ -209,7 +212,7 @@ impl Denial {
     #[must_use]
     pub fn subject(&self) -> (Option<Operation>, Option<&str>, Option<&str>) {
         match self {
-            Self::GroupsOverage | Self::NoRole | Self::OperationUnknown => (None, None, None),
+            Self::GroupsOverage | Self::NoRole | Self::OperationUnknown | Self::UnknownSensitive => (None, None, None),
             Self::GrantInactive { role } => (None, Some(role), None),
             Self::RuleDenied { role, rule, operation } => (*operation, Some(role), Some(rule)),
             Self::OperationSensitive { operation } => (Some(*operation), None, None),

@@ -3,7 +3,7 @@
 use super::action::{Action, Lack};
 use super::sql::{self, SqlClasses};
 use super::{Glob, OwnPattern, Scope};
-use crate::databricks::sql::Unparsed;
+use crate::databricks::sql::{Scan, Unparsed};
 use crate::databricks::{Catalogue, Features, Operation};
 use std::rc::Rc;
 
@@ -66,46 +66,27 @@ pub enum Miss<'r> {
 impl Rule {
     /// Whether an allow rule lets the request pass.
     pub(super) fn allows(&self, action: &Action<'_>) -> Result<Result<(), Miss<'_>>, Lack> {
-        let names_it = match action.operation() {
-            Some(operation) => {
-                self.operations.contains(operation) || (!operation.is_sensitive() && self.has_path(action))
-            }
-            None => self.has_path(action),
-        };
-        if !names_it {
+        let before = action.rests_on_body();
+        let outcome = self.allows_all(action)?;
+        if outcome.is_err() {
+            action.rests_on_body_as(before);
+        } else if !self.permit.have_unknown_fields() {
+            action.refuse_unknown_members()?;
+        }
+        Ok(outcome)
+    }
+
+    fn allows_all(&self, action: &Action<'_>) -> Result<Result<(), Miss<'_>>, Lack> {
+        if !self.names_for_allowing(action) {
             return Ok(Err(Miss::Operation));
         }
         for (kind, globs) in &self.resources {
-            let kind = kind.as_str();
-            if let Some(scan) = if kind == "table" { action.sql()? } else { None } {
-                if let Err(unparsed) = scan.parsed {
-                    return Ok(Err(Miss::Unparsed(unparsed)));
-                }
-                if !sql::is_within(scan, globs) {
-                    return Ok(Err(Miss::Resource { kind }));
-                }
-                continue;
-            }
-            let ids = self.ids(kind, action)?;
-            if ids.is_empty() {
-                return Ok(Err(Miss::NoResource { kind }));
-            }
-            if !ids.iter().all(|id| globs.iter().any(|glob| glob.matches(id))) {
-                return Ok(Err(Miss::Resource { kind }));
+            if let Err(miss) = self.allows_resources(kind, globs, action)? {
+                return Ok(Err(miss));
             }
         }
-        if let Some(classes) = self.sql {
-            match action.sql()? {
-                None => return Ok(Err(Miss::NoSql)),
-                Some(scan) => {
-                    if let Err(unparsed) = scan.parsed {
-                        return Ok(Err(Miss::Unparsed(unparsed)));
-                    }
-                    if !classes.hold_all(scan) {
-                        return Ok(Err(Miss::SqlClass));
-                    }
-                }
-            }
+        if let Err(miss) = self.allows_sql(action)? {
+            return Ok(Err(miss));
         }
         Ok(match action.features()?.first_beyond(self.permit) {
             None => Ok(()),
@@ -113,26 +94,76 @@ impl Rule {
         })
     }
 
+    /// Paths are for what the catalogue does not know, and for what it knows to be harmless. What looks like something sensitive must be
+    /// named letter by letter, and what some server could take for a sensitive operation is not meant at all.
+    fn names_for_allowing(&self, action: &Action<'_>) -> bool {
+        match action.operation() {
+            Some(operation) => {
+                self.operations.contains(operation) || (!operation.is_sensitive() && self.has_path(action))
+            }
+            None if action.near().is_some_and(Operation::is_sensitive) => false,
+            None if action.sensitivity_of_unknown().is_some() => {
+                self.paths.iter().any(|pattern| pattern.is_exact() && pattern.matches(action.method(), action.path()))
+            }
+            None => self.has_path(action),
+        }
+    }
+
+    fn allows_resources<'r>(
+        &'r self,
+        kind: &'r str,
+        globs: &[Glob],
+        action: &Action<'_>,
+    ) -> Result<Result<(), Miss<'r>>, Lack> {
+        let scan = if sql::tells_of(kind) { action.sql()? } else { None };
+        if let Some(scan) = scan {
+            if let Err(unparsed) = scan.parsed {
+                return Ok(Err(Miss::Unparsed(unparsed)));
+            }
+            if !sql::is_within(scan, kind, globs) {
+                return Ok(Err(Miss::Resource { kind }));
+            }
+        }
+        let (mut count, mut all_match) = (0_usize, true);
+        if self.looks_up(kind, action)? {
+            let job = action.runs_job()?;
+            count = usize::from(job.is_some());
+            all_match = job.is_none_or(|job| any_matches(globs, job));
+        } else {
+            for id in action.ids(kind)? {
+                count = count.saturating_add(1);
+                all_match &= id.is_some_and(|id| any_matches(globs, &id));
+            }
+        }
+        Ok(match (count, scan) {
+            (0, None) => Err(Miss::NoResource { kind }),
+            _ if all_match => Ok(()),
+            _ => Err(Miss::Resource { kind }),
+        })
+    }
+
+    fn allows_sql(&self, action: &Action<'_>) -> Result<Result<(), Miss<'_>>, Lack> {
+        let Some(classes) = self.sql else { return Ok(Ok(())) };
+        Ok(match action.sql()? {
+            None => Err(Miss::NoSql),
+            Some(Scan { parsed: Err(unparsed), .. }) => Err(Miss::Unparsed(*unparsed)),
+            Some(scan) if !classes.hold_all(scan) => Err(Miss::SqlClass),
+            Some(_) => Ok(()),
+        })
+    }
+
     /// Whether a deny rule refuses the request.
     ///
-    /// What cannot be told counts as meant: SQL that is not understood may touch any table, and the job of a run that the workspace does
-    /// not show may be any.
+    /// What cannot be told counts as meant: SQL that is not understood may touch any table, an id that hides a name may be of any, and the
+    /// job of a run that the workspace does not show may be any.
     pub(super) fn denies(&self, action: &Action<'_>) -> Result<Result<(), Miss<'_>>, Lack> {
-        let names_it = action.operation().is_some_and(|operation| self.operations.contains(operation));
-        if !names_it && !self.has_path(action) {
+        let named =
+            action.operation().or_else(|| action.near()).is_some_and(|operation| self.operations.contains(operation));
+        if !named && !self.paths.iter().any(|pattern| pattern.may_match(action.method(), action.path())) {
             return Ok(Err(Miss::Operation));
         }
         for (kind, globs) in &self.resources {
-            let kind = kind.as_str();
-            let scan = if kind == "table" { action.sql()? } else { None };
-            let meant = match scan {
-                Some(scan) => sql::may_touch(scan, globs),
-                None if self.looks_up(kind, action)? => {
-                    action.runs_job()?.is_none_or(|job| globs.iter().any(|glob| glob.matches(job)))
-                }
-                None => action.ids(kind)?.any(|id| globs.iter().any(|glob| glob.matches(id))),
-            };
-            if !meant {
+            if !self.denies_resources(kind, globs, action)? {
                 return Ok(Err(Miss::Resource { kind }));
             }
         }
@@ -146,11 +177,19 @@ impl Rule {
         Ok(Ok(()))
     }
 
-    fn ids<'s>(&self, kind: &str, action: &'s Action<'_>) -> Result<Vec<&'s str>, Lack> {
-        if self.looks_up(kind, action)? {
-            return Ok(action.runs_job()?.into_iter().collect());
+    fn denies_resources(&self, kind: &str, globs: &[Glob], action: &Action<'_>) -> Result<bool, Lack> {
+        // where a request only looks like an operation, its ids cannot be told
+        if action.near().is_some_and(|near| near.may_carry(kind)) {
+            return Ok(true);
         }
-        Ok(action.ids(kind)?.collect())
+        let scan = if sql::tells_of(kind) { action.sql()? } else { None };
+        if scan.is_some_and(|scan| sql::may_touch(scan, kind, globs)) {
+            return Ok(true);
+        }
+        if self.looks_up(kind, action)? {
+            return Ok(action.runs_job()?.is_none_or(|job| any_matches(globs, job)));
+        }
+        Ok(action.ids(kind)?.any(|id| id.is_none_or(|id| any_matches(globs, &id))))
     }
 
     /// Whether the ids of that type are those of the request's run, which must be asked for.
@@ -161,6 +200,10 @@ impl Rule {
     fn has_path(&self, action: &Action<'_>) -> bool {
         self.paths.iter().any(|pattern| pattern.matches(action.method(), action.path()))
     }
+}
+
+fn any_matches(globs: &[Glob], id: &str) -> bool {
+    globs.iter().any(|glob| glob.matches(id))
 }
 
 /// A set of operations, looked up in constant time.
@@ -237,6 +280,24 @@ impl PathPattern {
         }
         let segments = segments.into_iter().map(|segment| (segment != "*").then(|| segment.to_owned())).collect();
         Some(Self { method: is_method.then(|| method.to_owned()), segments, open })
+    }
+
+    /// Whether it names one path, letter by letter.
+    fn is_exact(&self) -> bool {
+        self.method.is_some() && !self.open && self.segments.iter().all(Option::is_some)
+    }
+
+    /// Whether some server could take a request for one that matches: without case, with a slash at its end, with or without `/preview`.
+    fn may_match(&self, method: &str, path: &str) -> bool {
+        let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path).to_ascii_lowercase();
+        let lower = |segment: &Option<String>| segment.as_ref().map(|segment| segment.to_ascii_lowercase());
+        let pattern = Self { segments: self.segments.iter().map(lower).collect(), ..self.clone() };
+        let without = |path: &str| path.replacen("/preview/", "/", 1);
+        let plain = Self {
+            segments: pattern.segments.iter().filter(|one| one.as_deref() != Some("preview")).cloned().collect(),
+            ..pattern.clone()
+        };
+        pattern.matches(method, &path) || plain.matches(method, &without(&path))
     }
 
     /// Whether a request's method and canonical path match.

@@ -41,44 +41,78 @@ const fn bit(class: Class) -> u8 {
     }
 }
 
-/// Whether everything that the text touches is a table that one of `globs` matches, or a schema or catalog whose tables all do. A text
-/// that touches nothing is within everything; one that was not parsed, within nothing.
-pub(super) fn is_within(scan: &Scan, globs: &[Glob]) -> bool {
-    scan.parsed.is_ok() && touched(scan).all(|object| covers(globs, object))
+/// Whether statements say something about resources of this type: the tables that they touch, and what these stand in.
+pub(super) fn tells_of(kind: &str) -> bool {
+    depth(kind) > 0
 }
 
-fn covers(globs: &[Glob], object: &Object) -> bool {
+/// How many names an id of the type has.
+fn depth(kind: &str) -> usize {
+    match kind {
+        "catalog" => 1,
+        "schema" => 2,
+        "table" => 3,
+        _ => 0,
+    }
+}
+
+/// Whether everything that the text touches is, or stands in, a resource of type `kind` that one of `globs` matches, or holds only such. A
+/// text that touches nothing is within everything; one that was not parsed, within nothing.
+pub(super) fn is_within(scan: &Scan, kind: &str, globs: &[Glob]) -> bool {
+    scan.parsed.is_ok() && touched(scan).all(|object| covers(globs, kind, object))
+}
+
+fn covers(globs: &[Glob], kind: &str, object: &Object) -> bool {
     object.resolved
-        && match object.kind {
-            Kind::Table => globs.iter().any(|glob| glob.matches(&object.name)),
-            Kind::Schema | Kind::Catalog => globs.iter().any(|glob| glob.matches_all_within(&prefix(object))),
+        && match beginning(object, depth(kind)) {
+            Some(Named::Within(name)) => globs.iter().any(|glob| glob.matches(&name)),
+            Some(Named::Around(prefix)) => globs.iter().any(|glob| glob.matches_all_within(&prefix)),
             // files, functions and the like may reach any table; what a path is called is never asked, not even if it is ''
-            Kind::Path | Kind::Function | Kind::Other => false,
+            None => false,
         }
 }
 
-/// Whether the text touches, or may touch, a table that one of `globs` matches.
-pub(super) fn may_touch(scan: &Scan, globs: &[Glob]) -> bool {
-    scan.parsed.is_err() || touched(scan).any(|object| may_match(globs, object))
+/// Whether the text touches, or may touch, a resource of type `kind` that one of `globs` matches.
+pub(super) fn may_touch(scan: &Scan, kind: &str, globs: &[Glob]) -> bool {
+    scan.parsed.is_err() || touched(scan).any(|object| may_match(globs, kind, object))
 }
 
-fn may_match(globs: &[Glob], object: &Object) -> bool {
-    match object.kind {
-        Kind::Table if object.resolved => globs.iter().any(|glob| glob.matches(&object.name)),
-        Kind::Schema | Kind::Catalog if object.resolved => {
-            globs.iter().any(|glob| glob.matches_some_within(&prefix(object)))
-        }
+fn may_match(globs: &[Glob], kind: &str, object: &Object) -> bool {
+    match beginning(object, depth(kind)) {
+        Some(Named::Within(name)) if object.resolved => globs.iter().any(|glob| glob.matches(&name)),
+        Some(Named::Around(prefix)) if object.resolved => globs.iter().any(|glob| glob.matches_some_within(&prefix)),
         _ => true,
     }
 }
 
-fn touched(scan: &Scan) -> impl Iterator<Item = &Object> {
-    scan.reads.iter().chain(&scan.writes)
+/// An object, seen from a level of the hierarchy.
+enum Named {
+    /// It is, or stands in, the resource of this name.
+    Within(String),
+    /// It holds all resources whose names begin so.
+    Around(String),
 }
 
-/// What the names of all tables in a schema or catalog begin with.
-fn prefix(object: &Object) -> String {
-    format!("{}.", object.name)
+/// The object's first `depth` names. `None` for what has no such names.
+fn beginning(object: &Object, depth: usize) -> Option<Named> {
+    let own = match object.kind {
+        Kind::Catalog => 1,
+        Kind::Schema => 2,
+        Kind::Table => 3,
+        Kind::Path | Kind::Function | Kind::Other => return None,
+    };
+    if own < depth {
+        return Some(Named::Around(format!("{}.", object.name)));
+    }
+    if own == depth {
+        return Some(Named::Within(object.name.clone()));
+    }
+    let names: Vec<_> = object.name.splitn(own, '.').take(depth).collect();
+    (names.len() == depth).then(|| Named::Within(names.join(".")))
+}
+
+fn touched(scan: &Scan) -> impl Iterator<Item = &Object> {
+    scan.reads.iter().chain(&scan.writes)
 }
 
 #[cfg(test)]
@@ -91,11 +125,11 @@ mod tests {
     }
 
     fn within(text: &str, patterns: &[&str]) -> bool {
-        is_within(&scan(text, Some("main"), Some("sales")), &globs(patterns))
+        is_within(&scan(text, Some("main"), Some("sales")), "table", &globs(patterns))
     }
 
     fn touches(text: &str, patterns: &[&str]) -> bool {
-        may_touch(&scan(text, Some("main"), Some("sales")), &globs(patterns))
+        may_touch(&scan(text, Some("main"), Some("sales")), "table", &globs(patterns))
     }
 
     #[test]
@@ -135,16 +169,16 @@ mod tests {
     #[test]
     fn a_name_that_is_not_complete_is_not_within_and_may_be_any() {
         let scan = scan("SELECT * FROM orders", None, None);
-        assert!(!is_within(&scan, &globs(&["*"])));
-        assert!(may_touch(&scan, &globs(&["main.hr.people"])));
+        assert!(!is_within(&scan, "table", &globs(&["*"])));
+        assert!(may_touch(&scan, "table", &globs(&["main.hr.people"])));
     }
 
     #[test]
     fn a_schema_whose_catalog_is_not_known_may_be_any() {
         let scan = scan("SHOW TABLES IN hr", None, None);
         assert_eq!(scan.parsed, Ok(()));
-        assert!(!is_within(&scan, &globs(&["hr.*", "*"])));
-        assert!(may_touch(&scan, &globs(&["main.hr.people"])));
+        assert!(!is_within(&scan, "table", &globs(&["hr.*", "*"])));
+        assert!(may_touch(&scan, "table", &globs(&["main.hr.people"])));
     }
 
     #[test]

@@ -6,14 +6,19 @@ segment are `{name}`; `{name...}` is one or more segments at the end; `{name}:ve
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-NESTED_DEPTH = 7
+from shapes import Shape, owners_of, without_its_purpose
+
 READS = ("GET", "HEAD")
 SUSPICIOUS = re.compile(
-    r"(^|[._/:-])(permissions?|acls?|grants?|revoke|tokens?|credentials?|secrets?|passwords?|roles?|federation)([._/:-]|$)"
+    r"(^|[._/:-])(permissions?|acls?|grants?|revoke|tokens?|credentials?|secrets?|passwords?|roles?|federation|shares?|recipients?|"
+    r"webhooks?|owner|ownership|transfer|publish|published|ssh|proxy|tunnel|presigned|signed|urls?|uri|activation|assignments?|bindings?|"
+    r"instance-profiles|networks?|init-scripts?|downloads?|installations|conf|settings|identity|allowlists?|impersonate)([._/:-]|$)"
 )
+# what a read may give away
+REVEALING = re.compile(r"credentials?|tokens?|secrets?|passwords?|presigned|signed|urls?|uri|activation|downloads?|installations")
 
 
 @dataclass
@@ -27,6 +32,7 @@ class Row:
     sensitive: str = ""
     ids: list = field(default_factory=list)
     also: list = field(default_factory=list)
+    body: object = None  # the shape of its body, if it has ids or features
 
     @property
     def shape(self):
@@ -50,20 +56,14 @@ class Additions:
         self.families = text["versions"]["families"]
         self.versions = text["versions"]["versions"]
         self.path_ids = dict(table(text["ids"]["path"]))
-        self.fields = [(row[0], row[1], row[2:]) for row in table(text["ids"]["fields"])]
+        self.get_bodies = text["get_bodies"]
+        self.crossing = text["crossing"]
         self.scopes = sorted(table(text["ids"]["scopes"]), key=lambda row: len(row[0]))
-        self.sensitive = [(reason, method, pattern(path)) for reason, method, path in table(text["ids"]["sensitive"])]
+        self.patterns = table(text["ids"]["sensitive"])
+        self.sensitive = [(reason, method, pattern(path)) for reason, method, path in self.patterns]
         self.harmless = text["harmless"]
         self.operations = text["operations"]
         self.added = [Row(row[0], row[1], row[2], ids=row[3:]) for row in table(text["added"]["rows"])]
-
-    def type_of_field(self, service, path):
-        """The resource type of a query or body field: a row for this service beats one for all."""
-        names = [".".join(path.replace("[*]", "").split(".")[-count:]) for count in (1, 2)]
-        rows = [(services, kind) for name, kind, services in self.fields if name in names]
-        special = [kind for services, kind in rows if service in services]
-        general = [kind for services, kind in rows if not services]
-        return (special + general + [None])[0]
 
 
 def table(text):
@@ -71,32 +71,47 @@ def table(text):
 
 
 def pattern(path):
-    """`/a/{}/**` → a regular expression over shapes; `/**` also stands for nothing."""
-    expression = re.escape(path).replace(r"\{\}", "[^/]+")
-    return re.compile(expression.replace(r"/\*\*", "(/.*)?") + "$")
+    """`/a/{}/**` → a regular expression over shapes; `/**` also stands for nothing, `create-*` for the end of a segment."""
+    if path.startswith("/**/"):
+        return re.compile("(/[^/]+)*/" + re.escape(path[4:]).replace(r"\*", "[^/]*") + "(/.*)?$")
+    expression = re.escape(path).replace(r"\{\}", "[^/]+").replace(r"/\*\*", "(/.*)?")
+    return re.compile(expression.replace(r"\*", "[^/]*") + "$")
 
 
-def build(sdk, additions):
+def build(sdk, additions, shapes):
     """Rows sorted by name, and what is left out: (call or text, reason)."""
     calls, unread = sdk.calls()
     left_out = [(text, additions.left_out.get(text.partition(":")[0])) for text in unread]
-    rows = list(additions.added)
+    rows, bodies = [], {}
     for call in calls:
+        body = shapes.of_call(call, as_body(additions, call))
+        bodies.setdefault((call.name, call.method), body)
         rows += [
-            Row(call.name, call.method, t, ids=ids_of(sdk, additions, call, t)) for t in templates(additions, call)
+            Row(call.name, call.method, t, ids=ids_of(additions, shapes.leaves, call, t), body=body)
+            for t in templates(additions, call)
         ]
+    for row in additions.added:
+        by_hand = shapes.by_hand(row.name) if row.method not in READS or row.name in additions.get_bodies else None
+        rows.append(replace(row, body=bodies.get((row.name, row.method)) or by_hand))
     rows = merge([expanded for row in rows for expanded in below_volumes(additions, row)])
     for row in rows:
         finish(additions, row)
+        row.body = row.body and without_its_purpose(row.body, row)
     cover(rows)
     return sorted(rows, key=lambda row: (row.name, row.template, row.method)), left_out
+
+
+def as_body(additions, call):
+    """Parameters of the query that clients also send as a JSON body: of every DELETE, and of what is listed."""
+    return call.query if call.method == "DELETE" or call.name in additions.get_bodies else ()
 
 
 def unclassified(additions, rows):
     """Writes that sound as if they were sensitive, and of which nobody said that they are not."""
     for row in rows:
         sounds = SUSPICIOUS.search(row.name) or SUSPICIOUS.search(shape(row.template))
-        if sounds and row.method not in READS and not row.sensitive and row.name not in additions.harmless:
+        reveals = row.method not in READS or REVEALING.search(shape(row.template))
+        if sounds and reveals and not row.sensitive and row.name not in additions.harmless:
             yield row
 
 
@@ -134,8 +149,24 @@ def merge(rows):
         first = found.setdefault(row.shape, row)
         if first is not row:
             first.also += [row.name] if row.name not in [first.name, *first.also] else []
-            first.ids += [found_id for found_id in row.ids if found_id not in first.ids]
+            ids = renamed(row.ids, row.template, first.template)
+            first.ids += [found_id for found_id in ids if found_id not in first.ids]
+            first.body = joined(first.body, row.body)
     return list(found.values())
+
+
+def renamed(ids, template, other):
+    """The ids of one template by the placeholders of another of the same shape."""
+    names = dict(zip(re.findall(r"\{(\w+)", template), re.findall(r"\{(\w+)", other)))
+    return [re.sub(r"path:(\w+)", lambda found: f"path:{names[found[1]]}", entry) for entry in ids]
+
+
+def joined(one, other):
+    """The shape of a body that is of either form."""
+    if not one or not other or one is other:
+        return one or other
+    composites = one.composites + [entry for entry in other.composites if entry not in one.composites]
+    return Shape(one.name, {**other.members, **one.members}, composites, one.is_open or other.is_open)
 
 
 def preference(row):
@@ -150,7 +181,7 @@ def finish(additions, row):
     for reason, method, expression in additions.sensitive:
         applies = method in ("*", row.method) or (method == "W" and row.method not in READS)
         if applies and expression.match(whole):
-            row.sensitive = reason
+            row.sensitive = "" if reason == "-" else reason
             break
 
 
@@ -163,18 +194,16 @@ def cover(rows):
                 row.also += [name for name in [generic.name, *generic.also] if name not in row.also]
 
 
-def ids_of(sdk, additions, call, template):
-    """Where ids stand: `job=body:job_id`, `table=query:catalog_name+query:schema_name`."""
+def ids_of(additions, leaves, call, template):
+    """Where ids stand in path and query: `job=query:job_id`, `table=query:catalog_name+query:schema_name`."""
     ids = path_ids(additions, template)
     for name in call.query:
-        if kind := additions.type_of_field(call.service, name):
+        kind, _ = leaves.find(leaves.sorts, owners_of(call.name), name)
+        if kind and kind != "data":
             ids.append(f"{kind}=query:{name}")
-    ids += [f"{kind}=body:{path}" for kind, path in sorted(body_ids(sdk, additions, call))]
-    override = additions.operations.get(call.name)
-    if override is not None:
-        replaced = {entry.partition("=")[0] for entry in override}
-        ids = [entry for entry in ids if entry.partition("=")[0] not in replaced] + override
-    return ids
+    override = additions.operations.get(call.name, [])
+    replaced = {entry.partition("=")[0] for entry in override}
+    return [entry for entry in ids if entry.partition("=")[0] not in replaced] + override
 
 
 def path_ids(additions, template):
@@ -187,27 +216,8 @@ def path_ids(additions, template):
         before = shape("/".join(segments[1:index]))
         rules = [rule for rule in additions.path_ids if ("/" + before).endswith("/" + rule)]
         kind = additions.path_ids[max(rules, key=len)] if rules else "-"
-        if kind != "-":
+        if kind == "@typed":
+            ids.append(f"@typed=path:{segments[index - 1].strip('{}')}+path:{name[1]}")
+        elif kind != "-":
             ids.append(f"{kind}=path:{name[1]}")
     return ids
-
-
-def body_ids(sdk, additions, call):
-    """(type, JSON path) for the fields of the body, also of what nests in it."""
-    module = next((m for (m, name), service in sdk.services().items() if service == call.service), None)
-    found = set()
-
-    def visit(path, nested, is_list, seen):
-        kind = additions.type_of_field(call.service, path)
-        if kind and not nested:
-            found.add((kind, path + ("[*]" if is_list else "")))
-        repeats = len(seen) - len(set(seen))
-        if nested and len(seen) < NESTED_DEPTH and (nested not in seen or not repeats):
-            inner = path + ("[*]" if is_list else "")
-            for key, below, many in sdk.fields(*nested):
-                visit(f"{inner}.{key}" if inner else key, below, many, (*seen, nested))
-
-    for key, annotation in call.body.items():
-        nested, is_list = sdk.nested(module, annotation)
-        visit(key, nested, is_list, ())
-    return found

@@ -6,11 +6,17 @@ The tree's nodes are path segments. All text stands in one string, in which a te
 from itertools import combinations
 
 from classify import shape
+from shapes import FEATURES, fold, kinds_below, places
 
 METHODS = ["*", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 COLUMNS = ["name", "method", "template", "scope", "sensitive", "ids", "also"]
 PLACES = {"path": "p", "rest": "r", "absolute": "a", "query": "q", "header": "h", "body": "b"}
 NO_COLON = 0x8000
+
+
+def ids_of(row):
+    """All ids of a row, those of its body written out."""
+    return [*row.ids, *(f"{kind}={where}" for kind, where in (places(row.body) if row.body else []))]
 
 
 def tsv(rows, sdk_version):
@@ -20,11 +26,12 @@ def tsv(rows, sdk_version):
         "# Method `*` is any; `{name}` is one segment, `{name...}` whatever follows; jobs and clusters also answer to the",
         "# versions 2.0, 2.1 and 2.2. Ids are `type=place`, their parts joined with dots where `+` stands between them.",
         "# Places: path:PLACEHOLDER, rest:N (the path from segment N), absolute:N (the same with its slash), query:NAME,",
-        "# header:NAME, body:JSON.PATH. The last column has the other names by which the SDK sends the same request.",
+        "# header:NAME, body:JSON.PATH (`[*]` each of a list, `.*` each of free keys). Types with `@` are told from what stands there:",
+        "# `@typed` by the type beside it, `@resource` by a resource name, `@secret` is a scope in `{{secrets/SCOPE/KEY}}`. The last column has the other names by which the SDK sends the same request.",
         "# " + "\t".join(COLUMNS),
     ]
     for row in rows:
-        cells = [row.name, row.method, row.template, row.scope, row.sensitive, " ".join(row.ids), " ".join(row.also)]
+        cells = [row.name, row.method, row.template, row.scope, row.sensitive, " ".join(ids_of(row)), " ".join(row.also)]
         lines.append("\t".join(cell or "-" for cell in cells))
     return "\n".join(lines) + "\n"
 
@@ -108,20 +115,96 @@ def encoded_ids(row):
     return " ".join(found)
 
 
-def rust(rows, additions):
+class Bodies:
+    """The shapes of all bodies as rows: each object once, its members sorted as they are looked up."""
+
+    def __init__(self, rows, leaves):
+        self.leaves = leaves
+        self.order, self.number, self.kept = [], {}, []
+        for row in rows:
+            if row.body and any(self.below(row.body)):
+                self.add(row.body)
+            else:
+                row.body = None
+
+    def below(self, shape):
+        return kinds_below(shape, set(self.leaves.types.values()), set(self.leaves.collections.values()))
+
+    def add(self, shape):
+        if id(shape) in self.number:
+            return
+        self.number[id(shape)] = len(self.order)
+        self.kept.append(shape)
+        self.order.append(shape)
+        for member in shape.members.values():
+            if member.shape:
+                self.add(member.shape)
+
+    def members(self, shape):
+        return [shape.members[name] for name in sorted(shape.members, key=lambda name: (fold(name), name))]
+
+    def strings(self):
+        """What must stand in the text."""
+        composites = [" ".join(shape.composites) for shape in self.order]
+        return composites, [name for shape in self.order for name in shape.members]
+
+    def blocks(self, text, lists, kinds):
+        place = {entry: index for index, entry in enumerate(lists)}
+        shapes, members = [], []
+        for shape in self.order:
+            below, features = self.below(shape)
+            mask = sum(1 << kinds.index(kind) for kind in below)
+            bits = sum(1 << FEATURES.index(feature) for feature in features) | (0x8000 if shape.is_open else 0)
+            shapes.append(f"({len(members)}, {place[' '.join(shape.composites)]}, {mask:#x}, {bits:#x})")
+            members += [self.member(member, text, kinds) for member in self.members(shape)]
+        shapes.append(f"({len(members)}, 0, 0, 0)")
+        yield block("SHAPES", "(u16, u16, u64, u16)", shapes, "First member, composites in `LISTS`, kinds below, features below.")
+        yield block("MEMBERS", "(u32, u16, u8, u8)", members, "Name, shape and 1, kind, form and feature; sorted within a shape.")
+        told = sorted({fold(m.name) for shape in self.order for m in shape.members.values() if m.feature})
+        yield strings("TELLING", told, "The names of all members that are features, in lower case and without underscores.")
+        yield strings("FEATURES", FEATURES, "What a member's feature counts in.")
+        types = [f'("{name.replace("_", "")}", {kinds.index(kind)})' for name, kind in sorted(self.leaves.types.items())]
+        yield block("TYPES", "(&str, u8)", types, "What types of resources are called in requests, in lower case, and the kinds.")
+        collections = [f'("{name}", {kinds.index(kind)})' for name, kind in sorted(self.leaves.collections.items())]
+        yield block("COLLECTIONS", "(&str, u8)", collections, "What resource names begin with, and the kinds.")
+
+    def member(self, member, text, kinds):
+        code = {"": 0, "@resource": 250, "@secret": 251, "@trace_location": 252}.get(member.kind)
+        code = kinds.index(member.kind) + 1 if code is None else code
+        form = member.is_list | member.is_map << 1 | member.is_any << 2
+        feature = (FEATURES.index(member.feature) + 1) << 3 if member.feature else 0
+        shape = self.number[id(member.shape)] + 1 if member.shape else 0
+        return f"({text.spans[member.name]}, {shape}, {code}, {form | feature})"
+
+
+def kinds_of(rows, bodies):
+    kinds = {entry.partition("=")[0] for row in rows for entry in row.ids}
+    kinds |= {kind for shape in bodies.order for kind in bodies.below(shape)[0]}
+    kinds |= {*bodies.leaves.types.values(), *bodies.leaves.collections.values()}
+    kinds = sorted(kind for kind in kinds if not kind.startswith("@"))
+    assert len(kinds) <= 64, len(kinds)
+    return kinds
+
+
+def rust(rows, additions, leaves):
     order = flatten(tree(rows, additions))
     number = {id(node): index for index, node in enumerate(order)}
     ordered = [row for node in order for row in node.rows]
-    lists = sorted({encoded_ids(row) for row in rows} | {" ".join(row.also) for row in rows} | {""})
+    bodies = Bodies(ordered, leaves)
+    composites, members = bodies.strings()
+    lists = sorted({encoded_ids(row) for row in rows} | {" ".join(row.also) for row in rows} | {"", *composites})
     labels = [label for node in order for label in sorted(node.edges)]
     aliases = sorted((name, index) for index, row in enumerate(ordered) for name in row.also)
-    text = Text([*lists, *labels, *(r.name for r in rows), *(r.template for r in rows), *(name for name, _ in aliases)])
+    names = [*(r.name for r in rows), *(r.template for r in rows), *(name for name, _ in aliases)]
+    text = Text([*lists, *labels, *names, *members])
     targets = [number[id(node.edges[label])] for node in order for label in sorted(node.edges)]
     by_name = sorted(range(len(ordered)), key=lambda i: (ordered[i].name, ordered[i].template, ordered[i].method))
     parts = [
         "//! operations.tsv as a tree. Made by `python3 tools/catalogue/generate --install`: do not edit.\n",
         "use super::Row;\n",
-        *operations(ordered, rows, lists, text),
+        *operations(ordered, rows, lists, text, bodies),
+        *bodies.blocks(text, lists, kinds_of(rows, bodies)),
+        prefixes(rows, additions),
         block(
             "NODES", "[u16; 4]", nodes(order, number), "First edge, first operation, placeholder's child, open end's."
         ),
@@ -138,17 +221,27 @@ def rust(rows, additions):
     return "\n".join(parts) + "\n"
 
 
-def operations(ordered, rows, lists, text):
+def prefixes(rows, additions):
+    """Patterns of sensitive paths that hold for what nobody knows too: those with an end or a name that is open."""
+    reasons = ["", *sorted({row.sensitive for row in rows} - {""})]
+    entries = [
+        f'({reasons.index(reason)}, "{method}", "{path}")' for reason, method, path in additions.patterns if "*" in path and reason in reasons
+    ]
+    return block("PREFIXES", "(u8, &str, &str)", entries, "Reason, methods and pattern of what is sensitive by its path.")
+
+
+def operations(ordered, rows, lists, text, bodies):
     """The rows, and the tables that they count in."""
     scopes = sorted({row.scope for row in rows})
     reasons = ["", *sorted({row.sensitive for row in rows} - {""})]
-    kinds = sorted({entry.partition("=")[0] for row in rows for entry in row.ids})
+    kinds = kinds_of(rows, bodies)
     place = {entry: index for index, entry in enumerate(lists)}
     entries = []
     for row in ordered:
         spans = f"{text.spans[row.name]}, {text.spans[row.template]}"
         in_lists = f"{place[encoded_ids(row)]}, {place[' '.join(row.also)]}"
         codes = f"{scopes.index(row.scope)}, {reasons.index(row.sensitive)}, {METHODS.index(row.method)}"
+        codes += f", {bodies.number[id(row.body)] + 1 if row.body else 0}"
         entries.append(f"Row({spans}, {in_lists}, {codes})")
     yield strings("METHODS", METHODS, "What a row's method counts in; `*` is any.")
     yield strings("SCOPES", scopes, "What a row's scope counts in.")

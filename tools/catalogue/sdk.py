@@ -26,6 +26,7 @@ class Call:
     path: str  # placeholders as `{job_id}`; what fills several segments as `{file_path...}`
     formats: dict = field(default_factory=dict)  # placeholder → the resource name that its documentation gives
     query: list = field(default_factory=list)
+    query_types: dict = field(default_factory=dict)  # parameter → annotation
     body: dict = field(default_factory=dict)  # field → class name or None
 
     @property
@@ -98,29 +99,19 @@ class Sdk:
         return next((module, cls) for module, cls in self.classes if cls == name)
 
     @cache  # noqa: B019
-    def fields(self, module, name):
-        """The JSON fields of a data class: (key, module and class of what nests in it or None, whether it is a list)."""
-        cls = self.classes.get((module, name))
-        as_dict = cls and as_dict_of(cls)
-        if not as_dict:
-            return []
-        types = {n.target.id: n.annotation for n in cls.body if isinstance(n, ast.AnnAssign)}
+    def keys(self, module, name):
+        """The JSON fields of a data class: (key, attribute)."""
+        as_dict = as_dict_of(self.classes[module, name])
         keys = {}
         for node in ast.walk(as_dict):
             if isinstance(node, ast.Assign) and (key := assigned_key(node, "body")):
                 attributes = [n.attr for n in ast.walk(node.value) if is_self_attribute(n)]
                 keys.setdefault(key, attributes[0] if attributes else key)
-        return [(key, *self.nested(module, types.get(attribute))) for key, attribute in sorted(keys.items())]
+        return sorted(keys.items())
 
-    def nested(self, module, annotation):
-        """The data class that an annotation names, if it does, and whether it is a list of them."""
-        text = ast.unparse(annotation) if annotation else ""
-        for name in re.findall(r"[\w.]+", text):
-            where, _, cls = name.rpartition(".")
-            where = where or module
-            if (where, cls) in self.classes and as_dict_of(self.classes[where, cls]):
-                return (where, cls), "List[" in text
-        return None, "List[" in text
+    def has_members(self, module, name):
+        """Whether a class is one of data, not one of names."""
+        return as_dict_of(self.classes[module, name]) is not None
 
 
 def as_dict_of(cls):
@@ -171,7 +162,8 @@ def read_call(service, function, request):
         method=request.args[0].value,
         path=path,
         formats=formats,
-        query=query if "query" in sends else [],
+        query=sorted(query) if "query" in sends else [],
+        query_types=query,
         body=body if "body" in sends else {},
     )
 
@@ -209,19 +201,19 @@ def documented_format(doc, name):
 def fields_of(function):
     """The keys written into `body` and `query`; for the body with the class that the value is made of."""
     types = {a.arg: a.annotation for a in function.args.args + function.args.kwonlyargs}
-    body, query = {}, []
+    body, query = {}, {}
     for node in ast.walk(function):
         if not isinstance(node, ast.Assign):
             continue
-        if key := assigned_key(node, "query"):
-            query.append(key)
         names = [n.id for n in ast.walk(node.value) if isinstance(n, ast.Name) and n.id in types]
         annotation = types[names[0]] if names else None
-        if key := assigned_key(node, "body"):
+        if key := assigned_key(node, "query"):
+            query[key] = annotation
+        elif key := assigned_key(node, "body"):
             body[key] = annotation
         elif ast.unparse(node.targets[0]) == "body" and annotation is not None:
             body[""] = annotation
-    return body, sorted(set(query))
+    return body, query
 
 
 def assigned_key(node, variable):

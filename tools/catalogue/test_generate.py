@@ -11,8 +11,8 @@ sys.path.insert(0, str(HERE))
 
 from classify import Additions, Row, finish, merge, shape, unclassified  # noqa: E402
 from emit import ambiguous, encoded_ids, tree  # noqa: E402
-from features import not_inspected, told  # noqa: E402
-from sdk import Call, documented_format  # noqa: E402
+from sdk import documented_format  # noqa: E402
+from shapes import Leaves, Shapes  # noqa: E402
 
 LOADER = importlib.machinery.SourceFileLoader("generate", str(HERE / "generate"))
 GENERATE = importlib.util.module_from_spec(importlib.util.spec_from_loader("generate", LOADER))
@@ -26,23 +26,6 @@ class NoMixins:
 
     def calls(self):
         return [], []
-
-
-class Bodies:
-    """An SDK with two calls, whose bodies have an instance profile in a nested object."""
-
-    def calls(self):
-        calls = [Call("new_things", "create", "POST", "/n", body={"settings": None})]
-        return [*calls, Call("warehouses", "edit", "POST", "/w", body={"settings": None})], []
-
-    def services(self):
-        return {}
-
-    def nested(self, module, annotation):
-        return ("m", "Settings"), False
-
-    def fields(self, module, name):
-        return [("instance_profile_arn", None, False), ("more", ("m", "Settings"), False)]
 
 
 class Ambiguity(unittest.TestCase):
@@ -105,15 +88,43 @@ class Forms(unittest.TestCase):
         self.assertEqual(len([p for p in problems if "new-thing" in p]), 1)
 
 
-class Features(unittest.TestCase):
-    def test_a_body_that_nobody_looks_into_is_a_problem(self):
-        fields, inspected = told()
-        self.assertTrue({"runas", "instanceprofilearn", "gitsource"} <= fields)
-        self.assertIn("jobs.submit", inspected)
-        self.assertEqual(list(not_inspected(Bodies(), [])), [("new_things.create", ["instance_profile_arn"])])
-        self.assertEqual(
-            list(not_inspected(Bodies(), [Row("new_things.create", "POST", "/n", sensitive="settings")])), []
-        )
+class Classified(unittest.TestCase):
+    """What leaves.txt does not say is a problem, and what it says in vain too."""
+
+    def problems(self, name, kind, text="", leaves="[id cluster]\ncluster_id\n\n[data: x]\nrun_name name Tag.name\n", owner="new.Thing"):
+        import ast
+        import tempfile
+
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write(leaves)
+            file.flush()
+            shapes = Shapes(Nothing(), Leaves(Path(file.name)), {})
+        member = shapes.member(owner, "new", name, ast.parse(kind).body[0].value, text)
+        return shapes.problems, member
+
+    def test_a_leaf_that_smells_and_stands_nowhere_is_a_problem(self):
+        for name in ("secret_path", "warehouseId", "owner", "jar"):
+            self.assertEqual(len(self.problems(name, "Optional[str]")[0]), 1, name)
+        self.assertEqual(len(self.problems("thing", "Optional[str]", "The ID of the thing")[0]), 1)
+        for name, kind in (("size", "Optional[int]"), ("retry", "str"), ("run_name", "str"), ("cluster_id", "str")):
+            self.assertEqual(self.problems(name, kind)[0], [], name)
+
+    def test_a_name_that_says_little_needs_an_entry_of_its_own(self):
+        self.assertEqual(len(self.problems("name", "str")[0]), 1)
+        self.assertEqual(self.problems("name", "str", owner="new.Tag")[0], [])
+
+    def test_an_id_is_one_in_lists_and_in_free_keys(self):
+        member = self.problems("cluster_id", "Optional[List[str]]")[1]
+        self.assertEqual((member.kind, member.is_list, member.is_map), ("cluster", True, False))
+        member = self.problems("cluster_id", "Dict[str, str]")[1]
+        self.assertEqual((member.kind, member.is_list, member.is_map), ("cluster", False, True))
+
+
+class Nothing:
+    classes = {}
+
+    def services(self):
+        return {}
 
 
 class Rows(unittest.TestCase):

@@ -209,6 +209,7 @@ mod tests {
             ("allow: [{operations: [jobs.get]}, {operations: [jobs.get], resources: {job: ['1']}}]".to_owned(), "W011"),
             (format!("{clean}, deny: [{{operations: ['jobs.*']}}]"), "W011"),
             (format!("allow: [{table}, {{operations: [sql_warehouses.thrift]}}]"), "W012"),
+            ("allow: [{operations: [jobs.submit], permit: [unknown_fields]}]".to_owned(), "W015"),
             ("allow: [{operations: [jobs.get, jobs.list], resources: {job: ['1']}}]".to_owned(), "W013"),
             (format!("{clean}, valid: {{until: 2020-01-01T00:00:00Z}}"), "W040"),
             (format!("{clean}, observe: true"), "W042"),

@@ -6,7 +6,7 @@
 use crate::identity::{Identity, Presented, present};
 use databricks_kong::base::{Reason, Secret, UnixTime, parse_object_strict};
 use databricks_kong::config::{Config, ConfigError, Settings};
-use databricks_kong::databricks::{Operation, Target};
+use databricks_kong::databricks::{Operation, Resource, Target};
 use databricks_kong::flow::{Callout, Flow, Inspected, inspect_headers};
 use databricks_kong::jwt::{self, Caller, KeySet, UnverifiedToken};
 use databricks_kong::policy::{Action, Ask, Body, Denial, Explanation, Outcome, RunsJob, explain};
@@ -47,7 +47,7 @@ pub(crate) struct Decision {
     /// The operation; nothing if the catalogue does not know the request.
     pub(crate) operation: Option<Operation>,
     /// The ids that the request carries, by their types.
-    pub(crate) resources: Vec<(&'static str, String)>,
+    pub(crate) resources: Vec<Resource>,
     /// The role that decided.
     pub(crate) role: Option<String>,
     /// JSON pointer to the rule that decided.
@@ -190,7 +190,7 @@ fn explain_to(decision: &mut Decision, config: &Config, question: &Question, see
     let runs_job = job.as_deref().map_or(RunsJob::Unknown, RunsJob::Is);
     let action = Action::new(&question.method, &target, &seen.resource_headers, body).with_runs_job(runs_job);
     decision.operation = action.operation();
-    decision.resources = action.known_resources().iter().map(|resource| (resource.kind, resource.id.clone())).collect();
+    decision.resources = action.known_resources().to_vec();
     let Some((caller, provider)) = &decision.caller else { return };
     let requested_role = seen.requested_role.as_deref();
     let ask = Ask { caller, provider, requested_role, action: &action, now: question.now };

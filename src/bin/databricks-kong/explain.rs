@@ -6,6 +6,7 @@ use crate::output::{Exit, Format, Style, fail, print};
 use crate::source::Source;
 use clap::Args;
 use databricks_kong::base::{Reason, Secret, UnixTime, parse_object_strict};
+use databricks_kong::databricks::Resource;
 use databricks_kong::policy::{Outcome, Standing};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -183,7 +184,11 @@ pub(crate) fn for_people(question: &Question, decision: &Decision, style: Style)
         None => line("operation", "not in the catalogue"),
     }
     if !decision.resources.is_empty() {
-        let ids = decision.resources.iter().map(|(kind, id)| format!("{kind} `{id}`")).collect::<Vec<_>>();
+        let ids = decision
+            .resources
+            .iter()
+            .map(|one| format!("{} `{}` ({})", one.kind, one.id, one.origin))
+            .collect::<Vec<_>>();
         line("carries", &ids.join(", "));
     }
     if let Some((caller, provider)) = &decision.caller {
@@ -254,11 +259,13 @@ fn verdict(decision: &Decision, style: Style) -> String {
 /// The decision and what led to it, for programs.
 pub(crate) fn as_json(decision: &Decision) -> Value {
     let mut resources = Map::new();
-    for (kind, id) in &decision.resources {
+    for Resource { kind, id, .. } in &decision.resources {
         if let Some(list) = resources.entry(*kind).or_insert_with(|| json!([])).as_array_mut() {
             list.push(json!(id));
         }
     }
+    let carries =
+        decision.resources.iter().map(|one| json!({"type": one.kind, "id": one.id, "from": one.origin.to_string()}));
     let steps = decision.steps.as_ref().map(|steps| {
         let roles = steps.roles.iter().map(|role| {
             let (standing, key) = match role.standing {
@@ -286,6 +293,7 @@ pub(crate) fn as_json(decision: &Decision) -> Value {
         "message": decision.message,
         "operation": decision.operation.map(databricks_kong::databricks::Operation::name),
         "resources": resources,
+        "carries": carries.collect::<Vec<_>>(),
         "role": decision.role,
         "rule": decision.rule,
         "credential": decision.credential,

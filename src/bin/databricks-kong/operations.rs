@@ -20,6 +20,23 @@ pub(crate) struct Arguments {
     /// Only operations whose requests carry ids of this type
     #[arg(long, value_name = "TYPE")]
     resource: Option<String>,
+    /// Only operations that this official client sends: sdk-python, sdk-go, cli, terraform, jdbc, sql-python, sql-go, sql-nodejs, mlflow,
+    /// dbt, airflow
+    #[arg(long, value_name = "NAME")]
+    client: Option<String>,
+}
+
+/// Which official client sends which request: method, template, clients with commas between them. Its head says of what versions.
+const CLIENTS: &str = include_str!("../../../tools/catalogue/clients.tsv");
+
+/// The official clients that send an operation.
+fn clients(operation: Operation) -> impl Iterator<Item = &'static str> {
+    let is_it = move |line: &&str| {
+        let mut columns = line.split('\t');
+        let is_method = columns.next().is_some_and(|method| [method, "*"].contains(&operation.method()));
+        is_method && columns.next() == Some(operation.template())
+    };
+    CLIENTS.lines().filter(is_it).filter_map(|line| line.split('\t').nth(2)).flat_map(|names| names.split(','))
 }
 
 pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
@@ -31,7 +48,8 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
         glob.as_ref().is_none_or(|glob| operation.names().any(|name| glob.matches(name)))
             && (!arguments.sensitive || operation.is_sensitive())
             && arguments.scope.as_deref().is_none_or(|scope| operation.scope() == scope)
-            && arguments.resource.as_deref().is_none_or(|kind| operation.ids().any(|id| id.kind() == kind))
+            && arguments.resource.as_deref().is_none_or(|kind| operation.may_carry(kind))
+            && arguments.client.as_deref().is_none_or(|client| clients(*operation).any(|known| known == client))
     };
     let mut found: Vec<_> = Catalogue::operations().filter(wanted).collect();
     found.sort_by_key(|operation| (operation.name(), operation.template(), operation.method()));
@@ -57,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
 }
 
 fn kinds(operation: Operation) -> Vec<&'static str> {
-    let mut kinds: Vec<_> = operation.ids().map(|id| id.kind()).collect();
+    let mut kinds: Vec<_> = operation.kinds().collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds
@@ -72,5 +90,6 @@ fn as_json(operation: &Operation) -> Value {
         "scope": operation.scope(),
         "resources": kinds(*operation),
         "sensitive": operation.sensitivity(),
+        "clients": clients(*operation).collect::<Vec<_>>(),
     })
 }

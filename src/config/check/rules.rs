@@ -17,7 +17,7 @@ pub(super) enum Purpose {
 }
 
 fn names_run(operation: Operation) -> bool {
-    operation.ids().any(|id| id.kind() == "run")
+    operation.kinds().any(|kind| kind == "run")
 }
 
 impl Check<'_> {

@@ -4,12 +4,12 @@ use super::table::{ALIASES, BY_NAME, LABELS, METHODS, NODES, OPERATIONS, TARGETS
 use super::{Operation, text};
 
 /// The bit of a node by which its placeholder takes no colon: there are templates like `{id}:query` beside it.
-const NO_COLON: u16 = 0x8000;
+pub(super) const NO_COLON: u16 = 0x8000;
 
-const ROOT: u16 = 0;
+pub(super) const ROOT: u16 = 0;
 
 /// First edge, first operation, the placeholder's child, the open end's child. The next node tells where its own end.
-type Node = [u16; 4];
+pub(super) type Node = [u16; 4];
 
 pub(super) fn find(method: &str, path: &str) -> Option<Operation> {
     below(ROOT, method, path.strip_prefix('/')?)
@@ -45,7 +45,7 @@ fn has_colon(segment: &str) -> bool {
     segment.contains(':') || segment.as_bytes().windows(3).any(|bytes| bytes.eq_ignore_ascii_case(b"%3a"))
 }
 
-fn pair(node: u16) -> Option<(&'static Node, &'static Node)> {
+pub(super) fn pair(node: u16) -> Option<(&'static Node, &'static Node)> {
     let index = usize::from(node);
     Some((NODES.get(index)?, NODES.get(index.checked_add(1)?)?))
 }
@@ -59,7 +59,7 @@ fn edge(here: &Node, next: &Node, label: &str) -> Option<u16> {
 }
 
 /// The operation of this method at a node.
-fn at(node: u16, method: &str) -> Option<Operation> {
+pub(super) fn at(node: u16, method: &str) -> Option<Operation> {
     let (here, next) = pair(node)?;
     let is_asked = |index: &u16| {
         let code = OPERATIONS.get(usize::from(*index)).map_or(0, |row| row.6);

@@ -1,4 +1,7 @@
-//! Where a request carries the ids of the resources that it is about.
+//! Where in its path, query and headers a request carries the ids of the resources that it is about.
+
+use super::{Leaf, table};
+use crate::databricks::resources::Origin;
 
 /// An id that a request may carry: the type of the resource, and where the parts of the id stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +24,52 @@ pub enum Place {
     Query(&'static str),
     /// The header of this name, in lower case.
     Header(&'static str),
-    /// This field of the JSON body: `settings.tasks[*].cluster_id`, with `[*]` for each element of an array.
-    Body(&'static str),
+}
+
+impl Place {
+    /// The place, as far as a request's reader cares.
+    #[must_use]
+    pub const fn origin(self) -> Origin {
+        match self {
+            Self::Segment(_) | Self::Rest(_) | Self::Absolute(_) => Origin::Path,
+            Self::Query(name) => Origin::Query(name),
+            Self::Header(name) => Origin::Header(name),
+        }
+    }
 }
 
 impl Id {
-    /// The type of the resource: `job`, `table`, ….
+    /// The type of the resource: `job`, `table`, …; with `@` where what stands there tells the type.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         self.kind
+    }
+
+    /// The types that it may be of.
+    pub fn kinds(self) -> impl Iterator<Item = &'static str> {
+        let table: &[(&str, u8)] = match self.kind {
+            "@typed" => &table::TYPES,
+            "@resource" => &table::COLLECTIONS,
+            _ => &[],
+        };
+        let told = table.iter().filter_map(|(_, kind)| table::KINDS.get(usize::from(*kind)).copied());
+        let own: &[&'static str] = match self.kind {
+            "@trace_location" => &["experiment", "schema"],
+            "@secret" => &["secret_scope"],
+            _ => &[],
+        };
+        told.chain(own.iter().copied()).chain((!self.kind.starts_with('@')).then_some(self.kind))
+    }
+
+    /// What its text is.
+    #[must_use]
+    pub fn leaf(self) -> Leaf {
+        match self.kind {
+            "@resource" => Leaf::ResourceName,
+            "@secret" => Leaf::SecretReferences,
+            "@trace_location" => Leaf::TraceLocation,
+            kind => Leaf::Id(kind),
+        }
     }
 
     /// The parts of the id in order, to be joined with dots: the catalogue, the schema, and the name of a table, say. An id
@@ -39,7 +79,7 @@ impl Id {
     }
 }
 
-/// Reads `job=bjob_id schema=qcatalog_name+qschema_name`, as tools/catalogue/emit.py writes it.
+/// Reads `job=qjob_id schema=qcatalog_name+qschema_name`, as tools/catalogue/emit.py writes it.
 pub(super) fn read(list: &'static str) -> impl Iterator<Item = Id> {
     let id = |entry: &'static str| entry.split_once('=').map(|(kind, places)| Id { kind, places });
     list.split_ascii_whitespace().filter_map(id)
@@ -53,7 +93,6 @@ fn place(text: &'static str) -> Option<Place> {
         "a" => Place::Absolute(value.parse().ok()?),
         "q" => Place::Query(value),
         "h" => Place::Header(value),
-        "b" => Place::Body(value),
         _ => return None,
     })
 }

@@ -8,12 +8,16 @@
 
 mod find;
 mod id;
+mod near;
 mod operation;
+mod shape;
 #[rustfmt::skip]
 mod table;
 
 pub use id::{Id, Place};
 pub use operation::Operation;
+pub use shape::{Leaf, Member, Named, Shape};
+pub(super) use shape::{feature_names, kind_called, kind_collected, tells_of_a_feature};
 
 /// All operations that the gateway knows.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +32,19 @@ impl Catalogue {
     #[must_use]
     pub fn find(method: &str, path: &str) -> Option<Operation> {
         find::find(method, path)
+    }
+
+    /// The operation that some server could take the request for, although it is none letter by letter: without case, with a slash at
+    /// its end, with or without `/preview`, or of another version of the API.
+    #[must_use]
+    pub fn near(method: &str, path: &str) -> Option<Operation> {
+        near::find(method, path)
+    }
+
+    /// Why a request is sensitive by its path alone, known or not: what Databricks may add below such a path is of the same sort.
+    #[must_use]
+    pub fn sensitivity_of_path(method: &str, path: &str) -> Option<&'static str> {
+        near::sensitivity(method, path)
     }
 
     /// The operations that go by this name, in the SDK or here: several, where one name covers several paths.
@@ -54,9 +71,9 @@ impl Catalogue {
 }
 
 /// A line of the table: spans of its name and template, where its ids and its other names stand in `LISTS`, and its scope,
-/// the reason for which it is sensitive, and its method, as places in their tables.
+/// the reason for which it is sensitive, and its method, as places in their tables; and one more than the place of its body's shape.
 #[derive(Debug)]
-struct Row(u32, u32, u16, u16, u8, u8, u8);
+struct Row(u32, u32, u16, u16, u8, u8, u8, u16);
 
 /// The text of a span: offset in the upper 20 bits, length in the lower 12.
 fn text(span: u32) -> &'static str {
@@ -67,7 +84,20 @@ fn text(span: u32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::table;
+    use super::{Catalogue, Operation, table};
+
+    #[test]
+    fn files_are_told_by_the_beginnings_of_their_templates() {
+        let templates = Catalogue::operations().map(Operation::template);
+        let open = templates.filter(|template| template.ends_with("...}") && !template.contains("/Volumes/"));
+        let begins: std::collections::BTreeSet<_> = open.filter_map(|template| template.split('{').next()).collect();
+        for begin in super::super::target::FILES {
+            assert!(begins.contains(begin), "{begin}");
+        }
+        for begin in begins.iter().filter(|begin| begin.contains("files") || begin.contains("directories")) {
+            assert!(super::super::target::FILES.contains(begin), "{begin}");
+        }
+    }
 
     #[test]
     fn the_table_is_compact() {
@@ -77,6 +107,9 @@ mod tests {
             size_of_val(&table::REASONS),
             size_of_val(&table::KINDS),
             size_of_val(&table::OPERATIONS),
+            size_of_val(&table::PREFIXES),
+            size_of_val(&table::SHAPES),
+            size_of_val(&table::MEMBERS),
             size_of_val(&table::NODES),
             size_of_val(&table::LABELS),
             size_of_val(&table::TARGETS),
@@ -86,7 +119,7 @@ mod tests {
             table::TEXT.len(),
         ];
         let bytes: usize = sizes.iter().sum();
-        assert!(bytes < 150 * 1024, "{bytes} bytes: {sizes:?}");
-        assert!(bytes > 20 * 1024, "{bytes} bytes are not all of it");
+        assert!(bytes < 270 * 1024, "{bytes} bytes: {sizes:?}");
+        assert!(bytes > 150 * 1024, "{bytes} bytes are not all of it");
     }
 }

@@ -1,6 +1,7 @@
 //! One operation, as a view of its line in the table.
 
-use super::{Id, Row, id, table, text};
+use super::{Id, Place, Row, Shape, id, table, text};
+use crate::databricks::kind::Kind;
 
 /// One operation of Databricks: a method and a path template, and what is known of them.
 #[derive(Clone, Copy)]
@@ -63,9 +64,37 @@ impl Operation {
         self.is_sensitive().then(|| entry(&table::REASONS, self.row.5))
     }
 
-    /// The ids that a request of this operation may carry, and where.
+    /// The ids that a request of this operation may carry in its path, its query and its headers.
     pub fn ids(self) -> impl Iterator<Item = Id> {
         id::read(list(self.row.2))
+    }
+
+    /// What its body looks like; `None` if no rule can be about anything in it.
+    #[must_use]
+    pub fn body(self) -> Option<Shape> {
+        Shape::at(self.row.7)
+    }
+
+    /// The placeholders of its template, and where they stand.
+    pub fn placeholders(self) -> impl Iterator<Item = (Place, &'static str)> {
+        self.template().split('/').skip(1).enumerate().filter_map(|(index, segment)| {
+            let name = segment.strip_prefix('{')?.split('}').next()?;
+            Some(match name.strip_suffix("...") {
+                Some(name) => (Place::Rest(index), name),
+                None => (Place::Segment(index), name),
+            })
+        })
+    }
+
+    /// Whether a request of it may carry an id that says something about resources of `kind`.
+    #[must_use]
+    pub fn may_carry(self, kind: &str) -> bool {
+        self.kinds().any(|known| Kind::named(known).is_some_and(|known| known.tells_of(kind)))
+    }
+
+    /// The types of resources of which a request of it may carry an id.
+    pub fn kinds(self) -> impl Iterator<Item = &'static str> {
+        self.ids().flat_map(|id| id.kinds()).chain(self.body().into_iter().flat_map(Shape::kinds))
     }
 }
 
@@ -87,6 +116,6 @@ fn entry(entries: &'static [&'static str], index: u8) -> &'static str {
     entries.get(usize::from(index)).copied().unwrap_or_default()
 }
 
-fn list(index: u16) -> &'static str {
+pub(super) fn list(index: u16) -> &'static str {
     table::LISTS.get(usize::from(index)).map(|span| text(*span)).unwrap_or_default()
 }

@@ -21,6 +21,7 @@ pub(crate) const UNREACHABLE_RULE: Kind = Kind::warning("W011", "unreachable-rul
 pub(crate) const THRIFT_PASSES: Kind = Kind::warning("W012", "thrift-passes");
 pub(crate) const NEVER_HOLDS: Kind = Kind::warning("W013", "never-holds");
 pub(crate) const NOTHING_ALLOWED: Kind = Kind::warning("W014", "nothing-allowed");
+pub(crate) const UNKNOWN_FIELDS: Kind = Kind::warning("W015", "unknown-fields");
 pub(crate) const PLAIN_SECRET: Kind = Kind::warning("W020", "plain-secret");
 pub(crate) const ALL_APIS: Kind = Kind::warning("W021", "all-apis");
 pub(crate) const COVERED_PATTERN: Kind = Kind::warning("W030", "covered-pattern");

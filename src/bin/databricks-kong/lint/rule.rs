@@ -28,7 +28,8 @@ pub(super) struct Rule {
     pub(super) sql: Option<Vec<String>>,
     operations: OperationSet,
     path_patterns: Vec<PathPattern>,
-    permit: Vec<String>,
+    /// Features of bodies that it lets pass.
+    pub(super) permit: Vec<String>,
     lookup: bool,
 }
 
@@ -87,7 +88,7 @@ impl Rule {
     /// carry.
     pub(super) fn impossible(&self, operation: Operation) -> Option<&str> {
         let carried = |kind: &str| {
-            let has = |wanted: &str| operation.ids().any(|id| id.kind() == wanted);
+            let has = |wanted: &str| operation.may_carry(wanted);
             has(kind) || kind == "table" && has_statement(operation) || kind == "job" && self.lookup && has("run")
         };
         let resource = self.resources.iter().map(|(kind, _)| kind.as_str()).find(|kind| !carried(kind));

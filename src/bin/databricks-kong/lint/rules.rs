@@ -38,6 +38,7 @@ pub(super) fn lint(entry: &Entry<'_>, owner: &Value, pointer: &str, title: &str,
     undone(entry, &allow, found);
     unreachable(entry, &allow, &deny, found);
     thrift(entry, owner, &allow, &deny, found);
+    unknown_fields(entry, &allow, found);
 }
 
 fn broad(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
@@ -84,7 +85,9 @@ fn limitable(service: &str) -> Vec<&'static str> {
     let of_service = |operation: &Operation| {
         operation.name().strip_prefix(service).is_some_and(|rest| rest.starts_with('.')) && !operation.is_sensitive()
     };
-    let kinds = Catalogue::operations().filter(of_service).flat_map(|operation| operation.ids().map(|id| id.kind()));
+    // what things stand in says less than what they are, if the service has some of its own
+    let is_around = |kind: &&str| matches!(*kind, "catalog" | "schema") && !matches!(service, "catalogs" | "schemas");
+    let kinds = Catalogue::operations().filter(of_service).flat_map(Operation::kinds).filter(|kind| !is_around(kind));
     // a service's own type is in many of its operations, others stand in a body or two
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for kind in kinds {
@@ -174,6 +177,18 @@ fn unreachable(entry: &Entry<'_>, allow: &[Rule], deny: &[Rule], found: &mut Vec
 
 fn is_thrift(operation: &Operation) -> bool {
     matches!(operation.name(), "sql_warehouses.thrift" | "clusters.thrift")
+}
+
+/// Rules that let members of the body pass of which nobody knows what they do.
+fn unknown_fields(entry: &Entry<'_>, allow: &[Rule], found: &mut Vec<Finding>) {
+    for rule in allow.iter().filter(|rule| rule.permit.iter().any(|name| name == "unknown_fields")) {
+        let message = "members of the body that this version does not know pass, whatever they do: one may name what `resources` keeps out";
+        found.push(
+            entry
+                .finding(&codes::UNKNOWN_FIELDS, &format!("{}/permit", rule.pointer), message.to_owned())
+                .help("update to a version that knows the member that a refusal named, and take this out again"),
+        );
+    }
 }
 
 /// Limits on tables and statements beside Thrift, by which the SQL connectors send statements that the gateway does not read.

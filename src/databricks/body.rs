@@ -1,0 +1,250 @@
+//! What a JSON body names and asks for, read along the shape that its operation has.
+
+use super::catalogue::{Leaf, Member, Named, Shape, kind_called, kind_collected};
+use super::features::Features;
+use super::kind::Kind;
+use super::resources::{IdFault, Origin, Resource};
+use serde_json::{Map, Value};
+
+/// What was found in a body.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) resources: Vec<Resource>,
+    pub(super) features: Features,
+    /// JSON pointer to the first member that the operation's shape does not have.
+    pub(super) unknown: Option<String>,
+}
+
+/// Reads `body`. `stands_elsewhere` says of a member of the outermost object whether it is a field of the path, to be compared with it.
+///
+/// # Errors
+/// Two servers could read it differently.
+pub(super) fn read(
+    shape: Shape,
+    body: &Map<String, Value>,
+    stands_elsewhere: &dyn Fn(&str) -> bool,
+) -> Result<Contents, IdFault> {
+    let mut reader = Reader { found: Contents::default(), stands_elsewhere };
+    reader.object(shape, body, &Here { above: None, step: Step::Root })?;
+    Ok(reader.found)
+}
+
+struct Reader<'a> {
+    found: Contents,
+    stands_elsewhere: &'a dyn Fn(&str) -> bool,
+}
+
+/// Where in the body, as a way up: costs nothing until somebody asks.
+struct Here<'a> {
+    above: Option<&'a Here<'a>>,
+    step: Step<'a>,
+}
+
+enum Step<'a> {
+    Root,
+    Name(&'a str),
+    Item(usize),
+}
+
+impl<'a> Here<'a> {
+    const fn below(&'a self, step: Step<'a>) -> Self {
+        Here { above: Some(self), step }
+    }
+
+    /// RFC 6901.
+    fn pointer(&self) -> String {
+        let above = self.above.map(Here::pointer).unwrap_or_default();
+        match self.step {
+            Step::Root => above,
+            Step::Name(name) => format!("{above}/{}", name.replace('~', "~0").replace('/', "~1")),
+            Step::Item(place) => format!("{above}/{place}"),
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn object(&mut self, shape: Shape, object: &Map<String, Value>, here: &Here<'_>) -> Result<(), IdFault> {
+        for (key, value) in object {
+            match shape.named(key) {
+                Named::Member(member) => self.member(member, value, &here.below(Step::Name(key)))?,
+                Named::Twin(member) if member.matters() => return Err(IdFault::Spelling),
+                _ if shape.is_open() => {}
+                _ if here.above.is_none() && (self.stands_elsewhere)(key) => {}
+                _ => self.is_unknown(&here.below(Step::Name(key))),
+            }
+        }
+        for entry in shape.composites() {
+            match entry.split_once('=') {
+                Some(("!", forms)) => same_in_both_forms(shape, object, forms)?,
+                Some((kind, parts)) => self.found.resources.extend(composite(kind, parts, object)?),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn is_unknown(&mut self, here: &Here<'_>) {
+        self.found.unknown.get_or_insert_with(|| here.pointer());
+    }
+
+    fn member(&mut self, member: Member, value: &Value, here: &Here<'_>) -> Result<(), IdFault> {
+        if let Some(feature) = member.feature().filter(|_| is_set(member, value)) {
+            self.found.features = self.found.features.with(feature);
+        }
+        match value {
+            _ if member.is_any() => Ok(()),
+            Value::Object(entries) if member.is_map() => {
+                entries.iter().try_for_each(|(key, value)| self.value(member, value, &here.below(Step::Name(key))))
+            }
+            Value::Null => Ok(()),
+            _ if member.is_map() => misformed(member),
+            Value::Array(items) if member.is_list() => self.items(member, items, here),
+            Value::Array(_) if member.matters() => misformed(member),
+            _ if member.is_list() && member.matters() => misformed(member),
+            value => self.value(member, value, here),
+        }
+    }
+
+    fn items(&mut self, member: Member, items: &[Value], here: &Here<'_>) -> Result<(), IdFault> {
+        items.iter().enumerate().try_for_each(|(place, item)| self.value(member, item, &here.below(Step::Item(place))))
+    }
+
+    /// A member's value, or one of the values of a list or a map.
+    fn value(&mut self, member: Member, value: &Value, here: &Here<'_>) -> Result<(), IdFault> {
+        match (value, member.shape()) {
+            (Value::Null, _) => Ok(()),
+            (Value::Object(object), Some(shape)) => self.object(shape, object, here),
+            (_, Some(_)) => misformed(member),
+            (Value::Array(items), None) if member.leaf() == Leaf::Data => self.items(member, items, here),
+            (Value::Object(object), None) if member.leaf() == Leaf::Data => {
+                if let Some(key) = object.keys().next() {
+                    self.is_unknown(&here.below(Step::Name(key)));
+                }
+                Ok(())
+            }
+            (value, None) => self.leaf(member, value),
+        }
+    }
+
+    fn leaf(&mut self, member: Member, value: &Value) -> Result<(), IdFault> {
+        let text = match (member.leaf(), value) {
+            (Leaf::Data, _) => return Ok(()),
+            (Leaf::SecretReferences, value) if !value.is_string() => return Ok(()),
+            (_, value) => plain(value)?,
+        };
+        self.found.resources.extend(of_leaf(member.leaf(), &text, Origin::Body(member.name()))?);
+        Ok(())
+    }
+}
+
+/// What the text of a leaf names.
+pub(super) fn of_leaf(leaf: Leaf, text: &str, origin: Origin) -> Result<Vec<Resource>, IdFault> {
+    let one = |kind| Resource::new(Some(kind), text, origin).map(|resource| vec![resource]);
+    match leaf {
+        Leaf::Data => Ok(Vec::new()),
+        Leaf::Id(kind) => one(kind),
+        Leaf::TraceLocation if text.bytes().all(|byte| byte.is_ascii_digit()) => one("experiment"),
+        Leaf::TraceLocation => one("schema"),
+        Leaf::ResourceName => {
+            let named = named_resource(text).map(|(kind, id)| Resource::new(Some(kind), id, origin));
+            Ok(named.transpose()?.into_iter().collect())
+        }
+        Leaf::SecretReferences => {
+            secret_scopes(text).map(|scope| Resource::new(Some("secret_scope"), scope, origin)).collect()
+        }
+    }
+}
+
+fn misformed(member: Member) -> Result<(), IdFault> {
+    if !member.matters() {
+        return Ok(());
+    }
+    Err(if member.shape().is_some() { IdFault::Form } else { IdFault::NotAnId })
+}
+
+/// A feature that is switched off is none; statements' results that come inline leave no link.
+fn is_set(member: Member, value: &Value) -> bool {
+    let is_inline = || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("inline"));
+    !value.is_null() && value != &Value::Bool(false) && !(member.name() == "disposition" && is_inline())
+}
+
+/// A text or a whole number, as text.
+pub(super) fn plain(value: &Value) -> Result<String, IdFault> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) if number.is_u64() || number.is_i64() => Ok(number.to_string()),
+        _ => Err(IdFault::NotAnId),
+    }
+}
+
+/// An id that several members make. A part that is missing before the last is an empty name, which may be any; without the last
+/// there is no id.
+fn composite(kind: &str, parts: &str, object: &Map<String, Value>) -> Result<Option<Resource>, IdFault> {
+    let mut names = Vec::new();
+    let mut last = None;
+    for part in parts.split('+') {
+        let value = part.split('|').find_map(|name| object.get(name).filter(|value| !value.is_null()));
+        last = value;
+        names.push(value.map(plain).transpose()?.unwrap_or_default());
+    }
+    if last.is_none() {
+        return Ok(None);
+    }
+    let origin = Origin::Body("");
+    if kind == "@typed" {
+        return typed(&names, origin).map(Some);
+    }
+    let known = Kind::named(kind).map(|kind| kind.name);
+    Resource::new(known, &names.join("."), origin).map(Some)
+}
+
+/// A resource whose type the request says: `TABLE`, `main.sales.orders`.
+pub(super) fn typed(parts: &[String], origin: Origin) -> Result<Resource, IdFault> {
+    let [name, id] = parts else { return Err(IdFault::UnknownType) };
+    let kind = kind_called(name).ok_or(IdFault::UnknownType)?;
+    Resource::new(Some(kind), id, origin)
+}
+
+/// `projects/p/branches/b` → the project `p`. Collections of which no rule can speak name nothing.
+fn named_resource(name: &str) -> Option<(&'static str, &str)> {
+    let (collection, rest) = name.strip_prefix('/').unwrap_or(name).split_once('/')?;
+    Some((kind_collected(collection)?, rest.split('/').next().unwrap_or_default()))
+}
+
+/// The scopes in `{{secrets/SCOPE/KEY}}`.
+fn secret_scopes(text: &str) -> impl Iterator<Item = &str> {
+    let references = text.split("{{").skip(1).filter_map(|part| part.trim_start().strip_prefix("secrets/"));
+    references.filter_map(|rest| rest.split('/').next())
+}
+
+/// `tasks|existing_cluster_id,notebook_task`: where both forms are there, they must name the same.
+fn same_in_both_forms(shape: Shape, object: &Map<String, Value>, forms: &str) -> Result<(), IdFault> {
+    let Some((one, others)) = forms.split_once('|') else { return Ok(()) };
+    let says =
+        |name: &str| object.get(name).is_some_and(|value| !value.is_null() && value != &Value::Array(Vec::new()));
+    if !says(one) || !others.split(',').any(says) {
+        return Ok(());
+    }
+    let (one, others) =
+        (named_by(shape, object, &[one])?, named_by(shape, object, &others.split(',').collect::<Vec<_>>())?);
+    if one == others { Ok(()) } else { Err(IdFault::Disagree) }
+}
+
+/// All that some members of an object name, in one order, and the features there.
+fn named_by(
+    shape: Shape,
+    object: &Map<String, Value>,
+    names: &[&str],
+) -> Result<(Vec<(&'static str, String)>, Features), IdFault> {
+    let mut reader = Reader { found: Contents::default(), stands_elsewhere: &|_| false };
+    for (key, value) in object.iter().filter(|(key, _)| names.contains(&key.as_str())) {
+        if let Named::Member(member) = shape.named(key) {
+            reader.member(member, value, &Here { above: None, step: Step::Root })?;
+        }
+    }
+    let ids = reader.found.resources.into_iter().map(|resource| (resource.kind, resource.id));
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok((ids, reader.found.features))
+}

@@ -1,0 +1,398 @@
+//! The kinds of resources: how Databricks compares their ids, and what they stand in.
+
+use super::catalogue::Catalogue;
+use std::borrow::Cow;
+
+/// One kind of resource.
+#[derive(Debug)]
+pub struct Kind {
+    /// Its name in rules: `job`, `table`.
+    pub name: &'static str,
+    spelling: Spelling,
+    /// What an id says of the resources around it.
+    hierarchy: Hierarchy,
+    /// Where Databricks says how it compares these ids; `-` where it says nothing, and they are compared letter by letter.
+    pub source: &'static str,
+}
+
+/// How ids of a kind are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spelling {
+    /// Letter by letter.
+    Exact,
+    /// Without case.
+    Folded,
+    /// Whole numbers in their shortest form; all else is refused.
+    Number,
+    /// The same, but there are ids that are no numbers.
+    NumberOrName,
+    /// UUIDs and other hexadecimal ids, in either case.
+    Hexadecimal,
+    /// Paths of workspace files: `/Workspace/x` is `/x`, and names below `/Volumes` are Unity Catalog's.
+    Path,
+    /// Paths of DBFS: `dbfs:/x` is `/x`.
+    Dbfs,
+}
+
+/// What an id says of the resources around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hierarchy {
+    /// Nothing.
+    Alone,
+    /// `catalog.schema.name`.
+    Named,
+    /// `catalog.schema.name`, but there are resources of the kind that stand in no catalog and have plain names.
+    NamedOrPlain,
+    /// `catalog.schema`.
+    Schema,
+    /// `catalog.schema.table.column`.
+    Column,
+    /// A path, which may be one of a volume or of DBFS.
+    Path,
+    /// An id of Databricks' own, which stands for a resource of these kinds and does not tell which.
+    Hides(&'static [&'static str]),
+}
+
+/// What an id says about resources of another kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Within<'a> {
+    /// Nothing.
+    No,
+    /// It stands in this one, or is it.
+    Is(Cow<'a, str>),
+    /// It stands in one, or is one, and does not tell which.
+    Unknown,
+}
+
+const UC: &str =
+    "docs.databricks.com/sql/language-manual/sql-ref-names.html: names of Unity Catalog are stored in lower case";
+const SCOPES: &str = "docs.databricks.com/security/secrets: scope names are case insensitive";
+const SDK: &str = "databricks-sdk: the field is a number";
+const UUIDS: &str = "RFC 9562 section 4: read without case";
+const PATHS: &str =
+    "docs.databricks.com/files: /Workspace/Users/x and /Users/x, dbfs:/Volumes/c and /Volumes/c are one";
+const NONE: &str = "-";
+
+use Hierarchy::{Alone, Column, Hides, Named, NamedOrPlain, Schema};
+use Spelling::{Dbfs, Exact, Folded, Hexadecimal, Number, NumberOrName};
+
+const UNITY: &[&str] = &["table", "schema", "catalog"];
+
+const fn kind(name: &'static str, spelling: Spelling, hierarchy: Hierarchy, source: &'static str) -> Kind {
+    Kind { name, spelling, hierarchy, source }
+}
+
+/// All kinds, by name.
+static KINDS: [Kind; 62] = [
+    kind("alert", Exact, Alone, NONE),
+    kind("app", Exact, Alone, NONE),
+    kind("app_space", Exact, Alone, NONE),
+    kind("authorization", Exact, Alone, NONE),
+    kind("catalog", Folded, Alone, UC),
+    kind("clean_room", Folded, Alone, UC),
+    kind("cluster", Exact, Alone, NONE),
+    kind("cluster_policy", Exact, Alone, NONE),
+    kind("column", Folded, Column, UC),
+    kind("connection", Folded, Alone, UC),
+    kind("credential", Folded, Alone, UC),
+    kind("dashboard", Exact, Alone, NONE),
+    kind("data_source", Exact, Alone, NONE),
+    kind("database_instance", Exact, Alone, NONE),
+    kind("database_project", Exact, Alone, NONE),
+    kind("dbfs", Dbfs, Hierarchy::Path, PATHS),
+    kind("experiment", NumberOrName, Alone, SDK),
+    kind("experiment_name", Spelling::Path, Alone, PATHS),
+    kind("experiment_run", Hexadecimal, Alone, UUIDS),
+    kind("external_location", Folded, Alone, UC),
+    kind("feature", Folded, NamedOrPlain, UC),
+    kind("function", Folded, NamedOrPlain, UC),
+    kind("genie_space", Exact, Alone, NONE),
+    kind("git_credential", NumberOrName, Alone, SDK),
+    kind("group", Exact, Alone, NONE),
+    kind("instance_pool", Exact, Alone, NONE),
+    kind("job", Number, Alone, SDK),
+    kind("knowledge_assistant", Exact, Alone, NONE),
+    kind("logged_model", Exact, Alone, NONE),
+    kind("mcp_server", Folded, NamedOrPlain, UC),
+    kind("metastore", Hexadecimal, Alone, UUIDS),
+    kind("model", Folded, NamedOrPlain, UC),
+    kind("model_service", Folded, NamedOrPlain, UC),
+    kind("object_id", NumberOrName, Hides(&["path"]), SDK),
+    kind("path", Spelling::Path, Hierarchy::Path, PATHS),
+    kind("pipeline", Hexadecimal, Alone, UUIDS),
+    kind("provider", Folded, Alone, UC),
+    kind("query", Hexadecimal, Alone, UUIDS),
+    kind("recipient", Folded, Alone, UC),
+    kind("repo", Number, Alone, SDK),
+    kind("run", Number, Alone, SDK),
+    kind("sandbox", Exact, Alone, NONE),
+    kind("schema", Folded, Schema, UC),
+    kind("secret", Folded, Named, UC),
+    kind("secret_scope", Folded, Alone, SCOPES),
+    kind("service_principal", Exact, Alone, NONE),
+    kind("serving_endpoint", Exact, Alone, NONE),
+    kind("share", Folded, Alone, UC),
+    kind("statement", Hexadecimal, Alone, UUIDS),
+    kind("storage_url", Exact, Alone, NONE),
+    kind("stream", Folded, NamedOrPlain, UC),
+    kind("supervisor_agent", Exact, Alone, NONE),
+    kind("table", Folded, Named, UC),
+    kind("table_id", Hexadecimal, Hides(UNITY), UUIDS),
+    kind("trace", Exact, Alone, NONE),
+    kind("user", Exact, Alone, NONE),
+    kind("vector_endpoint", Exact, Alone, NONE),
+    kind("vector_index", Folded, Named, UC),
+    kind("volume", Folded, Named, UC),
+    kind("volume_id", Hexadecimal, Hides(&["volume", "schema", "catalog"]), UUIDS),
+    kind("warehouse", Exact, Alone, NONE),
+    kind("workspace", Exact, Alone, NONE),
+];
+
+impl Kind {
+    /// The kind of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        let place = KINDS.binary_search_by(|kind| kind.name.cmp(name)).ok()?;
+        KINDS.get(place)
+    }
+
+    /// All kinds that the catalogue knows ids of.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        KINDS.iter().filter(|kind| Catalogue::resource_types().contains(&kind.name))
+    }
+
+    /// Whether its ids are compared without case.
+    #[must_use]
+    pub fn folds_case(&self) -> bool {
+        matches!(self.spelling, Folded | Hexadecimal)
+    }
+
+    /// Whether an id of this kind may say something about resources of the kind `other`.
+    #[must_use]
+    pub fn tells_of(&self, other: &str) -> bool {
+        self.name == other
+            || match self.hierarchy {
+                Alone => false,
+                Named | NamedOrPlain => matches!(other, "schema" | "catalog"),
+                Schema => other == "catalog",
+                Column => UNITY.contains(&other),
+                Hierarchy::Path => matches!(other, "volume" | "schema" | "catalog" | "dbfs"),
+                Hides(kinds) => kinds.contains(&other),
+            }
+    }
+
+    /// What a canonical id of this kind says about resources of the kind `other`.
+    #[must_use]
+    pub fn within<'a>(&self, id: &'a str, other: &str) -> Within<'a> {
+        if self.name == other {
+            return if id.starts_with('.') { Within::Unknown } else { Within::Is(Cow::Borrowed(id)) };
+        }
+        let depth = match other {
+            "catalog" => 1_usize,
+            "schema" => 2,
+            "table" | "volume" => 3,
+            _ => 0,
+        };
+        match self.hierarchy {
+            _ if !self.tells_of(other) => Within::No,
+            Hides(_) => Within::Unknown,
+            Hierarchy::Path => below_a_path(id, other, depth),
+            NamedOrPlain if !id.contains('.') => Within::No,
+            Schema => beginning(id, depth, 2),
+            Column => beginning(id, depth, 4),
+            Alone | Named | NamedOrPlain => beginning(id, depth, 3),
+        }
+    }
+
+    /// An id in the one spelling in which ids of this kind are compared; a pattern of ids likewise.
+    #[must_use]
+    pub fn canonical(&self, id: &str) -> String {
+        match self.spelling {
+            Exact | Number | NumberOrName => id.to_owned(),
+            Folded => id.to_lowercase(),
+            Hexadecimal => id.to_ascii_lowercase(),
+            Spelling::Path => canonical_path(id),
+            Dbfs => with_folded_volume(without_prefix(id, "dbfs:")),
+        }
+    }
+
+    /// Whether an id can be read in one way only.
+    #[must_use]
+    pub fn is_plain(&self, id: &str) -> bool {
+        match self.spelling {
+            Exact => true,
+            Spelling::Path | Dbfs => is_plain_path(id) && (!is_below_volumes(id) || folds_plainly(id)),
+            Folded | Hexadecimal => folds_plainly(id),
+            Number => is_plain_number(id),
+            // `007` and `+7` are 7 to some readers
+            NumberOrName => {
+                let digits = id.strip_prefix(['+', '-']).unwrap_or(id);
+                is_plain_number(id) || !digits.bytes().all(|byte| byte.is_ascii_digit())
+            }
+        }
+    }
+}
+
+/// The first `depth` of the `parts` names of an id. A name that is missing may be any.
+fn beginning(id: &str, depth: usize, parts: usize) -> Within<'_> {
+    let (names, length) =
+        (id.split('.').count(), id.split('.').take(depth).map(|name| name.len().saturating_add(1)).sum::<usize>());
+    let begin = id.get(..length.saturating_sub(1)).unwrap_or(id);
+    let is_complete = names >= parts && begin.split('.').all(|name| !name.is_empty());
+    if is_complete { Within::Is(Cow::Borrowed(begin)) } else { Within::Unknown }
+}
+
+fn below_a_path<'a>(path: &'a str, other: &str, depth: usize) -> Within<'a> {
+    if other == "dbfs" {
+        return path.strip_prefix("dbfs:").map_or(Within::No, |rest| Within::Is(Cow::Borrowed(rest)));
+    }
+    if !is_below_volumes(path) {
+        return Within::No;
+    }
+    let names: Vec<_> = path.split('/').skip(2).take(depth).filter(|name| !name.is_empty()).collect();
+    if names.len() == depth { Within::Is(Cow::Owned(names.join("."))) } else { Within::Unknown }
+}
+
+fn is_below_volumes(path: &str) -> bool {
+    let first = path.strip_prefix("dbfs:").unwrap_or(path).strip_prefix('/').and_then(|rest| rest.split('/').next());
+    first.is_some_and(|first| first.eq_ignore_ascii_case("Volumes"))
+}
+
+fn without_prefix<'a>(path: &'a str, prefix: &str) -> &'a str {
+    path.strip_prefix(prefix).filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
+fn canonical_path(path: &str) -> String {
+    let path = without_prefix(without_prefix(path, "workspace:"), "/Workspace");
+    let path = if is_below_volumes(path) { without_prefix(path, "dbfs:") } else { path };
+    with_folded_volume(path)
+}
+
+/// `/Volumes/Main/Sales/Raw/File` → `/Volumes/main/sales/raw/File`.
+fn with_folded_volume(path: &str) -> String {
+    if !is_below_volumes(path) {
+        return path.to_owned();
+    }
+    let one = |(place, segment): (usize, &str)| match place {
+        1 => "Volumes".to_owned(),
+        2..=4 => segment.to_lowercase(),
+        _ => segment.to_owned(),
+    };
+    path.split('/').enumerate().map(one).collect::<Vec<_>>().join("/")
+}
+
+/// The Kelvin sign is no `k` to those who compare without folding.
+fn folds_plainly(id: &str) -> bool {
+    let becomes_ascii = |letter: char| !letter.is_ascii() && letter.to_lowercase().any(|lower| lower.is_ascii());
+    !id.contains(becomes_ascii)
+}
+
+/// Whether a path goes neither up nor round about, whatever it begins with: `/a/b`, `dbfs:/a`, `s3://a/b`, `a/b`.
+pub(super) fn is_plain_path(path: &str) -> bool {
+    let scheme = path.split_once(":/").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let path = scheme.map_or(path, |(_, rest)| rest);
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    !path.contains('\\') && (path.is_empty() || !path.split('/').any(|segment| matches!(segment, "" | "." | "..")))
+}
+
+/// `007` and `+7` are 7 to some readers.
+fn is_plain_number(text: &str) -> bool {
+    text == "0" || (!text.starts_with('0') && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_the_catalogue_has_its_row_and_the_rows_are_sorted() {
+        assert!(KINDS.is_sorted_by_key(|kind| kind.name));
+        for name in Catalogue::resource_types() {
+            assert!(Kind::named(name).is_some(), "{name}");
+        }
+        for kind in &KINDS {
+            let compares_in_its_own_way = !matches!(kind.spelling, Exact);
+            assert_eq!(kind.source != "-", compares_in_its_own_way, "{}: where is that said?", kind.name);
+        }
+    }
+
+    #[test]
+    fn ids_are_compared_as_databricks_compares_them() {
+        for (kind, one, other) in [
+            ("secret_scope", "Prod", "prod"),
+            ("share", "S", "s"),
+            ("external_location", "Lake", "lake"),
+            ("clean_room", "R", "r"),
+            ("credential", "C", "c"),
+            ("recipient", "P", "p"),
+            ("provider", "P", "p"),
+            ("table", "Main.Sales.T", "main.sales.t"),
+            ("path", "/Workspace/Users/x", "/Users/x"),
+            ("path", "/Volumes/Main/Sales/Raw/F", "/Volumes/main/sales/raw/F"),
+            ("path", "dbfs:/Volumes/Main/s/v", "/Volumes/main/s/v"),
+            ("path", "/volumes/main/s/v", "/Volumes/main/s/v"),
+            ("path", "workspace:/Users/x", "/Users/x"),
+            ("dbfs", "dbfs:/tmp/a", "/tmp/a"),
+            ("dbfs", "dbfs:/Volumes/Main/s/v", "/Volumes/main/s/v"),
+            ("pipeline", "ABCD-1", "abcd-1"),
+        ] {
+            let kind = Kind::named(kind).unwrap();
+            assert_eq!(kind.canonical(one), kind.canonical(other), "{one}");
+        }
+        for (kind, one, other) in
+            [("path", "/Users/X", "/Users/x"), ("cluster", "A", "a"), ("serving_endpoint", "A", "a")]
+        {
+            let kind = Kind::named(kind).unwrap();
+            assert_ne!(kind.canonical(one), kind.canonical(other), "{one}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_in_one_way() {
+        for (kind, id, plain) in [
+            ("job", "7", true),
+            ("job", "007", false),
+            ("job", "+7", false),
+            ("job", "", false),
+            ("experiment", "7", true),
+            ("experiment", "007", false),
+            ("experiment", "+7", false),
+            ("experiment", "e-7", true),
+        ] {
+            assert_eq!(Kind::named(kind).unwrap().is_plain(id), plain, "{kind} {id}");
+        }
+    }
+
+    #[test]
+    fn an_id_tells_of_what_it_stands_in() {
+        let is = |text: &'static str| Within::Is(Cow::Borrowed(text));
+        for (kind, id, other, expected) in [
+            ("table", "a.b.c", "catalog", is("a")),
+            ("table", "a.b.c", "schema", is("a.b")),
+            ("table", "a.b.c", "table", is("a.b.c")),
+            ("table", "a.b.c", "volume", Within::No),
+            ("table", "b.c", "catalog", Within::Unknown),
+            ("table", ".b.c", "catalog", Within::Unknown),
+            ("table", ".b.c", "table", Within::Unknown),
+            ("schema", "a.b", "catalog", is("a")),
+            ("schema", ".b", "catalog", Within::Unknown),
+            ("schema", "b", "catalog", Within::Unknown),
+            ("model", "fraud", "catalog", Within::No),
+            ("model", "a.b.fraud", "schema", is("a.b")),
+            ("volume", "a.b.c", "schema", is("a.b")),
+            ("column", "a.b.c.d", "table", is("a.b.c")),
+            ("path", "/Volumes/a/b/c/d", "volume", is("a.b.c")),
+            ("path", "/Volumes/a/b/c/d", "schema", is("a.b")),
+            ("path", "/Volumes/a", "schema", Within::Unknown),
+            ("path", "/Users/a/b/c", "volume", Within::No),
+            ("path", "dbfs:/tmp/x", "dbfs", is("/tmp/x")),
+            ("dbfs", "/Volumes/a/b/c", "catalog", is("a")),
+            ("table_id", "x", "table", Within::Unknown),
+            ("table_id", "x", "cluster", Within::No),
+            ("cluster", "x", "catalog", Within::No),
+        ] {
+            assert_eq!(Kind::named(kind).unwrap().within(id, other), expected, "{kind} {id} {other}");
+        }
+    }
+}
