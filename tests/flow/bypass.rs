@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const ATTEMPTS: &str = include_str!("../bypass/attempts.tsv");
 const POLICY: &str = include_str!("../bypass/policy.json");
+/// Made by tools/catalogue/bypass.py: an id that is refused, in every place where one may stand.
+const GENERATED: &str = include_str!("../bypass/generated.tsv");
+const GENERATED_POLICY: &str = include_str!("../bypass/generated.json");
 
 /// One line of the table.
 struct Attempt {
@@ -25,7 +28,7 @@ struct Attempt {
 }
 
 fn attempts() -> Vec<Attempt> {
-    let lines = ATTEMPTS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = ATTEMPTS.lines().chain(GENERATED.lines()).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| read(&line.split('\t').collect::<Vec<_>>())).collect()
 }
 
@@ -76,7 +79,10 @@ struct Gate {
 
 impl Gate {
     fn new() -> Self {
-        let policy: Value = serde_json::from_str(POLICY).unwrap();
+        let mut policy: Value = serde_json::from_str(POLICY).unwrap();
+        let generated: Value = serde_json::from_str(GENERATED_POLICY).unwrap();
+        policy["roles"].as_array_mut().unwrap().extend(generated["roles"].as_array().unwrap().iter().cloned());
+        policy["callers"].as_object_mut().unwrap().extend(generated["callers"].as_object().unwrap().clone());
         let mut stage = Stage::warm(config(json!({"roles": policy["roles"], "agents": policy["agents"]})));
         let callers = policy["callers"].as_object().unwrap();
         let token = |(name, caller): (&String, &Value)| {
@@ -137,7 +143,7 @@ fn every_attempt_of_the_table_ends_as_its_row_says() {
 fn the_table_has_attempts_of_every_kind_and_controls() {
     let attempts = attempts();
     let refused = attempts.iter().filter(|attempt| attempt.status != "forward").count();
-    assert!(refused >= 400, "{refused}");
+    assert!(refused >= 2_500, "{refused}");
     assert!(attempts.len() - refused >= 20);
     let names: BTreeSet<_> = attempts.iter().map(|attempt| attempt.name).collect();
     assert_eq!(names.len(), attempts.len(), "two rows of one name");
@@ -149,6 +155,8 @@ fn the_table_has_attempts_of_every_kind_and_controls() {
 /// A path of a template: its placeholders filled with `x`.
 fn path_of(template: &str) -> String {
     let fill = |segment: &str| match segment.split_once('}') {
+        // another workspace's would be refused for that alone
+        Some(("{org_id", "")) => "7405619408829168".to_owned(),
         Some((_, verb)) => format!("x{verb}"),
         None => segment.to_owned(),
     };

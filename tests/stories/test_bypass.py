@@ -1,4 +1,4 @@
-"""The attempts of tests/bypass/attempts.tsv, sent to a real host byte for byte. tests/flow/bypass.rs runs the same through the core."""
+"""The attempts of tests/bypass, sent to a real host byte for byte. tests/flow/bypass.rs runs the same through the core."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 from stack import REPO, Response
 from world import World, assert_refused
 
-TABLE = REPO / "tests/bypass/attempts.tsv"
-POLICY = json.loads((REPO / "tests/bypass/policy.json").read_text())
+TABLES = [REPO / f"tests/bypass/{name}.tsv" for name in ("attempts", "generated")]
+POLICIES = [json.loads((REPO / f"tests/bypass/{name}.json").read_text()) for name in ("policy", "generated")]
+CALLERS = POLICIES[0]["callers"] | POLICIES[1]["callers"]
 
 
 @dataclass
@@ -36,7 +37,8 @@ class Attempt:
     host: str
 
 
-ATTEMPTS = [Attempt(*line.split("\t")) for line in TABLE.read_text().splitlines() if line and not line.startswith("#")]
+LINES = [line for table in TABLES for line in table.read_text().splitlines()]
+ATTEMPTS = [Attempt(*line.split("\t")) for line in LINES if line and not line.startswith("#")]
 
 
 def written(text: str) -> bytes:
@@ -59,7 +61,7 @@ def head(attempt: Attempt, world: World) -> tuple[bytes, bytes]:
     if not attempt.headers.startswith("Host: "):
         lines.append(b"Host: " + url.netloc.encode())
     if attempt.caller != "-":
-        who = POLICY["callers"][attempt.caller]
+        who = CALLERS[attempt.caller]
         token = world.user(*who["groups"], name=attempt.caller).token(client=who.get("client", "tests"))
         lines.append(b"Authorization: Bearer " + token.encode())
     if attempt.headers != "-":

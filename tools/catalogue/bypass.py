@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Makes tests/bypass/generated.tsv and generated.json: for every place where a request can carry an id, one that is refused there.
+
+    bypass.py           writes both from src/databricks/catalogue/operations.tsv
+    bypass.py --check   writes nothing; fails if the committed files differ
+
+A refused id stands alone, for a caller to whom it is denied; and beside an allowed one in another place, for a caller who may only do
+something about that one. Each row says how the request must end.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+REPO = Path(__file__).resolve().parent.parent.parent
+TABLE = REPO / "src/databricks/catalogue/operations.tsv"
+OUT = REPO / "tests/bypass"
+NUMBERS = {"job", "run", "repo", "experiment", "git_credential", "object_id"}
+PATHS = {"path", "dbfs", "experiment_name"}
+PARTS = {"schema": 2, "column": 4} | dict.fromkeys(
+    ("table", "volume", "function", "model", "vector_index", "feature", "stream", "secret", "mcp_server", "model_service"), 3
+)
+TOLD = {"@resource": "database_project", "@secret": "secret_scope", "@trace_location": "schema", "@typed": "table"}
+NAMES = set()
+# the path says something else, or a type that there is not
+CONTRADICTED = ["400", "REQUEST_AMBIGUOUS", "-"]
+HIDING = {"table_id", "volume_id", "object_id"}
+FORMS = {"existing_cluster_id", "new_cluster", "libraries", "notebook_task", "spark_jar_task", "spark_python_task", "spark_submit_task"}
+FORMS |= {"pipeline_task", "python_wheel_task", "dbt_task", "sql_task", "run_job_task"}
+TWO_FORMS = [({"tasks"}, FORMS), ({"served_entities"}, {"served_models"}), ({"alert_id"}, {"workspace_path"}), ({"schema"}, {"target"})]
+
+
+def sample(kind, word):
+    """An id of a kind: one that is allowed, or one that is not."""
+    if kind in NUMBERS:
+        return "101" if word == "good" else "666"
+    if kind in PATHS:
+        return f"/{word}/x"
+    return ".".join([word] * PARTS.get(kind, 1))
+
+
+class Place:
+    """One place where an id may stand, of one or of several parts."""
+
+    def __init__(self, text):
+        self.kind, _, parts = text.partition("=")
+        self.parts = [part.partition(":")[::2] for part in parts.split("+")]
+        self.text = text
+
+    @property
+    def about(self):
+        return TOLD.get(self.kind, self.kind)
+
+    def values(self, word):
+        if self.kind == "@typed":
+            return ["table", sample("table", word)]
+        if self.kind == "@resource":
+            return [f"projects/{word}/branches/b"]
+        if self.kind == "@secret":
+            return ["{{secrets/%s/k}}" % word]
+        whole = sample(self.about, word)
+        return whole.split(".") if len(self.parts) > 1 else [whole]
+
+
+def put(body, path, value):
+    """Sets `a.b[*].c` in a body: an object, a list of one, free keys."""
+    steps = re.findall(r"([^.\[]+)(\[\*\])?", path)
+    for number, (name, is_list) in enumerate(steps):
+        last = number == len(steps) - 1
+        name = "k" if name == "*" else name.partition("|")[0]
+        if last:
+            body[name] = [value] if is_list else value
+        elif is_list:
+            body = body.setdefault(name, [{}])[0]
+        else:
+            body = body.setdefault(name, {})
+
+
+def request(template, placed):
+    """Target, headers and body of a request with these values in these places."""
+    path, query, headers, body = template, [], [], {}
+    for place, word in placed:
+        for (where, name), value in zip(place.parts, place.values(word)):
+            if where == "path":
+                path = re.sub(r"\{" + name + r"\}", quote(value, safe="."), path)
+            elif where in ("absolute", "rest"):
+                path = path.replace(re.search(r"\{\w+\.\.\.\}", path)[0], value.lstrip("/"))
+            elif where == "query":
+                query.append(f"{name}={quote(value, safe='/.')}")
+            elif where == "header":
+                headers.append(f"{name}: {value}")
+            else:
+                number = int(value) if value.isdigit() and place.kind in ("job", "run") else value
+                put(body, name, number)
+    path = re.sub(r"\{org_id\}", "7405619408829168", path)
+    path = re.sub(r"\{\w+\.\.\.\}", "y/z", path)
+    path = re.sub(r"\{\w+\}", "1", path)
+    return path + ("?" + "&".join(query) if query else ""), " | ".join(headers), body
+
+
+def rows():
+    for line in TABLE.read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        name, method, template, _, sensitive, ids, _ = line.split("\t")
+        if sensitive != "-" or method == "*" or ids == "-":
+            continue
+        places, seen = [], set()
+        for place in map(Place, ids.split()):
+            if method in ("GET", "HEAD") and place.parts[0][0] == "body":
+                continue
+            # the whole of a path is tried where all of it is open
+            where, first = place.parts[0]
+            if where in ("rest", "absolute") and not template.split("/")[int(first) + 1].endswith("...}"):
+                continue
+            # one of each name, however deep; the shapes that hold it are the same
+            key = place.about, place.parts[-1][0], place.parts[-1][1].rpartition(".")[2]
+            if key not in seen:
+                seen.add(key)
+                places.append(place)
+        yield name, method, template, places
+
+
+def line(name, caller, method, made, end):
+    target, headers, body = made
+    # one name may cover several paths
+    name = name if name not in NAMES else f"{name} {target}"
+    NAMES.add(name)
+    text = json.dumps(body, separators=(",", ":")) if body else "-"
+    return "\t".join([name, "generated", caller, method, target, headers or "-", text, "-", *end, "-"])
+
+
+def disagrees(a, b):
+    """Whether two places are one field, or two forms of one thing."""
+    same = {(where, name) for where, name in a.parts if where != "path"} and a.parts[-1][1] == b.parts[-1][1]
+    if same and a.parts[-1][0] != b.parts[-1][0] and "path" not in (a.parts[-1][0], b.parts[-1][0]):
+        return True
+    steps = [re.split(r"[.\[]", part) for where, part in (a.parts[-1], b.parts[-1]) if where == "body"]
+    if len(steps) < 2:
+        return False
+    names = [set(step) for step in steps]
+    return any(x & names[0] and y & names[1] or x & names[1] and y & names[0] for x, y in TWO_FORMS)
+
+
+def contradicts(place, template):
+    """Whether it is a member of the body that says again what the path says, and so must say the same."""
+    return any(where == "body" and "{" + name + "}" in template for where, name in place.parts)
+
+
+def generated():
+    kinds, lines = set(), []
+    for name, method, template, places in rows():
+        for place in places:
+            what = f"{place.about}, {name} {method} {place.text.partition('=')[2]}"
+            end = CONTRADICTED if contradicts(place, template) else ["403", "RULE_DENIED", "-"]
+            lines.append(line(f"a denied {what}", "g-denied", method, request(template, [(place, "bad")]), end))
+            kinds.add(place.about)
+        for a, b in ((first_of(b, places), b) for b in places):
+            if a is b or a.about != b.about or a.about in HIDING or {part for part in a.parts} & {part for part in b.parts}:
+                continue
+            what = f"{a.about} beside another, {name} {method} {b.text.partition('=')[2]}"
+            contradicted = disagrees(a, b) or contradicts(a, template) or contradicts(b, template)
+            end = CONTRADICTED if contradicted else ["403", "NO_RULE", "-"]
+            made = request(template, [(a, "good"), (b, "bad")])
+            lines.append(line(f"an allowed {what}", f"g-{a.about}", method, made, end))
+    return kinds, lines
+
+
+def first_of(place, places):
+    """The first place of an id of the same kind."""
+    return next(other for other in places if other.about == place.about)
+
+
+def policy(kinds, callers):
+    permit = [
+        "run_as", "new_cluster", "init_scripts", "instance_profile", "docker_image", "access_control_list", "git_source",
+        "spark_env_vars", "single_user_name", "external_links", "owner", "embed_credentials",
+    ]  # fmt: skip
+    credential = {"type": "user_federation"}
+
+    def role(name, allow, deny=()):
+        matches = {"groups": [f"bypass-{name}"]}
+        return {"name": name, "match": matches, "credential": credential, "allow": allow} | ({"deny": deny} if deny else {})
+
+    denies = [{"operations": ["*"], "resources": {kind: [sample(kind, "bad")]}} for kind in sorted(kinds)]
+    roles = [role("g-denied", [{"operations": ["*"], "permit": permit}], denies)]
+    for caller in sorted(callers - {"g-denied"}):
+        kind = caller.removeprefix("g-")
+        roles.append(role(caller, [{"operations": ["*"], "resources": {kind: [sample(kind, "good")]}, "permit": permit}]))
+    return {"callers": {caller: {"groups": [f"bypass-{caller}"]} for caller in sorted(callers)}, "roles": roles}
+
+
+def main():
+    kinds, lines = generated()
+    callers = {text.split("\t")[2] for text in lines}
+    head = "# Made by tools/catalogue/bypass.py from operations.tsv: do not edit. The columns are those of attempts.tsv.\n"
+    files = {
+        OUT / "generated.tsv": head + "\n".join(lines) + "\n",
+        OUT / "generated.json": json.dumps(policy(kinds, callers), indent=1) + "\n",
+    }
+    different = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    print(f"{len(lines)} rows")
+    if "--check" in sys.argv:
+        print("\n".join(f"{path} is not what bypass.py makes" for path in different), file=sys.stderr)
+        return 1 if different else 0
+    for path in different:
+        path.write_text(files[path])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
