@@ -549,7 +549,7 @@ impl Drop for Caller {
 
 #[test]
 fn no_order_of_calls_gives_out_a_credential_without_a_decision() {
-    let cases = if cfg!(miri) { 24 } else { 500 };
+    let cases = if cfg!(miri) { 8 } else { 500 };
     let mut runner = TestRunner::new(Cases { cases, failure_persistence: None, ..Cases::default() });
     let mut sends = 0;
     let result = runner.run(&ops(), |ops| {

@@ -20,6 +20,7 @@ class NativeKongGateway(KongGateway):
     """`databricks-kong` on each route, `databricks-kong-late` once for all."""
 
     blanks_headers = False
+    sees_all_headers = True
     retries_exchanges = True
     guards = False
     # what Kong's schema and the core, which it asks, refuse at load
@@ -31,7 +32,6 @@ class NativeKongGateway(KongGateway):
         return {
             "PLUGINS": "bundled,databricks-kong,databricks-kong-late",
             "LUA_PACKAGE_PATH": LUA_PATH,
-            "LUA_PACKAGE_CPATH": f"{PLUGIN}/?.so;;",
         }
 
     def declared(self) -> dict[str, Any]:

@@ -18,13 +18,14 @@ HERE = Path(__file__).resolve().parent
 PLUGIN = Path(os.environ.get("KONG_PLUGIN_DIR", REPO / "target/plugin")).resolve()
 PARTS = ("decision", "reason", "role", "subject", "operation")
 # an [error] is the plugin's own word for what it could not do, which some stories provoke
-SERIOUS = (" [crit] ", " [alert] ", " [emerg] ", "[lua] ", "Lua entry thread aborted", "panicked", " failed: ")
+SERIOUS = (" [crit] ", " [alert] ", " [emerg] ", "stack traceback", "attempt to ", "panicked", "Lua entry thread aborted")
 
 
 class NginxGateway(Gateway):
     """One nginx with one worker; configurations are told apart by a path prefix that is stripped."""
 
     normalizes_paths = True
+    sees_all_headers = True
     refuses_oddities = True
     ships_records = True
     no_tls = "the stand-in for Kong has no TLS"
@@ -87,11 +88,10 @@ daemon off;
 {"user root;" if os.geteuid() == 0 else ""}
 worker_processes 1;
 pid logs/nginx.pid;
-error_log logs/error.log info;
+error_log logs/error.log notice;
 events {{ worker_connections 4096; }}
 http {{
   lua_package_path "{PLUGIN}/?.lua;{HERE}/lua/?.lua;;";
-  lua_package_cpath "{PLUGIN}/?.so;;";
   lua_shared_dict counters 1m;
   lua_socket_log_errors off;
   access_log off;

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import configs
 import nginx_gateway
 import pytest
 from nginx_gateway import NginxGateway
 from stack import REPO, RUN_NOW_PATH, Idp, Response, Workspace, send
 
-GROUPS = {"groups": ["data-engineering"]}
+GROUPS = {"groups": ["data-engineering", "runners"]}
 LIST = "/api/2.1/clusters/list"
 
 
@@ -107,12 +106,12 @@ def test_without_its_library_the_plugin_refuses(plugin: Path, start: Start) -> N
     (plugin / "libdatabricks_kong.so").unlink()
     faulty = start(Unchecked)
     faulty.refused_as_a_failure(faulty.ask())
-    assert "libdatabricks_kong.so is not on package.cpath" in faulty.gateway.logs()
+    assert "libdatabricks_kong.so is neither beside" in faulty.gateway.logs()
 
 
 def test_without_its_library_a_configuration_is_not_taken(plugin: Path, start: Start) -> None:
     (plugin / "libdatabricks_kong.so").unlink()
-    with pytest.raises(RuntimeError, match="not on package.cpath"):
+    with pytest.raises(RuntimeError, match="nor on package.cpath"):
         start()
 
 
@@ -280,10 +279,8 @@ def test_a_body_that_was_decided_on_is_the_one_that_is_sent(plugin: Path, start:
     faulty = start(chained(lua))
     body = json.dumps({"job_id": 101})
     token = {"Authorization": f"Bearer {faulty.token}", "Content-Type": "application/json"}
-    changed = send(faulty.gateway.url("body"), "POST", RUN_NOW_PATH, {**token, "X-Test-Body": "1"}, body)
+    changed = send(faulty.gateway.url("policy"), "POST", RUN_NOW_PATH, {**token, "X-Test-Body": "1"}, body)
     assert changed.status == 400 and "body" in changed.json()["message"], str(changed)
     assert faulty.reached() == []
-    assert send(faulty.gateway.url("body"), "POST", RUN_NOW_PATH, token, body).status == 200
+    assert send(faulty.gateway.url("policy"), "POST", RUN_NOW_PATH, token, body).status == 200
 
-
-__all__ = ["configs"]

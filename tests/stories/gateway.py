@@ -29,6 +29,7 @@ class Gateway(abc.ABC):
     refuses_oddities = False  # whether the host itself refuses long headers and a second Authorization
     ships_records = False  # whether audit records leave by another way than the log
     guards = False  # whether there are routes `guarded` and `guard_alone`, whose chains have a guard entry
+    sees_all_headers = False  # whether more than a hundred headers are no reason to refuse
     retries_exchanges = True  # whether a lost exchange can be tried again within the same request
 
     @abc.abstractmethod

@@ -121,6 +121,8 @@ def test_attempt(world: World, attempt: Attempt):
         pytest.skip("hosts take this apart before the filter sees it")
     if attempt.host == "plain" and world.gateway.normalizes_paths:
         pytest.skip("this host makes the path plain, and the plain one is allowed")
+    if attempt.name == "more headers than are seen" and world.gateway.sees_all_headers:
+        pytest.skip("this host shows all of them")
     reply = exchange(world, attempt)
     if attempt.status == "forward":
         assert reply is not None and reply.header("server") == "databricks", str(reply)

@@ -69,10 +69,17 @@ local function hear(code)
 end
 
 
+-- Where the library is: in the directory that these files' `kong/` is in, as they are laid out together, or where Lua's own libraries are.
+local function search()
+  local here = debug.getinfo(1, "S").source:match("^@(.*)kong/plugins/databricks%-kong/core%.lua$")
+  return here and package.searchpath(LIBRARY, here .. "?.so") or package.searchpath(LIBRARY, package.cpath)
+end
+
+
 local function find()
-  local path = package.searchpath(LIBRARY, package.cpath)
+  local path = search()
   if not path then
-    return nil, LIBRARY .. ".so is not on package.cpath (lua_package_cpath, KONG_LUA_PACKAGE_CPATH): " .. package.cpath
+    return nil, LIBRARY .. ".so is neither beside these files' kong/ nor on package.cpath (lua_package_cpath): " .. package.cpath
   end
   local ok, found = pcall(ffi.load, path)
   if not ok then

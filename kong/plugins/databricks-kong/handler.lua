@@ -70,6 +70,9 @@ local function decide(conf, state)
   if pair.runs(LATE) == false then
     error("the plugin " .. LATE .. " is not enabled for this route", 0)
   end
+  if not request.has_its_own_path() then
+    error("kong's router gave this request the path of another: give the route `paths`", 0)
+  end
   local entry, live = begin(conf)
   if not entry.handle then
     return refuse.invalid_configuration()

@@ -1,6 +1,7 @@
 -- Hands over what the core says besides its answer: records to log plugins and to the log, counters to Kong's metrics page.
 
 local core = require "kong.plugins.databricks-kong.core"
+local errlog = require "ngx.errlog"
 
 local FIELD = core.field
 -- What a line of the log that holds a record begins with; the same as the filter's.
@@ -88,7 +89,7 @@ function report.request(said)
     publish(said)
   end
   if said[FIELD.line] ~= "" then
-    ngx.log(ngx.INFO, MARK, said[FIELD.line])
+    errlog.raw_log(ngx.INFO, MARK .. said[FIELD.line])
   end
 end
 

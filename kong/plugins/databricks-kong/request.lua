@@ -35,6 +35,18 @@ function request.path()
 end
 
 
+-- Whether the path that Kong is about to send is this request's. Where a route matches by host only, Kong's router may give a request the
+-- path of another, for a moment after its workers began; such a route changes no path, so it can be told from the request line.
+function request.has_its_own_path()
+  local route = kong.router.get_route()
+  if not route or (route.paths and #route.paths > 0) or var.request_uri:find("#", 1, true) then
+    return true
+  end
+  local path = kong.request.get_path()
+  return var.upstream_uri:sub(-#path) == path
+end
+
+
 -- Aims the request at nothing until it is decided on and compared; where it led before.
 function request.aim_at_nothing()
   local path = var.upstream_uri

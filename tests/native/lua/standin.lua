@@ -70,7 +70,7 @@ kong.service.response.get_header = function(name)
 end
 
 function kong.router.get_route()
-  return { id = ngx.ctx.route.name }
+  return { id = ngx.ctx.route.name, paths = { ngx.ctx.route.path } }
 end
 
 function kong.router.get_service()
@@ -184,6 +184,8 @@ function standin.access()
   ngx.var.upstream_uri = rest:gsub("[^%w%-%._~!$&'()*+,;=:@/%%]", function(char)
     return string.format("%%%02X", char:byte())
   end)
+  -- Kong takes the path from the request line, nginx ends it at a `#`
+  ngx.var.upstream_uri = ngx.var.upstream_uri .. (ngx.var.request_uri:match("^[^?]*(#.*)$") or "")
   for _, name in ipairs(names_of(route)) do
     local ok, why = pcall(plugins[name].access, plugins[name], route.plugins[name])
     if not ok then
