@@ -64,6 +64,8 @@ struct Live {
 struct Allowed {
     edits: Edits,
     counts: Vec<Metric>,
+    /// The audit record as a line of the log; empty if it is not to be written there.
+    line: String,
 }
 
 /// Nothing can be said of the call; the request that it was for must be refused.
@@ -236,7 +238,7 @@ pub(super) fn on_send(request: Handle, head: &Head<'_>, kind: u32, body: &[u8]) 
             let reply = changed_after_decision(what, &live.id);
             return live.refuse(&reply);
         }
-        let mut message = live.common(&allowed.counts, &[], &seen.removals, true);
+        let mut message = common(&allowed.counts, &[], &seen.removals, Audit::Line(&allowed.line));
         message.push(if live.flow.awaits_response() { "1" } else { "" });
         message.push_pairs(allowed.edits.headers());
         Some((Code::Send, message))
@@ -266,7 +268,7 @@ pub(super) fn refuse(request: Handle, why: u32, id: &[u8]) -> Answer {
     answer.unwrap_or_else(|| {
         let reason = reply.reason.unwrap_or(Reason::Internal);
         let record = Record::refused(id.as_str(), reason, now().unwrap_or_default().wall);
-        let mut message = common(&Metric::of_refusal(reason), &[], &[], Some(&record), true);
+        let mut message = common(&Metric::of_refusal(reason), &[], &[], Audit::Record(&record, true));
         push_reply(&mut message, &reply);
         (Code::Reply, message)
     })
@@ -289,7 +291,7 @@ fn tick(config: Handle, step: impl FnOnce(&mut Configured, &mut Env<'_>) -> Opti
         let mut env =
             Env { config: &rules, memory: &mut worker.memory, now, can: CAN, log: &mut log, counts: &mut counts };
         let callout = step(&mut configured, &mut env);
-        let mut message = common(&counts, &log, &[], None, false);
+        let mut message = common(&counts, &log, &[], Audit::Line(""));
         let code = match &callout {
             Some(callout) => {
                 configured.prefetch.on_sent(0);
@@ -328,7 +330,8 @@ impl Live {
                     .into_iter()
                     .partition(|metric| matches!(metric, Metric::RequestsAllowed | Metric::RequestsWouldDeny));
                 let message = self.common(&now, &log, removals, false);
-                self.allowed = Some(Allowed { edits, counts: later });
+                let line = self.flow.record().filter(|_| self.config.audit.log).map(line).unwrap_or_default();
+                self.allowed = Some(Allowed { edits, counts: later, line });
                 (Code::Allowed, message)
             }
             Step::Reply(reply) => {
@@ -349,7 +352,9 @@ impl Live {
     }
 
     fn common(&self, counts: &[Metric], log: &[String], removals: &[Vec<u8>], is_last: bool) -> Message {
-        common(counts, log, removals, self.flow.record(), is_last && self.config.audit.log)
+        let record = self.flow.record();
+        let audit = record.map_or(Audit::Line(""), |record| Audit::Record(record, is_last && self.config.audit.log));
+        common(counts, log, removals, audit)
     }
 }
 
@@ -395,34 +400,48 @@ fn callout_result(answer: &CalloutAnswer<'_>) -> CalloutResult {
     }
 }
 
+/// What an answer says of the audit record.
+#[derive(Clone, Copy)]
+enum Audit<'a> {
+    /// All of it, and whether it is a line of the log, too.
+    Record(&'a Record, bool),
+    /// What was said before stands; only this line of the log is new.
+    Line(&'a str),
+}
+
 /// The fields of [`COMMON`], in their order.
-fn common(counts: &[Metric], log: &[String], removals: &[Vec<u8>], record: Option<&Record>, writes: bool) -> Message {
+fn common(counts: &[Metric], log: &[String], removals: &[Vec<u8>], audit: Audit<'_>) -> Message {
     let mut message = Message::default();
     let place = |metric: &Metric| Metric::all().position(|one| one == *metric).and_then(|at| u8::try_from(at).ok());
     message.push(counts.iter().filter_map(place).collect::<Vec<u8>>());
     message.push(log.join("\n").as_bytes());
     message.push(removals.join(&b'\n'));
-    let Some(record) = record else {
-        for _ in 3..COMMON.len() {
+    match audit {
+        Audit::Record(record, writes) => push_record(&mut message, record, writes),
+        Audit::Line(line) => {
             message.push("");
+            message.push(line);
+            (5..COMMON.len()).for_each(|_| message.push(""));
         }
-        return message;
-    };
-    let json = record.to_json();
-    let fits = json.len() <= LONGEST_LINE;
-    message.push(&json);
-    message.push(match (writes, fits) {
-        (false, _) => String::new(),
-        (true, true) => json,
-        (true, false) => record.to_json_within(LONGEST_LINE),
-    });
+    }
+    message
+}
+
+fn push_record(message: &mut Message, record: &Record, writes: bool) {
+    message.push(record.to_json());
+    message.push(if writes { line(record) } else { String::new() });
     message.push(record.decision.as_str());
     message.push(record.why());
     for part in [&record.role, &record.subject, &record.idp] {
         message.push(part.as_deref().unwrap_or_default());
     }
     message.push(record.operation.unwrap_or_default());
-    message
+}
+
+/// A record as a line of the log.
+fn line(record: &Record) -> String {
+    let json = record.to_json();
+    if json.len() <= LONGEST_LINE { json } else { record.to_json_within(LONGEST_LINE) }
 }
 
 /// The fields of [`super::message::CALL`], in their order.

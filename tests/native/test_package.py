@@ -35,3 +35,11 @@ def test_both_handlers_are_of_the_packages_version() -> None:
     version = re.search(r'^version = "(.+)"', (REPO / "Cargo.toml").read_text(), re.MULTILINE)
     interface = (nginx_gateway.PLUGIN / "kong/plugins/databricks-kong/interface.lua").read_text()
     assert version and f'version = "{version[1]}"' in interface
+
+
+def test_the_rock_has_every_file() -> None:
+    (rockspec,) = (REPO / "kong").glob("*.rockspec")
+    named = set(re.findall(r'= "(kong/plugins/[^"]+\.lua)"', rockspec.read_text()))
+    assert named == {str(path.relative_to(REPO)) for path in (REPO / "kong/plugins").rglob("*.lua")}
+    version = re.search(r'^version = "(.+)"', (REPO / "Cargo.toml").read_text(), re.MULTILINE)
+    assert version and f'version = "{version[1]}-1"' in rockspec.read_text()

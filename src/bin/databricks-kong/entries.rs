@@ -5,6 +5,8 @@ use serde_json::Value;
 
 /// The filter's name in Kong's configuration.
 const FILTER: &str = "databricks_kong";
+/// The native plugin's name there, which takes the same configuration.
+const PLUGIN: &str = "databricks-kong";
 
 /// One configuration of the filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +67,8 @@ fn items<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = (usize, &'v Va
 fn walk(value: &Value, pointer: &str, within: &[String], found: &mut Vec<Entry>) {
     let name = if within.is_empty() { "every route".to_owned() } else { within.join(", ") };
     let mut add = |entry: &Value, at: String, kind| {
-        if entry.get("name").and_then(Value::as_str) == Some(FILTER) {
+        let name_of = entry.get("name").and_then(Value::as_str);
+        if name_of == Some(FILTER) || (kind == Kind::Plugin && name_of == Some(PLUGIN)) {
             found.push(Entry { name: name.clone(), config: format!("{at}/config"), pointer: at, kind });
         }
     };
