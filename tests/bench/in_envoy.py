@@ -7,10 +7,12 @@ from typing import Any
 
 import configs
 from contestants import quiet
-from gateway import EnvoyGateway, listener
+from gateway import NOOP, EnvoyGateway, listener, wasm_filter
 from stack import Idp, Workspace, free_ports, send
 
 NATIVE, CACHED = "jwt_authn", "jwt_authn with a cache"
+# the floor: what Envoy asks for a filter that does nothing, built on the proxy-wasm SDK
+FLOOR = "a filter that does nothing"
 
 
 class EnvoyContestants(EnvoyGateway):
@@ -18,7 +20,7 @@ class EnvoyContestants(EnvoyGateway):
 
     def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path):
         self.keys = send(idp.admin_jwks_url("rs"), "GET", "").text
-        self.others = dict(zip(("nothing", NATIVE, CACHED), free_ports(3), strict=True))
+        self.others = dict(zip(("nothing", FLOOR, NATIVE, CACHED), free_ports(4), strict=True))
         named = [configs.Named("databricks-kong, audit log", configs.base), configs.Named("databricks-kong", quiet)]
         super().__init__(idp, workspace, run_dir, named=named)
 
@@ -34,7 +36,12 @@ class EnvoyContestants(EnvoyGateway):
     def bootstrap(self) -> dict[str, Any]:
         made = super().bootstrap()
         listeners = made["static_resources"]["listeners"]
-        filters = {"nothing": [], NATIVE: [self.jwt_authn(0)], CACHED: [self.jwt_authn(1000)]}
+        filters = {
+            "nothing": [],
+            FLOOR: [wasm_filter("noop", NOOP)],
+            NATIVE: [self.jwt_authn(0)],
+            CACHED: [self.jwt_authn(1000)],
+        }
         listeners += [listener(name, "127.0.0.1", port, filters[name]) for name, port in self.others.items()]
         for one in listeners:
             manager = one["filter_chains"][0]["filters"][0]["typed_config"]

@@ -37,6 +37,15 @@ class Parts:
     closed_port: int
 
 
+@dataclass(frozen=True)
+class Neighbour:
+    """Another filter of the same route, crates/hostile-filter. It misbehaves at requests that have the header `x-misbehave`."""
+
+    misdeed: str
+    behind: bool = False  # whether it sees a request after our filter
+    open: bool = False  # whether the host lets requests pass by it once it has trapped, instead of starting it anew
+
+
 @dataclass
 class Named:
     """A configuration and how its route is laid."""
@@ -46,6 +55,7 @@ class Named:
     prefix: str = ""  # stripped by the route before the filter looks
     tls: bool = False
     environment: dict[str, str] = field(default_factory=dict)
+    neighbour: Neighbour | None = None
 
 
 def provider(parts: Parts, issuer: str, **more: Any) -> Config:

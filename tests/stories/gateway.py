@@ -17,6 +17,9 @@ import configs
 from stack import REPO, Idp, Process, Response, Workspace, free_ports, send, wait_until
 
 FILTER = Path(os.environ.get("DATABRICKS_KONG_WASM", REPO / "filters/databricks_kong.wasm")).resolve()
+# what scripts/build-sdk-filters builds
+NOOP = REPO / ".cache/sdk-filters/noop_filter.wasm"
+HOSTILE = REPO / ".cache/sdk-filters/hostile_filter.wasm"
 
 
 class Gateway(abc.ABC):
@@ -253,35 +256,61 @@ class EnvoyGateway(Gateway):
             filters.append(strip_prefix(one.prefix))
         if self.with_filter:
             filters.append(self.wasm(one))
+        if one.neighbour:
+            filters.insert(len(filters) if one.neighbour.behind else 0, neighbour(one))
         if one.tls:
             return listener(one.name, self.tls_hosts[one.name], 443, filters, tls=(self.certificate, self.key))
         return listener(one.name, "127.0.0.1", self.ports[one.name], filters)
 
     def wasm(self, one: configs.Named) -> dict[str, Any]:
         value = one.make(self.parts, one.name)
-        return {
-            "name": "envoy.filters.http.wasm",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-                "config": {
-                    "name": one.name,
-                    "root_id": one.name,
-                    "failure_policy": "FAIL_CLOSED",
-                    # the filter reads bodies while it holds the headers back; without this Envoy shows it no body then
-                    "allow_on_headers_stop_iteration": True,
-                    "vm_config": {
-                        "vm_id": "databricks_kong",
-                        "runtime": "envoy.wasm.runtime.v8",
-                        "code": {"local": {"filename": str(FILTER)}},
-                        "environment_variables": {"key_values": configs.ENVIRONMENT},
-                    },
-                    "configuration": {
-                        "@type": "type.googleapis.com/google.protobuf.StringValue",
-                        "value": value if isinstance(value, str) else json.dumps(value),
-                    },
+        configuration = value if isinstance(value, str) else json.dumps(value)
+        return wasm_filter(one.name, FILTER, configuration, environment=configs.ENVIRONMENT)
+
+
+def wasm_filter(
+    name: str,
+    module: Path,
+    configuration: str = "",
+    failure_policy: str = "FAIL_CLOSED",
+    environment: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Filters of one module share a machine for each thread."""
+    return {
+        "name": "envoy.filters.http.wasm",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": name,
+                "root_id": name,
+                "failure_policy": failure_policy,
+                # the filter reads bodies while it holds the headers back; without this Envoy shows it no body then
+                "allow_on_headers_stop_iteration": True,
+                "vm_config": {
+                    "vm_id": "databricks_kong",
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": str(module)}},
+                    "environment_variables": {"key_values": environment or {}},
+                },
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": configuration,
                 },
             },
-        }
+        },
+    }
+
+
+def neighbour(one: configs.Named) -> dict[str, Any]:
+    assert one.neighbour
+    policy = "FAIL_OPEN" if one.neighbour.open else "FAIL_RELOAD"
+    made = wasm_filter(f"beside_{one.name}", HOSTILE, one.neighbour.misdeed, policy)
+    # a machine of its own, so that its traps are not those of other routes' neighbours
+    made["typed_config"]["config"]["vm_config"]["configuration"] = {
+        "@type": "type.googleapis.com/google.protobuf.StringValue",
+        "value": one.name,
+    }
+    return made
 
 
 def envoy_path() -> str:
