@@ -1,5 +1,5 @@
 //! A filter that misbehaves as its configuration says: the neighbour that a filter may find before or behind itself. It leaves
-//! requests alone that lack the header [`TRIGGER`], so that one machine can serve, trap and serve again.
+//! requests alone that lack the header `x-misbehave`, so that one machine can serve, trap and serve again.
 //!
 //! Built by `scripts/build-sdk-filters`, put into chains by `tests/stories/test_neighbours.py`. Never a part of a gateway.
 
