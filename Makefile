@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli plugin schema sample catalogue bench bench-envoy test fuzz mutants sql-mutants lint fix deny demo tour clean clean-cache
+.PHONY: help wasm cli plugin schema sample catalogue bench bench-envoy test fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ deny: ## check licences and sources of the dependencies only
 
 demo: ## walk through the main job in a real Envoy
 	@tests/demo/run
+
+soak-kong: ## soak the Kong of KONG_BIN for ten minutes (SOAK_SECONDS=3600 for an hour)
+	@tests/kong/soak
 
 tour: ## walk through the stack of docker-compose.yml, which has to be up
 	@compose/tour

@@ -122,7 +122,7 @@ fn note_lost(what: &'static str) -> Reply {
 }
 
 fn refuse_lost(what: &'static str) -> Action {
-    host::reply(&note_lost(what));
+    host::reply(&note_lost(what), host::Connection::Closed);
     Action::Pause
 }
 
@@ -149,7 +149,7 @@ pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
             if host::callout_reply(size, usize::MAX, &[]).map_or(true, |answer| answer.body.is_empty()) {
                 host::reply_beside_a_callout(&reply);
             } else {
-                host::reply(&reply);
+                host::reply(&reply, host::Connection::Closed);
             }
             return;
         }

@@ -115,9 +115,21 @@ pub(super) fn body(buffer: Buffer, size: usize) -> Option<Vec<u8>> {
     abi::buffer(buffer, size).ok().flatten().filter(|bytes| bytes.len() == size)
 }
 
+/// What becomes of the client's connection behind an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Connection {
+    Kept,
+    /// Kong's module ends a request twice whose answer it cannot write while a body is handled, since the client has reset the connection. A
+    /// kept connection would go on, in memory that is free by then, with the next request: the worker dies of it.
+    Closed,
+}
+
 /// Answers the current request; whether the host took it.
-pub(super) fn reply(reply: &Reply) -> bool {
-    let pairs: Vec<_> = reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+pub(super) fn reply(reply: &Reply, connection: Connection) -> bool {
+    let mut pairs: Vec<_> = reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    if connection == Connection::Closed && Host::current() == Host::Kong {
+        pairs.push(("connection", "close"));
+    }
     let sent = abi::send_local_response(reply.status, &headers::serialize(&pairs), &reply.body);
     if let Err(HostError(status)) = sent {
         abi::log(Level::Error, &format!("the host did not take an answer: {status}"));
@@ -134,7 +146,7 @@ pub(super) fn reply_beside_a_callout(answer: &Reply) -> bool {
         let pairs = headers::serialize(&[(":method", "POST"), (":path", "/"), (":authority", "localhost")]);
         let _ = abi::http_call("127.0.0.1:9", &pairs, b"-", 1);
     }
-    reply(answer)
+    reply(answer, Connection::Closed)
 }
 
 /// Takes a request header off, before the request goes anywhere; whether that worked.

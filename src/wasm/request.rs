@@ -1,7 +1,7 @@
 //! One request: events in, the core's steps out.
 
 use super::abi::{self, Action, Buffer, Headers, Level};
-use super::host::{self, Host, Mark};
+use super::host::{self, Connection, Host, Mark};
 use super::root::{RootContext, with_env};
 use super::{audit, events, headers, metrics};
 use crate::audit::Record;
@@ -319,10 +319,12 @@ impl RequestContext {
     fn answer(&mut self, reply: &Reply) -> Action {
         self.phase = Phase::Answered;
         host::mark(self.id, Mark::Refused);
+        // what is ambiguous may have been framed otherwise than it seems
+        let is_framed = self.beside_lua && reply.status != 400;
         if self.spare_bytes {
             host::reply_beside_a_callout(reply);
         } else {
-            host::reply(reply);
+            host::reply(reply, if is_framed { Connection::Kept } else { Connection::Closed });
         }
         Action::Pause
     }

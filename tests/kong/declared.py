@@ -56,5 +56,5 @@ def settings(around: Around, path: Path, declared: dict[str, Any]) -> dict[str, 
     """Kong's settings for a declaration, which is written to `path`."""
     path.write_text(json.dumps(declared))
     kept = {name: value for name, value in machine(around).items() if "RESOLVER" in name or "TRUSTED_CERT" in name}
-    kept["NGINX_PROXY_LINGERING_CLOSE"] = "off"
+    kept |= {"NGINX_PROXY_LINGERING_CLOSE": "off", "UNTRUSTED_LUA_SANDBOX_REQUIRES": "resty.wasmx.proxy_wasm"}
     return {**kept, "DATABASE": "off", "DECLARATIVE_CONFIG": str(path), "WASM": "on"}

@@ -36,7 +36,9 @@ class NginxGateway(Gateway):
         (self.dir / "logs").mkdir(parents=True)
         self.port, closed = free_ports(2)
         self.parts = configs.Parts(idp, workspace, self.url, closed)
-        self.named = {one.name: one for one in configs.all_configs() if not one.tls and one.name not in self.refused_at_load}
+        self.named = {
+            one.name: one for one in configs.all_configs() if not one.tls and one.name not in self.refused_at_load
+        }
         self.shipped = self.dir / "shipped.json"
         declared = {
             "shipped": str(self.shipped),

@@ -236,7 +236,11 @@ def test_without_the_first_plugin_the_second_leaves_other_routes_alone(plugin: P
 
 def test_a_route_whose_first_plugin_was_skipped_is_refused_by_the_second(plugin: Path, start: Start) -> None:
     handler = plugin / "kong/plugins/databricks-kong/handler.lua"
-    handler.write_text(handler.read_text().replace("function Handler:access(conf)", "function Handler:access(conf)\n  if true then return end"))
+    handler.write_text(
+        handler.read_text().replace(
+            "function Handler:access(conf)", "function Handler:access(conf)\n  if true then return end"
+        )
+    )
     faulty = start()
     faulty.refused_as_a_failure(faulty.ask())
 

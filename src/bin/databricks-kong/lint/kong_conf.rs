@@ -17,7 +17,7 @@ struct Wanted {
     help: &'static str,
 }
 
-const WANTED: [Wanted; 7] = [
+const WANTED: [Wanted; 8] = [
     Wanted {
         names: &["wasm"],
         good: is_on,
@@ -31,6 +31,13 @@ const WANTED: [Wanted; 7] = [
         kind: &codes::DEADLY_RESETS,
         otherwise: "one client without a token that resets its connection while its body is refused ends a worker process",
         help: "nginx_proxy_lingering_close = off",
+    },
+    Wanted {
+        names: &["untrusted_lua_sandbox_requires"],
+        good: |value| value.split(',').any(|name| name.trim() == "resty.wasmx.proxy_wasm"),
+        kind: &codes::SETTING,
+        otherwise: "a configuration that changes a chain while requests wait for callouts ends a worker process",
+        help: "untrusted_lua_sandbox_requires = resty.wasmx.proxy_wasm",
     },
     Wanted {
         names: &["nginx_http_proxy_wasm_lua_resolver"],
@@ -139,6 +146,7 @@ mod tests {
 
     const GOOD: &str = "wasm = on\nnginx_proxy_lingering_close = off\nnginx_http_proxy_wasm_lua_resolver = off # leaks\n\
                         nginx_wasm_resolver = 10.0.0.53\nnginx_http_client_body_buffer_size = 64k\n\
+                        untrusted_lua_sandbox_requires = a.b, resty.wasmx.proxy_wasm\n\
                         nginx_proxy_set = $databricks_audit $databricks_audit\nnginx_proxy_underscores_in_headers = off\n";
 
     fn found(text: &str) -> Vec<(&'static str, String)> {
