@@ -18,7 +18,15 @@ HERE = Path(__file__).resolve().parent
 PLUGIN = Path(os.environ.get("KONG_PLUGIN_DIR", REPO / "target/plugin")).resolve()
 PARTS = ("decision", "reason", "role", "subject", "operation")
 # an [error] is the plugin's own word for what it could not do, which some stories provoke
-SERIOUS = (" [crit] ", " [alert] ", " [emerg] ", "stack traceback", "attempt to ", "panicked", "Lua entry thread aborted")
+SERIOUS = (
+    " [crit] ",
+    " [alert] ",
+    " [emerg] ",
+    "stack traceback",
+    "attempt to ",
+    "panicked",
+    "Lua entry thread aborted",
+)
 
 
 class NginxGateway(Gateway):

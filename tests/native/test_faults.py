@@ -287,4 +287,3 @@ def test_a_body_that_was_decided_on_is_the_one_that_is_sent(plugin: Path, start:
     assert changed.status == 400 and "body" in changed.json()["message"], str(changed)
     assert faulty.reached() == []
     assert send(faulty.gateway.url("policy"), "POST", RUN_NOW_PATH, token, body).status == 200
-

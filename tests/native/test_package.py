@@ -16,7 +16,11 @@ def test_the_lua_files_have_no_warnings() -> None:
     if not luacheck:
         pytest.skip("luacheck (Debian: lua-check) is not there")
     checked = subprocess.run(
-        [luacheck, "--no-color", "kong/plugins", "tests/native/lua"], cwd=REPO, capture_output=True, text=True, check=False
+        [luacheck, "--no-color", "kong/plugins", "tests/native/lua"],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert checked.returncode == 0, checked.stdout
 

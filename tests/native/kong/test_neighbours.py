@@ -76,7 +76,10 @@ def start(tmp_path: Path, idp: Idp, workspace: Workspace) -> Iterator[Start]:
     [
         ({"name": "request-transformer", "config": {"replace": {"uri": "/api/2.0/token/list"}}}, "target"),
         ({"name": "request-transformer", "config": {"http_method": "DELETE"}}, "method"),
-        ({"name": "post-function", "config": {"access": ["kong.service.request.set_path('/api/2.0/token/list')"]}}, "target"),
+        (
+            {"name": "post-function", "config": {"access": ["kong.service.request.set_path('/api/2.0/token/list')"]}},
+            "target",
+        ),
         ({"name": "post-function", "config": {"access": ["kong.service.request.set_method('DELETE')"]}}, "method"),
         ({"name": "post-function", "config": {"access": ["kong.service.request.set_raw_body('{}')"]}}, "body"),
     ],
@@ -163,7 +166,9 @@ def secret_role(value: Any) -> Callable[[dict[str, Any]], None]:
         {"value": SP_SECRETS[SP_ETL]},
     ],
 )
-def test_a_secret_comes_from_a_vault_or_the_environment(start: Start, monkeypatch: pytest.MonkeyPatch, value: Any) -> None:
+def test_a_secret_comes_from_a_vault_or_the_environment(
+    start: Start, monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
     monkeypatch.setenv("DBX_TEST_VAULT", SP_SECRETS[SP_ETL])
     around = start(change=secret_role(value))
     reply = around.ask(around.token("batch-job", "batch"), route="roles")
