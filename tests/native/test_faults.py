@@ -248,6 +248,8 @@ def test_a_route_whose_first_plugin_was_skipped_is_refused_by_the_second(plugin:
 @pytest.fixture(scope="session")
 def panicking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A plugin whose library panics where a test asks it to."""
+    if os.environ.get("KONG_FAULTY_PLUGIN_DIR"):
+        return Path(os.environ["KONG_FAULTY_PLUGIN_DIR"])
     path = tmp_path_factory.mktemp("faults") / "plugin"
     subprocess.run([REPO / "scripts/build-plugin", "--faults", str(path)], check=True, env=os.environ)
     return path
