@@ -12,12 +12,8 @@ NAMED_TEST = re.compile(r"`((?:tests|crates)/[\w/.-]+\.(?:rs|py))::(\w+)`")
 
 def reasons() -> set[str]:
     """Every reason code of a refusal."""
-    text = (REPO / "src/flow/metric.rs").read_text()
-    listed = re.search(r"REASONS: \[&str; \d+\] = \[(.*?)\];", text, re.DOTALL)
-    assert listed
-    grant = re.search(r'GRANT_REFUSED: &str = "(\w+)"', text)
-    assert grant
-    return set(re.findall(r'"(\w+)"', listed[1])) | {grant[1]}
+    text = (REPO / "src/base/reason.rs").read_text()
+    return set(re.findall(r'^    \w+ = "(\w+)" \d{3} "', text, re.MULTILINE))
 
 
 def sources() -> str:
@@ -110,7 +106,7 @@ def test_sizes_that_the_documents_say_are_so():
 
 def test_bounds_of_memory_that_the_documents_say_are_so():
     source = sources()
-    for constant in ("MOST_RUNS: usize = 10_000", "BACKOFFS: usize = 1024", "LONGEST_RETRY: u64 = 300", "60..=86_400"):
+    for constant in ("ROOM: Budget = Budget { entries: 10_000", "BACKOFFS: Budget = Budget { entries: 1024", "LONGEST_RETRY: u64 = 300", "60..=86_400"):
         assert constant in source, f"docs/operations.md, `What it holds`: {constant} has changed"
 
 
