@@ -13,6 +13,8 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.antlr.v4.runtime.Vocabulary;
 import org.apache.spark.sql.catalyst.TableIdentifier;
+import org.apache.spark.sql.catalyst.expressions.Literal;
+import org.apache.spark.sql.catalyst.parser.ParseException;
 import org.apache.spark.sql.catalyst.parser.SqlBaseLexer;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.execution.SparkSqlParser;
@@ -24,8 +26,9 @@ import scala.Product;
  *
  * <p>With the argument {@code keywords} it prints the words that Spark's lexer knows, one a line, and ends.
  *
- * <p>A line is {@code refused}, or {@code class TAB reads TAB writes TAB functions}; names in a list are parted by spaces, and the parts of
- * a name by U+001F, so that a name may hold anything else. A name is as written. Names of CTEs, of temporary views and of functions' parameters are no relations.
+ * <p>A line is {@code refused}, or {@code failed TAB why} if the plan could not be walked, or
+ * {@code class TAB reads TAB writes TAB functions}; names in a list are parted by spaces, and the parts of a name by U+001F, so that a
+ * name may hold anything else. A name is as written. Names of CTEs and of temporary views are no relations.
  * {@code dynamic} as class: an IDENTIFIER clause whose name is known only when it runs.
  *
  * <p>Nothing is analysed: no catalog, no session, no Spark job. The plan is walked through its case classes' fields, so that a
@@ -34,6 +37,9 @@ import scala.Product;
 public final class Oracle {
     /** Parts of a name, and names in a list. */
     private static final String PART = "\u001f";
+
+    /** Stands for a name that is known only when a statement runs. */
+    private static final String COMPUTED = "computed name";
 
     private static final SparkSqlParser PARSER = new SparkSqlParser();
 
@@ -91,12 +97,23 @@ public final class Oracle {
             plan = PARSER.parsePlan(text);
         } catch (Exception | StackOverflowError refusal) {
             return "refused";
+        } catch (Error fault) {
+            // a class that pom.xml leaves out
+            return "failed\t" + fault;
         }
-        Oracle oracle = new Oracle();
+        try {
+            return new Oracle().seen(plan);
+        } catch (Exception | StackOverflowError fault) {
+            // the body of a function is read when the function is made
+            boolean isRefusal = fault instanceof ParseException;
+            return isRefusal ? "refused" : "failed\t" + fault.toString().lines().findFirst().orElse("");
+        }
+    }
+
+    private String seen(LogicalPlan plan) {
         String kind = kind(plan);
-        oracle.walk(plan, List.of(), !kind.equals("other"));
-        return String.join(
-                "\t", oracle.dynamic ? "dynamic" : kind, list(oracle.reads), list(oracle.writes), list(oracle.functions));
+        walk(plan, List.of(), !kind.equals("other"));
+        return String.join("\t", dynamic ? "dynamic" : kind, list(reads), list(writes), list(functions));
     }
 
     private static String list(Set<String> names) {
@@ -111,6 +128,9 @@ public final class Oracle {
         String name = plan.getClass().getSimpleName();
         if (name.equals("UnresolvedWith")) {
             return kind(((Product) plan).productElement(0));
+        }
+        if (name.equals("PlanWithUnresolvedIdentifier")) {
+            return kind(built((Product) plan, COMPUTED));
         }
         if (name.equals("CompoundBody")) {
             return "script";
@@ -162,11 +182,12 @@ public final class Oracle {
                 function(node.productElement(0));
                 fields(node, 1, ctes, false);
             }
-            case "PlanWithUnresolvedIdentifier" -> {
-                dynamic = true;
-                fields(node, 0, ctes, isTarget);
+            case "PlanWithUnresolvedIdentifier" -> planByName(node, ctes, isTarget);
+            case "ExpressionWithUnresolvedIdentifier" -> {
+                fields(node, 0, ctes, false);
+                walk(built(node, COMPUTED), ctes, false);
+                dynamic |= functions.remove(COMPUTED);
             }
-            case "ExpressionWithUnresolvedIdentifier" -> identifierClause(node, ctes);
             case "RenameTable" -> {
                 fields(node, 0, ctes, isTarget);
                 note(writes, strings(node.productElement(1)));
@@ -190,14 +211,24 @@ public final class Oracle {
         }
     }
 
-    /** A column by a name that is computed is no relation; a function is, and what it is cannot be said. */
-    private void identifierClause(Product node, List<String> ctes) {
-        fields(node, 0, ctes, false);
-        scala.collection.immutable.Seq<String> marker = scala.collection.immutable.List$.MODULE$.<String>empty().$colon$colon("computed name");
+    /** Some plans wait for their name although it is a string. */
+    private void planByName(Product node, List<String> ctes, boolean isTarget) {
+        if (node.productElement(0) instanceof Literal literal && literal.value() != null) {
+            walk(built(node, literal.value().toString().split("\\.")), ctes, isTarget);
+        } else {
+            dynamic = true;
+        }
+    }
+
+    /** The plan or expression that a clause stands for if its name is {@code parts}. A column is no relation, whatever it is called. */
+    private static Object built(Product clause, String... parts) {
+        scala.collection.immutable.List<String> name = scala.collection.immutable.List$.MODULE$.<String>empty();
+        for (int at = parts.length - 1; at >= 0; at--) {
+            name = name.$colon$colon(parts[at]);
+        }
         @SuppressWarnings("unchecked")
-        scala.Function2<Object, Object, Object> build = (scala.Function2<Object, Object, Object>) node.productElement(2);
-        walk(build.apply(marker, node.productElement(1)), ctes, false);
-        dynamic |= functions.remove("computed name");
+        scala.Function2<Object, Object, Object> build = (scala.Function2<Object, Object, Object>) clause.productElement(2);
+        return build.apply(name, clause.productElement(1));
     }
 
     /** A temporary view belongs to the session. */

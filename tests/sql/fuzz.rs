@@ -44,7 +44,8 @@ fn random_statements_touch_what_the_generator_and_sqlparser_say() {
         }
     }
     println!("{both} of {} read by sqlparser too", count(15_000));
-    assert!(both > count(15_000) / 2);
+    // sqlparser reads neither pipes nor functions with a body
+    assert!(both > count(15_000) / 3);
 }
 
 /// Words by which a damaged statement may become another one.

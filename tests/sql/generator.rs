@@ -72,7 +72,9 @@ impl Maker<'_> {
     }
 
     fn statement(&mut self) {
-        match self.random.below(14) {
+        match self.random.below(16) {
+            14 => self.function(),
+            15 => self.columns(),
             0 => self.insert(),
             1 => self.update(),
             2 => self.delete(),
@@ -159,6 +161,34 @@ impl Maker<'_> {
         self.query();
     }
 
+    fn function(&mut self) {
+        self.put("CREATE OR REPLACE FUNCTION f ( x INT DEFAULT 1 , y STRING COMMENT 'y' )");
+        self.made.writes.insert("function:main.sales.f".to_owned());
+        if self.random.one_in(2) {
+            self.put("RETURNS TABLE ( a INT ) READS SQL DATA RETURN SELECT");
+            self.expression();
+            self.put("FROM");
+            self.relation();
+        } else {
+            self.put("RETURNS INT DETERMINISTIC RETURN x +");
+            self.expression();
+        }
+    }
+
+    /// A table by its columns, or by what is added to one.
+    fn columns(&mut self) {
+        let how = self.random.pick(&["CREATE TABLE", "CREATE OR REPLACE TABLE", "CREATE TABLE IF NOT EXISTS"]);
+        self.put(how);
+        self.target();
+        self.put("( a INT NOT NULL DEFAULT 1 , b MAP < STRING , ARRAY < INT > > COMMENT 'b' , c DECIMAL ( 10 , 2 ) ,");
+        self.put("CONSTRAINT fk FOREIGN KEY ( a ) REFERENCES");
+        let parent = self.name(false);
+        self.made.reads.extend(parent);
+        self.put("( a ) )");
+        self.maybe("USING delta");
+        self.maybe("CLUSTER BY ( a )");
+    }
+
     fn target(&mut self) {
         let name = self.name(false);
         self.made.writes.extend(name);
@@ -195,6 +225,9 @@ impl Maker<'_> {
             self.put(operator);
             self.query_term();
         }
+        while self.random.one_in(10) {
+            self.pipe();
+        }
         if self.random.one_in(5) {
             self.put("ORDER BY");
             self.expression();
@@ -206,6 +239,38 @@ impl Maker<'_> {
         }
         self.ctes.truncate(outside);
         self.depth -= 1;
+    }
+
+    fn pipe(&mut self) {
+        self.put("|>");
+        match self.random.below(8) {
+            0 => {
+                self.put("WHERE");
+                self.expression();
+            }
+            1 => {
+                self.put("EXTEND");
+                self.expression();
+                self.put("AS e , upper ( a ) AS u");
+            }
+            2 => {
+                self.put("AGGREGATE sum ( a ) AS s GROUP BY");
+                self.expression();
+                self.put("AS k");
+            }
+            3 => self.join(),
+            4 => {
+                self.put("UNION ALL (");
+                self.query();
+                self.put(")");
+            }
+            5 => {
+                self.put("SET a =");
+                self.expression();
+            }
+            6 => self.put("SELECT a , b"),
+            _ => self.put("AS p"),
+        }
     }
 
     fn with(&mut self) {
@@ -346,6 +411,11 @@ impl Maker<'_> {
             }
             3 => self.put("( VALUES ( 1 ) , ( 2 ) )"),
             4 => self.put("range ( 10 )"),
+            5 if self.random.one_in(4) => {
+                self.put("STREAM");
+                let read = self.name(true);
+                self.made.reads.extend(read);
+            }
             _ => {
                 let read = self.name(true);
                 self.made.reads.extend(read);
@@ -370,7 +440,8 @@ impl Maker<'_> {
 
     fn operand(&mut self) {
         let leaf = self.depth > 6 || self.random.one_in(2);
-        match self.random.below(if leaf { 5 } else { 13 }) {
+        match self.random.below(if leaf { 5 } else { 14 }) {
+            12 => self.put("raw : a . b [ 0 ] :: STRING"),
             0 => {
                 let literal =
                     self.random.pick(&["1", "2.5", "'it\\'s'", "\"FROM t9\"", "NULL", "true", "'--'", "'/*'"]);

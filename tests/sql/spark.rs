@@ -89,6 +89,7 @@ impl Said {
         match class.as_str() {
             "refused" => Self::Refused,
             "dynamic" | "script" => Self::Dynamic,
+            "failed" => panic!("Oracle.java did not walk a plan: {line}"),
             _ => Self::Plan {
                 class,
                 reads: names(next()),

@@ -24,13 +24,24 @@ pub(super) struct Cursor<'a> {
     depth: usize,
     /// Inside an `EXPLAIN`.
     only_planned: bool,
+    /// The operand that was read last is a call.
+    pub(super) was_call: bool,
     /// The next call stands in `FROM`.
     takes_tables: bool,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(tokens: &'a [Token<'a>], home: Home, found: &'a mut Found) -> Self {
-        Self { rest: tokens, home, found, ctes: Vec::new(), depth: 0, only_planned: false, takes_tables: false }
+        Self {
+            rest: tokens,
+            home,
+            found,
+            ctes: Vec::new(),
+            depth: 0,
+            only_planned: false,
+            was_call: false,
+            takes_tables: false,
+        }
     }
 
     #[inline(never)]

@@ -51,7 +51,7 @@ impl Cursor<'_> {
     /// What follows an operand: operators with their operands, until there are no more.
     #[inline(never)]
     fn behind_operand(&mut self) -> Step {
-        while self.postfix()? || self.operator()? {}
+        while self.behind_call()? || self.postfix()? || self.operator()? {}
         Ok(())
     }
 
@@ -150,14 +150,18 @@ impl Cursor<'_> {
                 self.next();
                 self.expect_kind(Is::Text)?;
             }
-            (Is::Word, _) => return self.behind_call(),
             _ => return Ok(false),
         }
+        self.was_call = false;
         Ok(true)
     }
 
-    /// `FILTER (WHERE …)`, `WITHIN GROUP (…)`, `IGNORE NULLS`, `OVER …`
+    /// `FILTER (WHERE …)`, `WITHIN GROUP (…)`, `IGNORE NULLS`, `OVER …`, behind a call only: by these words, what stands before the
+    /// parentheses is a function, as in `SELECT DISTINCT (a) OVER (…)`.
     fn behind_call(&mut self) -> Result<bool, Unparsed> {
+        if !self.was_call {
+            return Ok(false);
+        }
         if self.at_word("filter") && self.symbol_at(1, "(") {
             self.next();
             self.next();
@@ -176,6 +180,7 @@ impl Cursor<'_> {
         } else {
             return Ok(false);
         }
+        self.was_call = true;
         Ok(true)
     }
 
@@ -303,6 +308,10 @@ impl Cursor<'_> {
             return Ok(());
         }
         let word = self.peek().text;
+        // `TRUE (n)` is a constant with the names of its columns
+        if is_call && self.at_any(&["null", "true", "false"]) {
+            return Err(Unparsed::Syntax);
+        }
         let is_known = if is_call { self.at_any(&CALLED_KEYWORDS) } else { self.at_side() };
         let is_refused = if is_call { words::is_no_alias(word) } else { words::is_no_operand(word) };
         if is_refused && !is_known { Err(Unparsed::Syntax) } else { self.chain() }
@@ -323,7 +332,12 @@ impl Cursor<'_> {
         }
         let first = if self.at_any(&["left", "right"]) { self.next().text } else { self.identifier()? };
         let parts = self.parts_from(first)?;
-        if self.at_symbol("(") { self.call(&parts) } else { Ok(()) }
+        let is_call = self.at_symbol("(");
+        if is_call {
+            self.call(&parts)?;
+        }
+        self.was_call = is_call;
+        Ok(())
     }
 
     /// `IDENTIFIER(…)` as a column may be anything; as a function it would have to be known. With more than one argument it is the call of
@@ -370,7 +384,7 @@ impl Cursor<'_> {
         self.expect("end")
     }
 
-    /// `( query )`, `( a, b )` or `( )`.
+    /// `( query )` or `( a, b )`.
     #[inline(never)]
     pub(super) fn parentheses(&mut self) -> Result<Inside, Unparsed> {
         self.deeper(|cursor| {
@@ -384,9 +398,7 @@ impl Cursor<'_> {
                 cursor.query()?;
                 Inside::Query
             } else {
-                if !cursor.at_symbol(")") {
-                    cursor.list(Self::named)?;
-                }
+                cursor.list(Self::named)?;
                 Inside::Other
             };
             cursor.expect_symbol(")")?;

@@ -331,6 +331,12 @@ impl Cursor<'_> {
         if self.eat_words(&["grouping", "sets"]) {
             return self.grouping_sets();
         }
+        // the set of nothing
+        if self.at_symbol("(") && self.symbol_at(1, ")") {
+            self.next();
+            self.next();
+            return Ok(());
+        }
         self.pivot_item()
     }
 

@@ -90,10 +90,6 @@ impl Cursor<'_> {
             self.parenthesised()?;
             return self.sample_and_alias();
         }
-        // an empty row is the call of a function of that name
-        if self.at_word("values") && self.symbol_at(1, "(") && self.symbol_at(2, ")") {
-            return Err(Unparsed::Syntax);
-        }
         if self.eat("values") {
             self.rows()?;
             return self.alias();
@@ -267,7 +263,8 @@ impl Cursor<'_> {
                     || self.peek_at(behind).kind == Is::Text
             }
             Is::Word | Is::Quoted => false,
-            _ => true,
+            // `VALUES ()` calls a function of that name
+            _ => first.text != ")",
         }
     }
 

@@ -58,7 +58,7 @@ impl Cursor<'_> {
         if self.eat_words(&["storage", "credential"]) || self.eat_words(&["external", "location"]) {
             return self.any_name();
         }
-        if self.eat("query") || self.at_query(0) && !self.at_word("table") {
+        if self.eat("query") || self.at_query(0) && !self.at_word("table") && !self.at_column_of_keyword() {
             return self.query();
         }
         if self.at_any(&["schema", "database", "catalog"]) && !self.symbol_at(1, ".") {
@@ -73,6 +73,15 @@ impl Cursor<'_> {
         }
         self.eat("table");
         self.described_table()
+    }
+
+    /// `DESCRIBE SELECT a.b` has the column of a table called `select`.
+    fn at_column_of_keyword(&self) -> bool {
+        let mut ahead = 1_usize;
+        while self.symbol_at(ahead.saturating_add(1), ".") {
+            ahead = ahead.saturating_add(2);
+        }
+        matches!(self.peek_at(ahead.saturating_add(1)).text, "" | ";")
     }
 
     /// `HISTORY t [LIMIT 1]`, `DETAIL '/x'`

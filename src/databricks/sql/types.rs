@@ -38,7 +38,9 @@ impl Cursor<'_> {
             if name.eq_ignore_ascii_case("interval") {
                 return cursor.interval_type();
             }
-            if cursor.eat_symbol("<") {
+            // `a::int < 5` compares
+            let has_inner = ["array", "map", "struct"].iter().any(|outer| name.eq_ignore_ascii_case(outer));
+            if has_inner && cursor.eat_symbol("<") {
                 return cursor.inner_types(name);
             }
             if name.eq_ignore_ascii_case("struct") && cursor.eat_symbol("<>") {
