@@ -133,7 +133,15 @@ impl Maker<'_> {
         self.put("MERGE INTO");
         self.target();
         self.put("AS tgt USING");
-        self.simple_relation();
+        if self.random.one_in(3) {
+            self.put("(");
+            self.query();
+            self.put(")");
+        } else {
+            let read = self.name(true);
+            self.made.reads.extend(read);
+        }
+        self.maybe("AS src");
         self.put("ON");
         self.expression();
         if self.random.one_in(2) {

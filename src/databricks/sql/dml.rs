@@ -106,13 +106,25 @@ impl Cursor<'_> {
         self.writes(Kind::Table)?;
         self.alias()?;
         self.expect("using")?;
-        self.relation_primary()?;
+        self.merged()?;
         self.expect("on")?;
         self.expression()?;
         while self.eat("when") {
             self.merge_clause()?;
         }
         Ok(())
+    }
+
+    /// The source: a query in parentheses or a table, so that `STREAM t` is a table of that name.
+    fn merged(&mut self) -> Step {
+        if self.at_symbol("(") {
+            return self.relation_primary();
+        }
+        if self.at_word("stream") || self.at_word("values") {
+            return Err(Unparsed::Syntax);
+        }
+        self.table_name()?;
+        self.alias()
     }
 
     fn merge_clause(&mut self) -> Step {
