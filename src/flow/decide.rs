@@ -111,7 +111,8 @@ impl Asker {
             Some(None) => RunsJob::Unknown,
             Some(Some(job)) => RunsJob::Is(job),
         };
-        let action = Action::new(&routed.method, &routed.target, &routed.seen.resource_headers, body);
+        let headers = &routed.seen.resource_headers;
+        let action = Action::of(routed.operation, &routed.method, &routed.target, headers, body);
         let action = action.with_runs_job(runs_job);
         let requested_role = routed.seen.requested_role.as_deref();
         let (caller, provider) = (&self.caller, &self.provider.name);

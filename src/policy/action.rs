@@ -62,7 +62,18 @@ impl<'a> Action<'a> {
     /// The action of a request. `headers` are those that may name resources, their names in lower case.
     #[must_use]
     pub fn new(method: &'a str, target: &'a Target<'a>, headers: &'a [(String, String)], body: Body<'a>) -> Self {
-        let operation = Catalogue::find(method, target.path());
+        Self::of(Catalogue::find(method, target.path()), method, target, headers, body)
+    }
+
+    /// As [`Self::new`], where the operation was found before.
+    #[must_use]
+    pub fn of(
+        operation: Option<Operation>,
+        method: &'a str,
+        target: &'a Target<'a>,
+        headers: &'a [(String, String)],
+        body: Body<'a>,
+    ) -> Self {
         let (carried, sql, near) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
         let (runs_job, rests_on_body) = (RunsJob::Unasked, Cell::new(false));
         Self { method, target, headers, operation, body, runs_job, carried, sql, near, rests_on_body }
