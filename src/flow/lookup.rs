@@ -139,6 +139,8 @@ struct Run {
 /// The job; `None` if the workspace knows no such run, or none that the caller may see.
 fn read(reply: &CalloutReply) -> Result<Option<Rc<str>>, NoJob> {
     match reply.status {
+        // a list would be read as the object's members
+        200 if !reply.body.trim_ascii_start().starts_with(b"{") => Err(NoJob::Unusable),
         200 => {
             let run: Run = serde_json::from_slice(&reply.body).map_err(|_| NoJob::Unusable)?;
             // one-time runs have none, or 0

@@ -109,6 +109,8 @@ fn without_an_answer_nothing_is_decided() {
         Answer::new(500, "{}"),
         Answer::new(429, "{}"),
         Answer::new(200, "{\"job_id\":101"),
+        Answer::new(200, "[101]"),
+        Answer::new(200, " [[1]]"),
         Answer::new(200, "{\"job_id\":101,\"job_id\":202}"),
         Answer::new(200, "{\"job_id\":101,\"job\\u005fid\":202}"),
     ] {
