@@ -230,12 +230,11 @@ fn same_in_both_forms(shape: Shape, object: &Map<String, Value>, forms: &str) ->
     if one == others { Ok(()) } else { Err(IdFault::Disagree) }
 }
 
+/// What some members say: the ids that they name, in one order, and the features there.
+type Said = (Vec<(&'static str, String)>, Features);
+
 /// All that some members of an object name, in one order, and the features there.
-fn named_by(
-    shape: Shape,
-    object: &Map<String, Value>,
-    names: &[&str],
-) -> Result<(Vec<(&'static str, String)>, Features), IdFault> {
+fn named_by(shape: Shape, object: &Map<String, Value>, names: &[&str]) -> Result<Said, IdFault> {
     let mut reader = Reader { found: Contents::default(), stands_elsewhere: &|_| false };
     for (key, value) in object.iter().filter(|(key, _)| names.contains(&key.as_str())) {
         if let Named::Member(member) = shape.named(key) {
