@@ -139,7 +139,15 @@ pub(crate) fn difference(scan: &Scan, said: &Said) -> Option<String> {
         return None;
     }
     let missing: Vec<_> = theirs.iter().filter(|name| !touched.contains(*name) && !dropped.contains(*name)).collect();
-    let invented: Vec<_> = touched.difference(&theirs).filter(|name| !name.contains(['/', ':'])).collect();
+    // a path by itself is no relation of the plan
+    let tables: BTreeSet<_> = scan
+        .reads
+        .iter()
+        .chain(&scan.writes)
+        .filter(|object| object.kind == Kind::Table)
+        .map(|object| object.name.clone())
+        .collect();
+    let invented: Vec<_> = tables.difference(&theirs).collect();
     if !missing.is_empty() || !invented.is_empty() {
         return Some(format!("misses {missing:?}, invents {invented:?}"));
     }
