@@ -64,13 +64,20 @@ impl AwaitToken {
 
     pub(super) fn step(self, answer: Answer, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { asker, old, fetch } = self;
+        let shared = answer.shared;
         // one that has ended meanwhile is sent nowhere
         let ended = asker.still_valid(cx.env);
         match (fetch.on(answer, cx.env), ended) {
             (Fetched::Again(..), Err(refusal)) => Err(refusal),
             (Fetched::Again(fetch, callout), Ok(())) => Ok(Self { asker, old, fetch }.wait(callout)),
+            // good for one use, which is that of the request that asked
+            (Fetched::Done(pending, Ok(token)), Ok(())) if shared && !token.lives_at(cx.env.now.wall) => {
+                let (fetch, callout) = Fetch::begin(pending, cx.env);
+                Ok(Self { asker, old, fetch }.wait(Callout { share: None, ..callout }))
+            }
             (Fetched::Done(pending, Ok(token)), _) => {
-                if cx.env.config.limits.cached_tokens > 0 {
+                // whoever asked has kept it, and knows when it was asked for
+                if cx.env.config.limits.cached_tokens > 0 && !shared {
                     cx.env.memory.tokens.store(&token, cx.env.now);
                 }
                 if old.is_some() {

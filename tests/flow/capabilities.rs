@@ -101,3 +101,14 @@ fn an_answer_that_was_shared_serves_all_and_is_counted_once() {
     let exchanges = stage.sim.counts.iter().filter(|count| **count == databricks_kong::flow::Metric::ExchangeOk);
     assert_eq!(exchanges.count(), 1);
 }
+
+#[test]
+fn a_token_that_may_be_used_once_is_the_askers_and_whoever_shared_the_answer_asks_for_one_of_its_own() {
+    let (mut stage, anna) = stage(config(json!({})), Capabilities::ALL);
+    let [mut asker, mut waiter] = [0, 1].map(|_| stage.begin(&anna).0);
+    let once = || Answer::new(200, json!({"access_token": "dbx-1", "token_type": "Bearer"}).to_string());
+    assert_eq!(step_word(&stage.resume_with(&mut asker, once(), false)), "forward");
+    let databricks_kong::flow::Step::Call(own) = stage.resume_with(&mut waiter, once(), true) else { panic!() };
+    assert!(own.share.is_none(), "nobody waits for it but the one that asks");
+    assert_eq!(step_word(&stage.resume_with(&mut waiter, minted("dbx-2", 3600), false)), "forward");
+}
