@@ -142,9 +142,7 @@ fn read(reply: &CalloutReply) -> Result<Option<Rc<str>>, NoJob> {
         // a list would be read as the object's members
         200 if !reply.body.trim_ascii_start().starts_with(b"{") => Err(NoJob::Unusable),
         200 => {
-            // a list would be read as the members of an object in their order
-            let is_object = reply.body.trim_ascii_start().first() == Some(&b'{');
-            let run: Run = serde_json::from_slice(&reply.body).ok().filter(|_| is_object).ok_or(NoJob::Unusable)?;
+            let run: Run = serde_json::from_slice(&reply.body).map_err(|_| NoJob::Unusable)?;
             // one-time runs have none, or 0
             Ok(run.job_id.as_u64().filter(|job| *job > 0).map(|job| job.to_string().into()))
         }

@@ -49,8 +49,13 @@ pub(super) enum Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Action {
+    /// It goes on.
     Continue = 0,
+    /// It is held. What was shown of its body is kept, and shown again with the next piece.
     Pause = 1,
+    /// The same for a piece of a body, but no piece is shown twice, and the client waits with what does not fit into the host's buffers
+    /// (Envoy's `StopIterationAndWatermark`; no other host knows it).
+    HoldBack = 2,
 }
 
 mod imports {
@@ -183,10 +188,10 @@ pub(super) fn set_tick_period(millis: u32) -> HostResult<()> {
     check(unsafe { imports::proxy_set_tick_period_milliseconds(millis) })
 }
 
-/// Up to `length` bytes from the beginning: Kong does not know other places to begin.
-pub(super) fn buffer(buffer: Buffer, length: usize) -> HostResult<Option<Vec<u8>>> {
+/// Up to `length` bytes from `start`, which must be the beginning on Kong: it knows no other place.
+pub(super) fn buffer(buffer: Buffer, start: usize, length: usize) -> HostResult<Option<Vec<u8>>> {
     // SAFETY: `bytes` gives places to write to.
-    bytes(|data, size| unsafe { imports::proxy_get_buffer_bytes(buffer as u32, 0, length, data, size) })
+    bytes(|data, size| unsafe { imports::proxy_get_buffer_bytes(buffer as u32, start, length, data, size) })
 }
 
 /// All headers, serialized; see [`super::headers`].
@@ -217,10 +222,10 @@ pub(super) fn remove_header(headers: Headers, name: &[u8]) -> HostResult<()> {
 }
 
 /// A property of the host; `None` if it has none of that name.
-pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
+pub(super) fn property(path: &[&str]) -> HostResult<Option<Vec<u8>>> {
     let path = path.join("\0");
     // SAFETY: the path is valid for its length; `bytes` gives places to write to.
-    bytes(|data, size| unsafe { imports::proxy_get_property(path.as_ptr(), path.len(), data, size) }).ok().flatten()
+    bytes(|data, size| unsafe { imports::proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
 pub(super) fn set_property(path: &[&str], value: &[u8]) -> HostResult<()> {
@@ -328,13 +333,18 @@ mod exports {
     }
 
     #[unsafe(no_mangle)]
-    extern "C" fn proxy_on_request_headers(context: u32, _count: usize, end_of_stream: bool) -> Action {
-        events::on_request_headers(context, end_of_stream)
+    extern "C" fn proxy_on_request_headers(context: u32, count: usize, end_of_stream: bool) -> Action {
+        events::on_request_headers(context, count, end_of_stream)
     }
 
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_request_body(context: u32, size: usize, end_of_stream: bool) -> Action {
         events::on_request_body(context, size, end_of_stream)
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_request_trailers(context: u32, _count: usize) -> Action {
+        events::on_request_trailers(context)
     }
 
     #[unsafe(no_mangle)]
@@ -358,11 +368,6 @@ mod exports {
 
     #[unsafe(no_mangle)]
     const extern "C" fn proxy_on_response_body(_context: u32, _size: usize, _end_of_stream: bool) -> Action {
-        Action::Continue
-    }
-
-    #[unsafe(no_mangle)]
-    const extern "C" fn proxy_on_request_trailers(_context: u32, _count: usize) -> Action {
         Action::Continue
     }
 

@@ -1,29 +1,34 @@
 //! Finds the context that an event is for. The host may throw contexts away and make them anew between any two events.
 
 use super::abi::{self, Action, Level};
-use super::host::{self, Mark};
+use super::callout::{self, Wanted};
+use super::host::{self, Connection, Mark};
 use super::request::RequestContext;
 use super::root::RootContext;
-use super::{audit, metrics};
+use super::{audit, clock, metrics};
 use crate::audit::Record;
-use crate::base::Reason;
-use crate::flow::{Callout, Memory, Metric, Reply, RequestId, internal_error};
+use crate::base::{Fingerprint, Reason};
+use crate::flow::{Answer, Callout, CalloutFault, Memory, Metric, Reply, RequestId, internal_error};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Who waits for a callout, and what of its answer.
+/// A callout that was sent and not answered.
 struct Awaited {
-    context: u32,
-    max_reply: usize,
-    wanted_headers: &'static [&'static str],
+    /// Who waits for it, the one that sent it first. Any of them may be gone when it is answered.
+    contexts: Vec<u32>,
+    wanted: Wanted,
+    /// The configuration that it was sent for: its answer comes as long as that is there.
+    root: u32,
+    /// What tells it from others, if others of that configuration may wait for it too.
+    share: Option<Fingerprint>,
 }
 
 #[derive(Default)]
 struct Contexts {
     roots: BTreeMap<u32, Rc<RefCell<RootContext>>>,
     requests: BTreeMap<u32, RequestContext>,
-    /// Which context waits for which callout.
+    /// By the host's name for the answer.
     callouts: BTreeMap<u32, Awaited>,
     /// What was said of requests, by the host's name for them, and the context that said so.
     marks: BTreeMap<String, (u32, Mark)>,
@@ -50,10 +55,35 @@ pub(super) fn with_memory<T>(action: impl FnOnce(&mut Memory) -> T) -> Option<T>
     MEMORY.try_with(|memory| memory.try_borrow_mut().ok().map(|mut memory| action(&mut memory))).ok().flatten()
 }
 
-/// The answer to `callout`, which the host will name `token`, is for `context`.
-pub(super) fn expect_callout(token: u32, context: u32, callout: &Callout) {
-    let Callout { max_reply, wanted_headers, .. } = *callout;
-    contexts(|contexts| contexts.callouts.insert(token, Awaited { context, max_reply, wanted_headers }));
+/// Sends a callout for `context` of the configuration `root`, or lets it wait for an equal one that is under way, if the host can let
+/// requests wait for each other; the host's name for the answer.
+pub(super) fn call(callout: &Callout, root: u32, context: u32) -> Result<u32, CalloutFault> {
+    let joins = host::of_root().is_some_and(|host| host.can().waits_for_others);
+    let share = callout.share.clone().filter(|_| joins);
+    if let Some(share) = &share
+        && let Some(token) = contexts(|contexts| contexts.join(share, root, context)).flatten()
+    {
+        return Ok(token);
+    }
+    let token = callout::dispatch(callout)?;
+    let awaited = Awaited { contexts: vec![context], wanted: Wanted::by(callout), root, share };
+    contexts(|contexts| contexts.callouts.insert(token, awaited));
+    Ok(token)
+}
+
+/// The answer `token`, of which nothing is wanted but that it comes, is for `context`.
+pub(super) fn expect(token: u32, root: u32, context: u32) {
+    let awaited = Awaited { contexts: vec![context], wanted: Wanted::NOTHING, root, share: None };
+    contexts(|contexts| contexts.callouts.insert(token, awaited));
+}
+
+impl Contexts {
+    fn join(&mut self, share: &Fingerprint, root: u32, context: u32) -> Option<u32> {
+        let is_it = |awaited: &Awaited| awaited.root == root && awaited.share.as_ref() == Some(share);
+        let (token, awaited) = self.callouts.iter_mut().find(|(_, awaited)| is_it(awaited))?;
+        awaited.contexts.push(context);
+        Some(*token)
+    }
 }
 
 /// Notes that `context` lets the request of that name wait.
@@ -81,8 +111,8 @@ pub(super) fn on_context_create(context: u32, root: u32) {
         if root == 0 {
             contexts.roots.entry(context).or_default();
         } else {
-            let root = Rc::clone(contexts.roots.entry(root).or_default());
-            contexts.requests.insert(context, RequestContext::new(context, root));
+            let settings = Rc::clone(contexts.roots.entry(root).or_default());
+            contexts.requests.insert(context, RequestContext::new(context, root, settings));
         }
     });
 }
@@ -112,22 +142,22 @@ fn with_request<T>(context: u32, action: impl FnOnce(&mut RequestContext) -> T) 
 }
 
 /// Notes a refusal of a request of which nothing is known any more, and makes the answer to it.
-fn note_lost(what: &'static str) -> Reply {
+pub(super) fn note_lost(what: &'static str) -> Reply {
     abi::log(Level::Error, what);
     let reply = internal_error(what, &RequestId::unknown());
     metrics::count(Metric::of_refusal(Reason::Internal));
     // Not handed over: if the request went on before its context was lost, its record stays where log plugins find it.
-    audit::write_shortened(&Record::refused(RequestId::unknown().as_str(), Reason::Internal, host::wall()));
+    audit::write_shortened(&Record::refused(RequestId::unknown().as_str(), Reason::Internal, clock::time_of_record()));
     reply
 }
 
 fn refuse_lost(what: &'static str) -> Action {
-    host::reply(&note_lost(what), host::Connection::Closed);
+    host::reply(&note_lost(what), Connection::Closed);
     Action::Pause
 }
 
-pub(super) fn on_request_headers(context: u32, end_of_stream: bool) -> Action {
-    with_request(context, |request| request.on_headers(end_of_stream))
+pub(super) fn on_request_headers(context: u32, count: usize, end_of_stream: bool) -> Action {
+    with_request(context, |request| request.on_headers(count, end_of_stream))
         .unwrap_or_else(|| refuse_lost("a request has no context"))
 }
 
@@ -136,33 +166,49 @@ pub(super) fn on_request_body(context: u32, size: usize, end_of_stream: bool) ->
         .unwrap_or_else(|| refuse_lost("a request body has no context"))
 }
 
+pub(super) fn on_request_trailers(context: u32) -> Action {
+    with_request(context, RequestContext::on_trailers)
+        .unwrap_or_else(|| refuse_lost("a request's trailers have no context"))
+}
+
 pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
     let waiting = contexts(|contexts| (contexts.callouts.remove(&token), contexts.roots.contains_key(&context)));
-    let Awaited { context, max_reply, wanted_headers } = match waiting {
+    let awaited = match waiting {
         Some((Some(awaited), _)) => awaited,
-        // a tick's answer, of an instance that is gone
+        // of an instance that is gone, and nobody goes on by it
         Some((None, true)) => return,
         // The instance that sent the callout is gone, and the host will let the request go on by itself: it must be answered.
-        Some((None, false)) | None => {
-            let reply = note_lost("an answer arrived that nothing waits for");
-            host::mark(context, Mark::Refused);
-            if host::callout_reply(size, usize::MAX, &[]).map_or(true, |answer| answer.body.is_empty()) {
-                host::reply_beside_a_callout(&reply);
-            } else {
-                host::reply(&reply, host::Connection::Closed);
-            }
-            return;
-        }
+        Some((None, false)) | None => return refuse_lost_callout(context, size),
     };
     // the reply's own headers and body are read before the switch: they belong to the context that the host chose
-    let result = host::callout_reply(size, max_reply, wanted_headers);
-    if abi::set_effective_context(context).is_err() {
-        abi::log(Level::Error, "the host does not know the context that waits for an answer");
+    let result = callout::reply(size, awaited.wanted);
+    for (number, waits) in awaited.contexts.into_iter().enumerate() {
+        hand_on(waits, token, Answer { result: result.clone(), shared: number > 0 });
     }
-    if contexts(|contexts| contexts.requests.contains_key(&context)) == Some(true) {
-        with_request(context, |request| request.on_callout_reply(token, result));
+}
+
+/// Gives an answer to one of those who wait for it.
+fn hand_on(context: u32, token: u32, answer: Answer) {
+    let known = contexts(|contexts| (contexts.requests.contains_key(&context), contexts.roots.contains_key(&context)));
+    match known {
+        Some((false, false)) | None => return,
+        Some(_) if abi::set_effective_context(context).is_err() => {
+            abi::log(Level::Error, "the host does not know the context that waits for an answer");
+        }
+        Some(_) => {}
+    }
+    if matches!(known, Some((true, _))) {
+        with_request(context, |request| request.on_callout_reply(token, answer));
     } else if let Some(Ok(mut root)) = root(context).as_ref().map(|root| root.try_borrow_mut()) {
-        root.on_callout_reply(context, token, result);
+        root.on_callout_reply(context, token, answer.result);
+    }
+}
+
+/// Answers a request whose callout was sent by an instance that is gone: the host would let it go on by itself.
+fn refuse_lost_callout(context: u32, size: usize) {
+    let result = callout::reply(size, Wanted::ALL);
+    if host::current().is_none() || with_request(context, |request| request.on_lost_callout(&result)).is_none() {
+        refuse_lost("an answer arrived that nothing waits for");
     }
 }
 
@@ -174,7 +220,9 @@ pub(super) fn on_delete(context: u32) {
     contexts(|contexts| {
         contexts.requests.remove(&context);
         contexts.roots.remove(&context);
-        contexts.callouts.retain(|_, waiting| waiting.context != context);
+        for awaited in contexts.callouts.values_mut() {
+            awaited.contexts.retain(|waits| *waits != context);
+        }
         contexts.marks.retain(|_, (marked_by, _)| *marked_by != context);
         contexts.waited.retain(|_, waited_in| *waited_in != context);
     });

@@ -1,12 +1,19 @@
 //! The shell around the core: proxy-wasm events in, hostcalls out. It holds no logic of its own.
 //!
-//! `abi` talks to the host, `events` finds the context that an event is for, `request` and `root` are the two kinds of context.
+//! `abi` talks to the host, `host` knows what each host does in its own way, `events` finds the context that an event is for, `request`
+//! and `root` are the two kinds of context. `callout` sends what the core asks for, `body` collects what arrives of a request's body, and
 //! `audit` and `metrics` hand the core's records and counts to the host.
 
 #[cfg(target_arch = "wasm32")]
 mod abi;
 #[cfg(target_arch = "wasm32")]
 mod audit;
+#[cfg(target_arch = "wasm32")]
+mod body;
+#[cfg(target_arch = "wasm32")]
+mod callout;
+#[cfg(target_arch = "wasm32")]
+mod clock;
 #[cfg(target_arch = "wasm32")]
 mod events;
 #[cfg(target_arch = "wasm32")]

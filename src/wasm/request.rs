@@ -1,204 +1,268 @@
 //! One request: events in, the core's steps out.
 
-use super::abi::{self, Action, Buffer, Headers, Level};
-use super::host::{self, Connection, Host, Mark};
+use super::abi::{self, Action, Headers, Level};
+use super::body::Intake;
+use super::host::{self, Connection, Hold, Host, Mark};
 use super::root::{RootContext, with_env};
-use super::{audit, events, headers, metrics};
+use super::{audit, clock, events, headers, metrics};
 use crate::audit::Record;
 use crate::base::Reason;
 use crate::config::{Config, Settings};
 use crate::flow::{
-    Answer, CalloutResult, Event, Flow, Inspected, Metric, ReadBody, Reply, Request, RequestId, Step, guard_refused,
-    inspect_headers, internal_error, invalid_configuration,
+    Answer, CalloutResult, Edits, Event, Flow, HeaderProblem, Inspected, Metric, ReadBody, Reply, Request, RequestId,
+    Step, guard_refused, inspect_headers, internal_error, invalid_configuration,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
 
-fn read_body(size: usize, limit: usize) -> ReadBody {
-    if size > limit {
-        return ReadBody::TooLong;
-    }
-    host::body(Buffer::RequestBody, size).map_or_else(
-        || {
-            let hint = "a request body is not in memory: on Kong, `client_body_buffer_size` must be as large as `limits.body_bytes`";
-            abi::log(Level::Warn, hint);
-            ReadBody::Unreadable
-        },
-        ReadBody::Whole,
-    )
-}
-
-/// Whether an entry is one that decides, not a guard.
-fn decides(root: &RefCell<RootContext>) -> bool {
-    let settings = root.try_borrow_mut().ok().and_then(|mut root| root.settings(host::now()));
-    !matches!(settings, Some(Settings::Guard))
-}
-
 /// Where a request stands between two events.
 pub(super) struct RequestContext {
     id: u32,
+    root_id: u32,
     root: Rc<RefCell<RootContext>>,
     request_id: RequestId,
-    /// Where the request leads, while it is aimed at nothing.
-    target: Option<Vec<u8>>,
-    /// Whether Kong would put an answer where it then empties a callout's bytes; see [`host::reply_beside_a_callout`].
-    spare_bytes: bool,
-    /// Whether the event that is handled surely came straight from Kong's Lua for this request; see [`audit::hand_over`].
-    beside_lua: bool,
+    /// Where the request leads: what is decided on and, byte for byte, what is sent.
+    target: Vec<u8>,
+    moment: Moment,
     phase: Phase,
+}
+
+/// What is special about the event that is handled.
+#[derive(Clone, Copy, Default)]
+struct Moment {
+    /// Whether it surely came straight from Kong's Lua for this request; see [`Host::publish`].
+    beside_lua: bool,
+    way: Way,
+}
+
+/// How a request is answered.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Plainly,
+    /// While an answer to a callout is handled that failed or was empty.
+    BesideNothing,
+    /// An upstream's answer is there already.
+    Instead,
 }
 
 enum Phase {
     /// No event came yet; a response now means that the request went round the filter.
     New,
     /// The core decides. The whole body may arrive before it is asked for.
-    Deciding { flow: Flow, config: Rc<Config>, callout: Option<u32>, body: Option<ReadBody> },
+    Deciding { flow: Flow, config: Rc<Config>, callout: Option<u32>, body: Intake, hold: Option<Hold> },
     /// The request went on.
     Forwarded { flow: Flow, config: Option<Rc<Config>>, bodiless: bool },
     /// An entry before this guard has not decided yet: it waits for the body, and so does the guard.
     Guarding,
+    /// The answer is there, and waits until the host has room for it.
+    Answering { reply: Reply },
     /// The request was answered.
     Answered,
 }
 
+/// What the entry is configured to be.
+fn settings(root: &RefCell<RootContext>) -> Option<Settings> {
+    root.try_borrow().ok().and_then(|root| root.settings())
+}
+
+const CANNOT_LIST: &str = "the headers cannot be read";
+
+/// What the headers say; of so many that the host cannot hand them over, only that.
+fn inspect(host: &dyn Host, count: usize) -> Result<Inspected, &'static str> {
+    if !host.can_list(count) {
+        let one = |name: &'static str| Some((name, abi::header(Headers::Request, name).ok().flatten()?));
+        let few: Vec<_> = [":method", ":path"].into_iter().filter_map(one).collect();
+        let mut seen = inspect_headers(few.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
+        seen.problem = Some(HeaderProblem::TooMany);
+        return Ok(seen);
+    }
+    let pairs = abi::header_pairs(Headers::Request).map_err(|_| CANNOT_LIST)?.unwrap_or_default();
+    let pairs = headers::parse(&pairs).map_err(|_| CANNOT_LIST)?;
+    let mut seen = inspect_headers(pairs.into_iter());
+    if !host.removes_repeated() {
+        seen.refuse_repeated();
+    }
+    Ok(seen)
+}
+
 impl RequestContext {
-    pub(super) fn new(id: u32, root: Rc<RefCell<RootContext>>) -> Self {
-        Self {
-            id,
-            root,
-            request_id: RequestId::unknown(),
-            target: None,
-            spare_bytes: false,
-            beside_lua: false,
-            phase: Phase::New,
-        }
+    pub(super) fn new(id: u32, root_id: u32, root: Rc<RefCell<RootContext>>) -> Self {
+        let (request_id, target) = (RequestId::unknown(), Vec::new());
+        Self { id, root_id, root, request_id, target, moment: Moment::default(), phase: Phase::New }
     }
 
-    pub(super) fn on_headers(&mut self, end_of_stream: bool) -> Action {
-        self.request_id = host::request_id().and_then(|id| RequestId::new(&id)).unwrap_or_else(RequestId::unknown);
-        let settings = self.root.try_borrow_mut().ok().and_then(|mut root| root.settings(host::now()));
+    pub(super) fn on_headers(&mut self, count: usize, end_of_stream: bool) -> Action {
+        let Some(host) = host::current() else { return self.refuse_on_unknown_host() };
+        self.request_id = host.request_id().and_then(|id| RequestId::new(&id)).unwrap_or_else(RequestId::unknown);
+        let settings = self.root.try_borrow_mut().ok().and_then(|mut root| {
+            root.is_used();
+            root.settings()
+        });
         // a guard cannot know: if the entry before it waited and then trapped, this instance has never heard of the request
         let is_guard = matches!(settings, Some(Settings::Guard));
-        self.beside_lua = !is_guard && !events::has_waited(self.request_id.as_str());
-        let action = self.begin(settings, end_of_stream);
-        self.beside_lua = false;
-        action
+        let beside_lua = !is_guard && !events::has_waited(self.request_id.as_str());
+        self.during(Moment { beside_lua, ..Moment::default() }, |request| match settings {
+            Some(Settings::Enforce(config)) => request.decide(host, config, count, end_of_stream),
+            Some(Settings::Guard) => request.guard(host),
+            None => request.refuse(&invalid_configuration(&request.request_id)),
+        })
     }
 
-    fn begin(&mut self, settings: Option<Settings>, end_of_stream: bool) -> Action {
-        match settings {
-            Some(Settings::Enforce(config)) => self.decide(config, end_of_stream),
-            Some(Settings::Guard) => self.guard(),
-            None => self.refuse(&invalid_configuration(&self.request_id)),
-        }
+    /// Handles an event of which something is special.
+    fn during<T>(&mut self, moment: Moment, action: impl FnOnce(&mut Self) -> T) -> T {
+        self.moment = moment;
+        let result = action(self);
+        self.moment = Moment::default();
+        result
     }
 
-    fn guard(&mut self) -> Action {
-        if let Some(action) = self.heed_mark() {
-            return action;
-        }
-        if host::is_aimed_at_nothing() && host::announces_body() {
-            self.phase = Phase::Guarding;
-            return Action::Continue;
-        }
-        self.refuse(&guard_refused(&self.request_id))
-    }
-
-    /// Does what an entry before this guard said of the request, if one did.
-    fn heed_mark(&mut self) -> Option<Action> {
-        match host::take_mark()? {
-            Mark::Allowed => {
-                self.phase = Phase::Forwarded { flow: Flow::default(), config: None, bodiless: false };
-                Some(Action::Continue)
+    /// Does what an entry before this one said of the request.
+    fn guard(&mut self, host: &dyn Host) -> Action {
+        match (host.take_mark(), &self.phase) {
+            (Some(Mark::Held), Phase::New) => {
+                self.phase = Phase::Guarding;
+                Action::Continue
             }
-            Mark::Refused => Some(self.let_answer_go()),
+            (Some(Mark::Allowed), _) => {
+                self.phase = Phase::Forwarded { flow: Flow::default(), config: None, bodiless: false };
+                Action::Continue
+            }
+            (Some(Mark::Refused), _) => self.let_answer_go(host),
+            (Some(Mark::Held) | None, _) => self.refuse(&guard_refused(&self.request_id)),
         }
+    }
+
+    /// The instance that sent a callout of this request is gone, and with it what was decided.
+    pub(super) fn on_lost_callout(&mut self, result: &CalloutResult) {
+        if let Phase::Answering { .. } = self.phase {
+            return self.answer_now();
+        }
+        let is_empty = result.as_ref().map_or(true, |reply| reply.body.is_empty());
+        let way = if is_empty { Way::BesideNothing } else { Way::Plainly };
+        self.during(Moment { way, ..Moment::default() }, |request| {
+            let _ = request.answer(&events::note_lost("an answer arrived that nothing waits for"));
+        });
     }
 
     /// Takes the credentials off before anything else happens, so that whatever gets lost later is lost without them.
-    fn decide(&mut self, config: Rc<Config>, end_of_stream: bool) -> Action {
-        let Ok(pairs) = abi::header_pairs(Headers::Request) else { return self.fail("the headers cannot be read") };
-        let pairs = pairs.unwrap_or_default();
-        let Ok(pairs) = headers::parse(&pairs) else { return self.fail("the headers cannot be read") };
-        let mut seen = inspect_headers(pairs.into_iter());
-        if Host::current() == Host::Kong {
-            // only the first of two headers can be made empty there
-            seen.refuse_repeated();
-        }
+    fn decide(&mut self, host: &dyn Host, config: Rc<Config>, count: usize, end_of_stream: bool) -> Action {
+        let seen = match inspect(host, count) {
+            Ok(seen) => seen,
+            Err(what) => return self.fail(what),
+        };
         let id = config.workspace.id.as_deref();
-        if !seen.removals.iter().all(|name| host::remove_request_header(name, id)) {
+        if !seen.removals.iter().all(|name| host.remove(name, id)) {
             return self.fail("the caller's credentials cannot be removed");
         }
-        let Some(request) = self.request(seen, &config, end_of_stream) else {
+        let Some(request) = self.request(host, seen, &config, end_of_stream) else {
             return self.fail("the request line cannot be read");
         };
-        self.phase = Phase::Deciding { flow: Flow::default(), config, callout: None, body: None };
+        let (callout, body, hold) = (None, Intake::default(), None);
+        self.phase = Phase::Deciding { flow: Flow::default(), config, callout, body, hold };
         self.drive(Event::Request(request))
     }
 
-    fn request(&self, seen: Inspected, config: &Config, end_of_stream: bool) -> Option<Request> {
-        let has_body = match Host::current() {
-            // Kong never says that the headers end the stream
-            Host::Kong => seen.announces_body,
-            Host::Envoy => !end_of_stream,
-        };
-        let target = host::target(seen.path.clone())?;
-        Request::new(self.request_id.clone(), seen, target, has_body, host::shared_secrets(&config.shared_secrets))
+    fn request(&mut self, host: &dyn Host, seen: Inspected, config: &Config, end_of_stream: bool) -> Option<Request> {
+        let has_body = host.has_body(&seen, end_of_stream);
+        self.target = host.target(seen.path.clone())?;
+        let shared = host.shared_secrets(&config.shared_secrets);
+        Request::new(self.request_id.clone(), seen, self.target.clone(), has_body, shared)
     }
 
     pub(super) fn on_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        let Some(host) = host::current() else { return self.refuse_on_unknown_host() };
         match &mut self.phase {
-            // Kong shows no body while a callout is under way: it lost the answer, and would hold the request for ever
-            Phase::Deciding { callout: Some(_), .. } if Host::current() == Host::Kong => {
+            // the host lost the answer, and would hold the request for ever
+            Phase::Deciding { callout: Some(_), .. } if host.shows_nothing_beside_callouts() => {
                 self.fail("the answer to a callout got lost")
             }
-            Phase::Deciding { flow, config, body, .. } => {
-                let limit = config.limits.body_bytes;
-                if size <= limit && !end_of_stream {
-                    return Action::Pause;
-                }
-                let read = read_body(size, limit);
-                if flow.awaits_body() {
-                    return self.drive(Event::Body(read));
-                }
-                *body = Some(read);
-                Action::Pause
+            Phase::Deciding { config, body, .. } => {
+                body.show(size, end_of_stream, config.limits.body_bytes);
+                self.feed_body(host)
             }
-            Phase::Forwarded { bodiless: true, .. } if size > 0 && Host::current() == Host::Kong => {
+            Phase::Forwarded { bodiless: true, .. } if size > 0 => {
                 self.fail("a request that must not have a body has one")
             }
-            Phase::Guarding => self.heed_mark().unwrap_or_else(|| self.refuse(&guard_refused(&self.request_id))),
+            Phase::Guarding => self.guard(host),
             Phase::Forwarded { .. } => Action::Continue,
+            Phase::Answering { .. } => {
+                self.answer_now();
+                Action::Pause
+            }
             Phase::Answered => Action::Pause,
             // the context was made anew in the middle of the request: nobody decided on it
             Phase::New => self.fail("the decision on a request got lost"),
         }
     }
 
-    pub(super) fn on_callout_reply(&mut self, token: u32, result: CalloutResult) {
-        let Phase::Deciding { callout, .. } = &mut self.phase else {
-            if matches!(self.phase, Phase::New) {
-                self.fail("the decision on a request got lost");
+    /// Trailers end the body, and would let the request go on if they were let on themselves.
+    pub(super) fn on_trailers(&mut self) -> Action {
+        let Some(host) = host::current() else { return self.refuse_on_unknown_host() };
+        match &mut self.phase {
+            Phase::Deciding { body, .. } => {
+                body.end();
+                match self.feed_body(host) {
+                    Action::Continue => Action::Continue,
+                    Action::Pause | Action::HoldBack => Action::Pause,
+                }
             }
-            return;
-        };
-        let is_empty = result.as_ref().map_or(true, |reply| reply.body.is_empty());
-        if callout.take() != Some(token) {
-            self.fail("an answer arrived that nothing waited for");
-            return;
-        }
-        self.spare_bytes = is_empty;
-        let action = self.drive(Event::Callout(Answer::own(result)));
-        self.spare_bytes = false;
-        if action == Action::Continue && Host::current() != Host::Kong {
-            // Kong goes on by itself
-            if abi::continue_request().is_err() {
-                abi::log(Level::Error, "the host does not let a request go on");
-            }
+            Phase::Guarding => self.guard(host),
+            Phase::Forwarded { .. } => Action::Continue,
+            Phase::Answering { .. } | Phase::Answered => Action::Pause,
+            Phase::New => self.fail("the decision on a request got lost"),
         }
     }
 
+    /// Gives the core the body if it waits for that and all is here.
+    fn feed_body(&mut self, host: &dyn Host) -> Action {
+        let action = match &mut self.phase {
+            Phase::Deciding { flow, body, .. } if flow.awaits_body() => match body.read() {
+                Some(read) => self.drive(Event::Body(read)),
+                None => Action::Pause,
+            },
+            _ => Action::Pause,
+        };
+        match &mut self.phase {
+            Phase::Deciding { flow, body, .. } if action == Action::Pause => {
+                // Nobody wants to see the body yet, and it may be any length: the client waits with it. One that is asked for is kept
+                // by the host, which refuses what it has no room for.
+                let is_kept = flow.awaits_body() || !host.holds_back_bodies();
+                body.is_kept_by_host(is_kept);
+                if is_kept { Action::Pause } else { Action::HoldBack }
+            }
+            _ => action,
+        }
+    }
+
+    /// The answer to the callout `token` is here, which this request sent or waited for with others.
+    pub(super) fn on_callout_reply(&mut self, token: u32, answer: Answer) {
+        let callout = match &mut self.phase {
+            Phase::Deciding { callout, .. } => callout.take(),
+            Phase::Answering { .. } => return self.answer_now(),
+            Phase::New => {
+                self.fail("the decision on a request got lost");
+                return;
+            }
+            Phase::Forwarded { .. } | Phase::Guarding | Phase::Answered => return,
+        };
+        let is_due = callout == Some(token);
+        let is_empty = answer.result.as_ref().map_or(true, |reply| reply.body.is_empty());
+        let way = if is_empty { Way::BesideNothing } else { Way::Plainly };
+        self.during(Moment { way, ..Moment::default() }, |request| {
+            if !is_due {
+                request.fail("an answer arrived that nothing waited for");
+                return;
+            }
+            let goes_on = request.drive(Event::Callout(answer)) == Action::Continue;
+            if goes_on && !host::known().is_some_and(Host::resume) {
+                abi::log(Level::Error, "the host does not let a request go on");
+            }
+        });
+    }
+
     pub(super) fn on_response_headers(&mut self) {
+        let Some(host) = host::current() else { return };
         match &mut self.phase {
             Phase::Forwarded { flow, .. } if flow.awaits_response() => {
                 let text = |name| String::from_utf8(abi::header(Headers::Response, name).ok()??).ok();
@@ -206,57 +270,69 @@ impl RequestContext {
                 let reason = if status == 403 { text("x-databricks-reason-phrase") } else { None };
                 events::with_memory(|memory| flow.on_response(status, reason.as_deref(), memory));
             }
-            // Kong's buffered proxying sends requests on without showing them to filters. An answer of Kong or of an entry before this
-            // one comes from no upstream.
-            Phase::New if host::has_upstream_answered() && decides(&self.root) => {
-                let _ = abi::remove_header(Headers::Response, b"content-length");
-                self.fail("a response arrived to a request that was not decided on");
+            Phase::Forwarded { .. } | Phase::Answered => {}
+            _ if !host.has_upstream_answered() => {}
+            // an answer of an entry before, or one that this entry is not for
+            Phase::New if matches!(settings(&self.root), Some(Settings::Guard)) => {}
+            Phase::New | Phase::Deciding { .. } | Phase::Guarding | Phase::Answering { .. } => {
+                self.during(Moment { way: Way::Instead, ..Moment::default() }, |request| request.answer_instead(host));
             }
-            _ => {}
+        }
+    }
+
+    /// An upstream answered a request that nobody let go on: it reached that without a credential.
+    fn answer_instead(&mut self, host: &dyn Host) {
+        match &mut self.phase {
+            Phase::Guarding if host.take_mark().is_some() => self.phase = Phase::Answered,
+            Phase::Guarding => drop(self.refuse(&guard_refused(&self.request_id))),
+            // a body was announced, or could have come unannounced, and none did: the host shows no empty ones
+            Phase::Deciding { flow, .. } if flow.awaits_body() => self.decide_without_body(host),
+            _ => drop(self.fail("a response arrived to a request that was not decided on")),
+        }
+    }
+
+    /// Refuses what waited for a body that never came, as it would have been refused without one. It is too late for anything else.
+    fn decide_without_body(&mut self, host: &dyn Host) {
+        let Phase::Deciding { flow, config, .. } = &mut self.phase else { return };
+        match with_env(host, config, |env| flow.on(Event::Body(ReadBody::Whole(Vec::new())), env)) {
+            Some(Step::Reply(reply)) => {
+                let (record, log) = (flow.record().cloned(), config.audit.log);
+                self.record(record, log);
+                self.answer(&reply);
+            }
+            _ => drop(self.fail("a request that announced a body had none")),
         }
     }
 
     /// Feeds the core until it wants to wait or has ended.
     fn drive(&mut self, mut event: Event) -> Action {
         loop {
-            let Phase::Deciding { flow, config, callout, body } = &mut self.phase else {
+            let Phase::Deciding { flow, config, callout, body, .. } = &mut self.phase else {
                 return self.fail("a decision ended twice");
             };
-            let Some(step) = with_env(config, |env| flow.on(event, env)) else {
+            let asked = host::known().and_then(|host| with_env(host, config, |env| flow.on(event, env)));
+            let Some(step) = asked else {
                 return self.fail("the core cannot be asked");
             };
             match step {
-                Step::Call(call) => match host::dispatch(&call) {
+                Step::Call(call) => match events::call(&call, self.root_id, self.id) {
                     Ok(token) => {
                         *callout = Some(token);
-                        events::expect_callout(token, self.id, &call);
                         events::note_wait(self.request_id.as_str(), self.id);
                         return Action::Pause;
                     }
                     Err(fault) => event = Event::Callout(Answer::own(Err(fault))),
                 },
-                Step::AwaitBody => match body.take() {
+                Step::AwaitBody => match body.read() {
                     Some(read) => event = Event::Body(read),
                     None => return self.await_body(),
                 },
                 Step::Forward(edits) => {
-                    let set = |(name, value)| abi::replace_header(Headers::Request, name, value).is_ok();
-                    let aimed = self.target.take().is_none_or(|target| host::aim_at(&target));
-                    if !aimed || !edits.headers().all(set) {
-                        return self.fail("the request's headers cannot be set");
-                    }
-                    let record = flow.record().cloned();
-                    let log = config.audit.log;
-                    let (flow, config) = (std::mem::take(flow), Some(Rc::clone(config)));
-                    self.phase = Phase::Forwarded { flow, config, bodiless: edits.is_bodiless() };
-                    self.record(record, log);
-                    // last of all: whatever failed before leaves no mark
-                    host::mark(self.id, Mark::Allowed);
-                    return Action::Continue;
+                    let (record, log) = (flow.record().cloned(), config.audit.log);
+                    return self.forward(&edits, record, log);
                 }
                 Step::Reply(reply) => {
-                    let record = flow.record().cloned();
-                    let log = config.audit.log;
+                    let (record, log) = (flow.record().cloned(), config.audit.log);
                     self.record(record, log);
                     return self.answer(&reply);
                 }
@@ -264,18 +340,40 @@ impl RequestContext {
         }
     }
 
-    /// On Kong the body comes once the headers' phase has gone on, and before the request is sent. Should it never come, the request
-    /// must lead nowhere.
-    fn await_body(&mut self) -> Action {
-        if Host::current() != Host::Kong {
-            return Action::Pause;
+    fn forward(&mut self, edits: &Edits, record: Option<Record>, log: bool) -> Action {
+        let (Phase::Deciding { hold, .. }, Some(host)) = (&self.phase, host::known()) else {
+            return self.fail("a decision ended twice");
+        };
+        let is_aimed = *hold != Some(Hold::Aside) || host.aim(&self.target);
+        let set = |(name, value)| abi::replace_header(Headers::Request, name, value).is_ok();
+        if !is_aimed || !edits.headers().all(set) {
+            return self.fail("the request's headers cannot be set");
         }
-        match host::aim_at_nothing() {
-            Some(target) => {
-                self.target = Some(target);
+        if let Phase::Deciding { flow, config, .. } = &mut self.phase {
+            let (flow, config) = (std::mem::take(flow), Some(Rc::clone(config)));
+            self.phase = Phase::Forwarded { flow, config, bodiless: edits.is_bodiless() };
+        }
+        self.record(record, log);
+        // last of all: whatever failed before leaves no mark
+        host.mark(self.id, Mark::Allowed);
+        Action::Continue
+    }
+
+    fn await_body(&mut self) -> Action {
+        let held = host::known().and_then(Host::hold);
+        match (&mut self.phase, held) {
+            (Phase::Deciding { hold, .. }, Some(Hold::Aside)) => {
+                *hold = held;
+                if let Some(host) = host::known() {
+                    host.mark(self.id, Mark::Held);
+                }
                 Action::Continue
             }
-            None => self.fail("the request cannot be held until its body is there"),
+            (Phase::Deciding { hold, .. }, Some(Hold::Here)) => {
+                *hold = held;
+                Action::Pause
+            }
+            _ => self.fail("the request cannot be held until its body is there"),
         }
     }
 
@@ -284,48 +382,84 @@ impl RequestContext {
         self.refuse(&internal_error(what, &self.request_id))
     }
 
+    /// Nothing is known of what such a host does with a request, but that it takes answers.
+    fn refuse_on_unknown_host(&mut self) -> Action {
+        self.fail("this host is neither kong nor envoy, or does not say so")
+    }
+
     /// Refuses what the core did not, or not in the end.
     fn refuse(&mut self, reply: &Reply) -> Action {
         let reason = reply.reason.unwrap_or(Reason::Internal);
         metrics::count(Metric::of_refusal(reason));
+        let time = clock::time_of_record();
         let (record, log) = match &mut self.phase {
             Phase::Deciding { flow, config, .. } | Phase::Forwarded { flow, config: Some(config), .. } => {
-                flow.abandon(reason, host::wall());
+                flow.abandon(reason, time);
                 (flow.record().cloned(), config.audit.log)
             }
-            _ => (Some(Record::refused(self.request_id.as_str(), reason, host::wall())), true),
+            _ => (Some(Record::refused(self.request_id.as_str(), reason, time)), self.logs_records()),
         };
         self.record(record, log);
         self.answer(reply)
     }
 
+    /// Whether the entry's records are to be logged; one that cannot say so logs them.
+    fn logs_records(&self) -> bool {
+        match settings(&self.root) {
+            Some(Settings::Enforce(config)) => config.audit.log,
+            Some(Settings::Guard) | None => true,
+        }
+    }
+
     /// Hands a record over, before the request goes on or is answered.
     fn record(&mut self, record: Option<Record>, log: bool) {
-        if let Some(record) = record {
-            audit::hand_over(&record, log, self.beside_lua);
+        match (record, host::known()) {
+            (Some(record), Some(host)) => audit::hand_over(&record, log, host, self.moment.beside_lua),
+            (Some(record), None) if log => audit::write_shortened(&record),
+            _ => {}
         }
     }
 
     /// The entry before answered, and that counts. A second answer is a host trap; and Kong holds the first for as long as the guard waits.
-    fn let_answer_go(&mut self) -> Action {
+    fn let_answer_go(&mut self, host: &dyn Host) -> Action {
         self.phase = Phase::Answered;
         // should the host not have taken the answer, the request leads nowhere
-        match host::aim_at_nothing() {
+        match host.hold() {
             Some(_) => Action::Continue,
             None => Action::Pause,
         }
     }
 
     fn answer(&mut self, reply: &Reply) -> Action {
+        let Some(host) = host::known() else {
+            self.phase = Phase::Answered;
+            host::reply(reply, Connection::Closed);
+            return Action::Pause;
+        };
+        if self.moment.way == Way::BesideNothing
+            && let Some(token) = host.make_room()
+        {
+            events::expect(token, self.root_id, self.id);
+            self.phase = Phase::Answering { reply: reply.clone() };
+            return Action::Pause;
+        }
         self.phase = Phase::Answered;
-        host::mark(self.id, Mark::Refused);
-        // what is ambiguous may have been framed otherwise than it seems
-        let is_framed = self.beside_lua && reply.status != 400;
-        if self.spare_bytes {
-            host::reply_beside_a_callout(reply);
-        } else {
-            host::reply(reply, if is_framed { Connection::Kept } else { Connection::Closed });
+        host.mark(self.id, Mark::Refused);
+        match self.moment.way {
+            Way::Instead => host.reply_instead(reply),
+            Way::Plainly | Way::BesideNothing => {
+                // what is ambiguous may have been framed otherwise than it seems
+                let is_framed = self.moment.beside_lua && reply.status != 400;
+                host::reply(reply, if is_framed { Connection::Kept } else { Connection::Closed });
+            }
         }
         Action::Pause
+    }
+
+    /// Sends an answer that had to wait.
+    fn answer_now(&mut self) {
+        if let Phase::Answering { reply } = std::mem::replace(&mut self.phase, Phase::Answered) {
+            let _ = self.during(Moment::default(), |request| request.answer(&reply));
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! One entry's configuration in one instance, and the keys that its ticks fetch ahead of need.
 
 use super::abi::{self, Buffer, Level};
-use super::{events, host, metrics};
-use crate::base::{Now, Uptime};
+use super::host::{self, Host};
+use super::{callout, clock, events, metrics};
+use crate::base::Uptime;
 use crate::config::{Config, Settings};
 use crate::flow::{Callout, CalloutResult, Env, Prefetch};
 use std::rc::Rc;
@@ -21,8 +22,8 @@ pub(super) struct RootContext {
 
 impl RootContext {
     pub(super) fn on_configure(&mut self, size: usize) {
-        let text = host::body(Buffer::Configuration, size).unwrap_or_default();
-        self.used_at = host::now().unwrap_or_default().uptime;
+        let text = callout::whole(Buffer::Configuration, size).unwrap_or_default();
+        self.used_at = clock::now().unwrap_or_default().uptime;
         metrics::define();
         match Settings::parse(&text, &|name| std::env::var(name).ok()) {
             Ok(settings) => {
@@ -40,15 +41,24 @@ impl RootContext {
             }
         }
         // Kong's worker dies of a callout of a tick that fails; there, requests refresh keys before they must
-        if matches!(self.settings, Some(Settings::Enforce(_))) && !self.ticks && host::can_call_from_ticks() {
+        if matches!(self.settings, Some(Settings::Enforce(_)))
+            && !self.ticks
+            && host::of_root().is_some_and(|host| host.can().timers)
+        {
             self.ticks = abi::set_tick_period(TICK_MILLIS).is_ok();
         }
     }
 
-    /// What the configuration says, for a request.
-    pub(super) fn settings(&mut self, now: Option<Now>) -> Option<Settings> {
-        self.used_at = now.unwrap_or_default().uptime.max(self.used_at);
+    /// What the configuration says.
+    pub(super) fn settings(&self) -> Option<Settings> {
         self.settings.clone()
+    }
+
+    /// A request needs the configuration.
+    pub(super) fn is_used(&mut self) {
+        if let Some(now) = clock::now() {
+            self.used_at = now.uptime;
+        }
     }
 
     pub(super) fn on_tick(&mut self, context: u32) {
@@ -63,12 +73,10 @@ impl RootContext {
     fn step(&mut self, context: u32, action: impl FnOnce(&mut Prefetch, &mut Env<'_>) -> Option<Callout>) {
         let Some(Settings::Enforce(config)) = self.settings.clone() else { return };
         let prefetch = &mut self.prefetch;
-        let Some(callout) = with_env(&config, |env| action(prefetch, env)).flatten() else { return };
-        match host::dispatch(&callout) {
-            Ok(token) => {
-                self.prefetch.on_sent(token);
-                events::expect_callout(token, context, &callout);
-            }
+        let Some(host) = host::of_root() else { return };
+        let Some(callout) = with_env(host, &config, |env| action(prefetch, env)).flatten() else { return };
+        match events::call(&callout, context, context) {
+            Ok(token) => self.prefetch.on_sent(token),
             Err(fault) => {
                 // the lease that the fetch holds ends by itself; the next tick tries again
                 self.prefetch.on_not_sent();
@@ -78,13 +86,13 @@ impl RootContext {
     }
 }
 
-/// Runs one step of the core and writes what it has to say to the log.
-pub(super) fn with_env<T>(config: &Rc<Config>, action: impl FnOnce(&mut Env<'_>) -> T) -> Option<T> {
-    let Some(now) = host::now() else {
+/// Runs one step of the core and writes what it has to say to the log; `None` if there is no time to run it at.
+pub(super) fn with_env<T>(host: &dyn Host, config: &Rc<Config>, action: impl FnOnce(&mut Env<'_>) -> T) -> Option<T> {
+    let Some(now) = clock::now() else {
         abi::log(Level::Error, "the host's clock fails");
         return None;
     };
-    let can = host::capabilities();
+    let can = host.can();
     let (mut log, mut counts) = (Vec::new(), Vec::new());
     let result =
         events::with_memory(|memory| action(&mut Env { config, memory, now, can, log: &mut log, counts: &mut counts }));

@@ -33,6 +33,7 @@ class Gateway(abc.ABC):
     ships_records = False  # whether audit records leave by another way than the log
     guards = False  # whether there are routes `guarded` and `guard_alone`, whose chains have a guard entry
     sees_all_headers = False  # whether more than a hundred headers are no reason to refuse
+    speaks_http2 = False  # whether its routes take HTTP/2, in cleartext with prior knowledge
     retries_exchanges = True  # whether a lost exchange can be tried again within the same request
 
     @abc.abstractmethod
@@ -140,6 +141,8 @@ class EnvoyGateway(Gateway):
 
     All configurations share one VM for each thread, as all routes share one instance for each worker in Kong.
     """
+
+    speaks_http2 = True
 
     def __init__(
         self,

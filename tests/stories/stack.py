@@ -183,6 +183,44 @@ def send(
         connection.close()
 
 
+def send_http2(
+    base: str,
+    method: str,
+    target: str,
+    headers: Headers,
+    pieces: list[bytes],
+    trailers: dict[str, str] | None = None,
+    pause: int = 0,
+    length: int | None = None,
+    ca: Path | None = None,
+) -> Response:
+    """One request over HTTP/2, its body in pieces with `pause` milliseconds before each and before the trailers."""
+    url = urllib.parse.urlsplit(base)
+    pairs = list(headers.items()) if isinstance(headers, dict) else list(headers)
+    if length is not None:
+        pairs.append(("content-length", str(length)))
+    asked = {
+        "url": f"{url.scheme}://{url.netloc}",
+        "ca": str(ca) if ca and url.scheme == "https" else None,
+        "method": method,
+        "path": url.path + target,
+        "headers": pairs,
+        "pieces": [base64.b64encode(piece).decode() for piece in pieces],
+        "trailers": trailers,
+        "pause_ms": pause,
+    }
+    started = time.monotonic()
+    script = REPO / "tests/stories/http2.mjs"
+    run = subprocess.run(
+        ["node", script], input=json.dumps(asked), capture_output=True, text=True, timeout=60, check=True
+    )
+    answer = json.loads(run.stdout)
+    if "error" in answer:
+        raise RuntimeError(f"{method} {base}{target} over HTTP/2: {answer['error']}")
+    found = [(name, value) for name, value in answer["headers"]]
+    return Response(answer["status"], found, base64.b64decode(answer["body"]), time.monotonic() - started)
+
+
 def admin(base: str, method: str, path: str, body: Any = None) -> Any:
     reply = send(
         base, method, path, {"Content-Type": "application/json"}, json.dumps(body) if body is not None else None

@@ -1,6 +1,6 @@
 //! The imports of the filter: from its memory to [`World`] and back.
 
-use crate::world::{Answer, Injected, NOT_FOUND, Stop, World};
+use crate::world::{Answer, INTERNAL_FAILURE, Injected, NOT_FOUND, Stop, World};
 use wasmtime::{Caller, Error, Linker, Memory, Result};
 
 type Guest<'a> = Caller<'a, World>;
@@ -74,6 +74,9 @@ fn log_and_time(linker: &mut Linker<World>) -> Result<()> {
     })?;
     linker.func_wrap(ENV, "proxy_get_current_time_nanoseconds", |mut guest: Guest<'_>, at: u32| -> Result<u32> {
         begin(&mut guest)?;
+        if guest.data().switches.broken_clock {
+            return Ok(INTERNAL_FAILURE);
+        }
         let time = guest.data().time(false);
         write(&mut guest, at, &time.to_le_bytes())?;
         Ok(0)

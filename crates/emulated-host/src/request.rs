@@ -17,6 +17,14 @@ pub struct HttpRequest {
     pub body: Option<Vec<u8>>,
     /// Whether the body comes only when the test says so ([`crate::Worker::body_arrives`]).
     pub slow_body: bool,
+    /// Whether it comes over HTTP/2.
+    pub http2: bool,
+    /// Whether nothing says how long the body is: over HTTP/1.1 it is chunked, over HTTP/2 nothing says that there is one.
+    pub unannounced: bool,
+    /// How many trailers follow the body. Kong does not show them.
+    pub trailers: u32,
+    /// Whether they come only when the test says so ([`crate::Worker::trailers_arrive`]).
+    pub slow_trailers: bool,
     /// What plugins before the filter left in `kong.ctx.shared`.
     pub shared: Vec<(String, String)>,
 }
@@ -83,14 +91,30 @@ pub(crate) enum Step {
     Ended,
 }
 
+/// What an entry was shown of a body, in Envoy.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ShownBody {
+    /// How much of it.
+    pub(crate) arrived: usize,
+    /// Where the part begins that can be read now.
+    pub(crate) from: usize,
+    /// Whether the entry asked for all of it to be kept, and is shown all with each piece.
+    pub(crate) is_kept: bool,
+    /// Whether the client waits with the rest, because the buffer is full.
+    pub(crate) is_held_back: bool,
+    /// Whether the entry has seen that the request ends.
+    pub(crate) has_ended: bool,
+}
+
 /// A request on its way.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) entries: Vec<u32>,
     /// The context of each entry, if it has one in the current instance.
     pub(crate) contexts: Vec<Option<u32>>,
-    /// Envoy: which entries were shown the whole body.
-    pub(crate) has_seen_body: Vec<bool>,
+    /// Envoy: what each entry was shown of the body.
+    pub(crate) shown_body: Vec<ShownBody>,
+    pub(crate) http2: bool,
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) id: String,
@@ -99,9 +123,10 @@ pub(crate) struct Request {
     /// As they are sent on.
     pub(crate) sent: Vec<Pair>,
     pub(crate) body: Option<Vec<u8>>,
-    /// How much of the body has arrived.
-    pub(crate) arrived: usize,
+    pub(crate) unannounced: bool,
     pub(crate) body_is_late: bool,
+    pub(crate) trailers: u32,
+    pub(crate) trailers_are_late: bool,
     pub(crate) shared: Vec<(String, Vec<u8>)>,
     pub(crate) upstream_status: Option<u16>,
     pub(crate) response_headers: Vec<Pair>,
@@ -118,6 +143,11 @@ pub(crate) struct Request {
 impl Request {
     pub(crate) fn has_body(&self) -> bool {
         self.body.as_ref().is_some_and(|body| !body.is_empty())
+    }
+
+    /// Whether the headers are all there is, so that Envoy says so.
+    pub(crate) fn ends_with_headers(&self) -> bool {
+        self.trailers == 0 && !self.has_body() && !(self.unannounced && self.body.is_some())
     }
 
     pub(crate) fn upstream(&self) -> Upstream {

@@ -3,7 +3,7 @@
 use crate::calls::{CalloutEnd, Delivered, PendingCall};
 use crate::module::Filter;
 use crate::pairs::Pair;
-use crate::request::{HttpRequest, Outcome, Request, Step};
+use crate::request::{HttpRequest, Outcome, Request, ShownBody, Step};
 use crate::world::{Callback, Frame, Injected, LogLine, Misuse, Owner, Profile, Root, Switches, Trap, World};
 use std::time::Duration;
 use wasmtime::{Instance, Store, WasmParams, WasmResults};
@@ -11,6 +11,8 @@ use wasmtime::{Instance, Store, WasmParams, WasmResults};
 /// When a worker starts, in seconds since 1970.
 const START: u64 = 1_800_000_000;
 const CONTINUE: u32 = 0;
+/// Envoy's `StopIterationAndWatermark`, for a piece of a body.
+const HOLD_BACK: u32 = 2;
 
 /// An entry of the filter in a chain: one configuration in one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,11 +127,31 @@ impl Worker {
         shared.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice())
     }
 
+    /// Whether its trailers are still to come.
+    #[must_use]
+    pub fn awaits_trailers(&self, request: RequestHandle) -> bool {
+        let request = &self.look().requests[&request.0];
+        let is_open =
+            matches!(request.outcome, Outcome::Waiting | Outcome::Forwarded(_)) && request.step != Step::Ended;
+        is_open && request.trailers_are_late && !request.body_is_late
+    }
+
+    /// The set-up, to be changed while the worker runs.
+    pub fn switches(&mut self) -> &mut Switches {
+        &mut self.world().switches
+    }
+
     /// Whether the request went on and was not answered yet.
     #[must_use]
     pub fn awaits_response(&self, request: RequestHandle) -> bool {
         let request = &self.look().requests[&request.0];
         matches!(request.outcome, Outcome::Forwarded(_)) && request.upstream_status.is_none()
+    }
+
+    /// How many callouts were sent so far, also those that an answer cancelled at once.
+    #[must_use]
+    pub fn callouts(&self) -> usize {
+        self.look().callouts
     }
 
     /// How many instances there were so far.
@@ -227,22 +249,27 @@ impl Worker {
         if !is_kong {
             own.push(pair("x-request-id", &id));
         }
-        if let Some(body) = &client.body {
-            own.push(pair("content-length", &body.len().to_string()));
+        match &client.body {
+            Some(body) if !client.unannounced => own.push(pair("content-length", &body.len().to_string())),
+            Some(_) if !client.http2 => own.push(pair("transfer-encoding", "chunked")),
+            _ => {}
         }
         let shown = pseudo.chain(own.iter().cloned()).collect();
         let request = Request {
             entries: entries.iter().map(|entry| entry.0).collect(),
             contexts: vec![None; entries.len()],
-            has_seen_body: vec![false; entries.len()],
+            shown_body: vec![ShownBody::default(); entries.len()],
+            http2: client.http2,
             method: client.method.clone(),
             target: client.target.clone(),
             id,
             shown,
             sent: own,
             body: client.body.clone(),
-            arrived: 0,
+            unannounced: client.unannounced,
             body_is_late: client.slow_body && client.body.as_ref().is_some_and(|body| !body.is_empty()),
+            trailers: client.trailers,
+            trailers_are_late: client.slow_trailers && client.trailers > 0,
             shared: client.shared.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect(),
             upstream_status: None,
             response_headers: Vec::new(),
@@ -268,10 +295,35 @@ impl Worker {
             Profile::Kong if self.pending_of(name) > 0 => {}
             Profile::Envoy if self.request(name).paused => {
                 let Step::Headers(held) = self.request(name).step else { return };
-                self.deliver_pieces(name, held);
+                self.show_body(name, held);
                 self.run(name);
             }
             _ => self.run(name),
+        }
+    }
+
+    /// The trailers of a request that kept them back arrive, in Envoy; Kong does not show them.
+    pub fn trailers_arrive(&mut self, request: RequestHandle) {
+        let name = request.0;
+        self.request(name).trailers_are_late = false;
+        if self.look().is_kong() {
+            return;
+        }
+        match (self.request(name).step, self.request(name).outcome.clone()) {
+            (Step::Headers(held), Outcome::Waiting) if self.request(name).paused => {
+                self.show_body(name, held);
+                self.run(name);
+            }
+            // a machine that failed takes its streams with it
+            (Step::Response, _) if self.request(name).contexts.contains(&None) => self.request(name).step = Step::Ended,
+            (Step::Response, Outcome::Forwarded(_)) => {
+                for entry in 0..self.request(name).entries.len() {
+                    self.show_body(name, entry);
+                    let holds = Misuse("an entry holds trailers of a request that went on".to_owned());
+                    assert!(self.request(name).shown_body[entry].has_ended, "{holds}");
+                }
+            }
+            _ => {}
         }
     }
 
@@ -303,9 +355,12 @@ impl Worker {
     }
 
     fn answer_on_kong(&mut self, call: &PendingCall, request: u32, entry: usize, end: CalloutEnd) {
-        self.request(request).has_waited = true;
+        let was_refused = matches!(end, CalloutEnd::Refused);
+        let is_first = !std::mem::replace(&mut self.request(request).has_waited, true);
         let delivered = Delivered::by_kong(end);
-        let lost_bytes = delivered.failed || delivered.body.as_ref().is_none_or(Vec::is_empty);
+        let is_empty = delivered.failed || delivered.body.as_ref().is_none_or(Vec::is_empty);
+        // one that was refused was never sent, and holds none
+        let lost_bytes = is_empty && !was_refused && !(is_first && call.body.is_empty());
         let context = self.ensure_context(request, entry);
         let returned = self.reply(context, context, call, delivered);
         if returned.is_none() {
@@ -322,9 +377,11 @@ impl Worker {
             (std::mem::take(&mut frame.sent), frame.deadly.take())
         };
         if let Some(local) = &mut self.request(request).local {
-            if lost_bytes && sent.is_empty() {
+            if lost_bytes {
                 local.body.clear();
             }
+            let cancels = Misuse("an answer cancels a callout: kong's worker may die of that".to_owned());
+            assert!(sent.is_empty(), "{cancels}");
             self.run_behind_an_answer(request);
             self.end_locally(request);
             return;
@@ -353,24 +410,32 @@ impl Worker {
 
     fn answer_on_envoy(&mut self, call: &PendingCall, owner: Owner, end: CalloutEnd) {
         let delivered = Delivered::by_envoy(end);
-        let (root, request) = match owner {
-            Owner::Root(root) => (root, None),
-            Owner::Request(request, entry) => (self.request(request).entries[entry], Some(request)),
+        let root = match owner {
+            Owner::Root(root) => root,
+            Owner::Request(request, entry) => self.request(request).entries[entry],
         };
         self.ensure_root(root);
-        let returned = self.reply(root, root, call, delivered);
-        let Some(request) = request.filter(|_| returned.is_some()) else { return };
-        if self.request(request).outcome != Outcome::Waiting {
+        let is_held = |request: &Request| request.outcome == Outcome::Waiting && request.paused;
+        let held = self.look().requests.iter().filter(|(_, request)| is_held(request)).map(|(name, _)| *name);
+        let held: Vec<_> = held.collect();
+        if self.reply(root, root, call, delivered).is_none() {
             return;
         }
-        if self.request(request).local.is_some() {
-            self.end_locally(request);
-        } else if self.request(request).paused {
-            self.check_held(request, "a callout's reply");
+        // the one that asked, and whoever else the filter lets go by the same answer
+        for name in held {
+            self.go_on_after_a_callback(name);
+        }
+    }
+
+    fn go_on_after_a_callback(&mut self, name: u32) {
+        if self.request(name).outcome != Outcome::Waiting {
+        } else if self.request(name).local.is_some() {
+            self.end_locally(name);
+        } else if self.request(name).paused {
+            self.check_held(name, "a callout's reply");
         } else {
-            self.request(request).paused = false;
-            self.advance_after_hold(request);
-            self.run(request);
+            self.advance_after_hold(name);
+            self.run(name);
         }
     }
 
@@ -454,7 +519,7 @@ impl Worker {
                 Step::Response => {
                     let gone = request.client_gone;
                     let outcome = if gone { Outcome::ClientGone } else { Outcome::Forwarded(request.upstream()) };
-                    let left = self.pending_of(name);
+                    let left = if self.look().is_kong() { self.pending_of(name) } else { 0 };
                     assert!(left == 0, "{}", Misuse("a callout left pending when its request goes on".to_owned()));
                     if gone {
                         self.end(name, outcome);
@@ -473,7 +538,7 @@ impl Worker {
 
     fn headers_step(&mut self, name: u32, entry: usize) -> bool {
         let is_kong = self.look().is_kong();
-        let ends = !is_kong && !self.request(name).has_body();
+        let ends = !is_kong && self.request(name).ends_with_headers();
         // Kong counts the step as done when it is called; Envoy when it is continued
         self.request(name).step = Step::Headers(if is_kong { entry + 1 } else { entry });
         self.request(name).paused = !is_kong;
@@ -483,7 +548,9 @@ impl Worker {
 
     fn show_headers(&mut self, name: u32, entry: usize, ends: bool) -> Option<u32> {
         let context = self.ensure_context(name, entry);
-        let count = u32::try_from(self.request(name).shown.len().min(100)).unwrap();
+        // pseudo-headers are not counted
+        let own = self.request(name).shown.iter().filter(|(name, _)| !name.starts_with(b":")).count();
+        let count = u32::try_from(own).unwrap();
         let frame = Frame::of(Callback::RequestHeaders, context);
         self.invoke("proxy_on_request_headers", frame, (context, count, u32::from(ends)))
     }
@@ -491,10 +558,7 @@ impl Worker {
     fn body_step(&mut self, name: u32, entry: usize) -> bool {
         if !self.look().is_kong() {
             self.request(name).step = Step::Body(entry + 1);
-            if !self.request(name).has_seen_body[entry] {
-                self.request(name).arrived = 0;
-                self.deliver_pieces(name, entry);
-            }
+            self.show_body(name, entry);
             return true;
         }
         let context = self.ensure_context(name, entry);
@@ -528,8 +592,8 @@ impl Worker {
             return false;
         }
         self.request(name).paused = true;
-        if call == "proxy_on_request_headers" && self.request(name).has_body() && !self.request(name).body_is_late {
-            self.deliver_pieces(name, entry);
+        if call == "proxy_on_request_headers" && !self.request(name).body_is_late {
+            self.show_body(name, entry);
         }
         if self.request(name).outcome != Outcome::Waiting {
             return false;
@@ -547,43 +611,98 @@ impl Worker {
         let request = self.request(name);
         if let (false, Step::Headers(held)) = (is_kong, request.step) {
             request.step = Step::Headers(held + 1);
+            request.shown_body[held].is_held_back = false;
         }
     }
 
     fn check_held(&self, name: u32, call: &str) {
         let request = &self.look().requests[&name];
-        let all_arrived = request.arrived >= request.body.as_ref().map_or(0, Vec::len);
-        let waits = self.pending_of(name) > 0 || (!all_arrived && request.body_is_late);
+        let Step::Headers(held) = request.step else { return };
+        let shown = &request.shown_body[held];
+        let more_comes = (request.body_is_late || request.trailers_are_late) && !shown.is_held_back;
+        // the callout may be another request's: the filter may let several wait for one
+        let waits = more_comes || !self.look().calls.is_empty();
         assert!(waits, "{}", Misuse(format!("{call} leaves a request paused that nothing will resume")));
     }
 
-    /// Envoy: the body, piece by piece, to one entry.
-    fn deliver_pieces(&mut self, name: u32, entry: usize) {
-        let (length, piece) = {
-            let piece = self.look().switches.piece;
-            (self.request(name).body.as_ref().map_or(0, Vec::len), piece)
-        };
-        while self.request(name).arrived < length {
-            let context = self.ensure_context(name, entry);
-            let request = self.request(name);
-            request.arrived = (request.arrived + piece).min(length);
-            let (size, ends) = (u32::try_from(request.arrived).unwrap(), request.arrived == length);
-            let frame = Frame::of(Callback::RequestBody, context);
-            let action = self.invoke::<_, u32>("proxy_on_request_body", frame, (context, size, u32::from(ends)));
-            let Some(action) = action else {
-                self.end(name, Outcome::ServerError(503));
-                return;
-            };
-            if self.request(name).local.is_some() {
-                self.end_locally(name);
+    /// Envoy: what is there of the body, piece by piece, and the trailers, to one entry.
+    fn show_body(&mut self, name: u32, entry: usize) {
+        let ends_with_headers = self.request(name).ends_with_headers();
+        while !ends_with_headers && !self.request(name).shown_body[entry].has_ended {
+            let (request, piece) = (&self.look().requests[&name], self.look().switches.piece);
+            let (length, shown) = (request.body.as_ref().map_or(0, Vec::len), request.shown_body[entry]);
+            let is_all = shown.arrived == length;
+            let trailers_due = is_all && request.trailers > 0;
+            if request.body_is_late || shown.is_held_back || (trailers_due && request.trailers_are_late) {
                 return;
             }
-            if action == CONTINUE && self.request(name).paused {
-                self.request(name).paused = false;
-                self.advance_after_hold(name);
+            let goes_on = if trailers_due {
+                self.show_trailers(name, entry)
+            } else {
+                self.show_piece(name, entry, (length - shown.arrived).min(piece))
+            };
+            if !goes_on {
+                return;
             }
         }
-        self.request(name).has_seen_body[entry] = true;
+    }
+
+    /// Whether the request is still there.
+    fn show_piece(&mut self, name: u32, entry: usize, piece: usize) -> bool {
+        let limit = self.look().switches.buffer_limit;
+        let context = self.ensure_context(name, entry);
+        let request = self.request(name);
+        let (length, has_trailers) = (request.body.as_ref().map_or(0, Vec::len), request.trailers > 0);
+        let shown = &mut request.shown_body[entry];
+        shown.from = if shown.is_kept { 0 } else { shown.arrived };
+        shown.arrived += piece;
+        let (size, is_over) = (shown.arrived - shown.from, shown.arrived > limit);
+        let ends = shown.arrived == length && !has_trailers;
+        shown.has_ended = ends;
+        if shown.is_kept && is_over && request.paused {
+            self.end(name, Outcome::ServerError(413));
+            return false;
+        }
+        let (frame, size) = (Frame::of(Callback::RequestBody, context), u32::try_from(size).unwrap());
+        let action = self.invoke::<_, u32>("proxy_on_request_body", frame, (context, size, u32::from(ends)));
+        let shown = &mut self.request(name).shown_body[entry];
+        shown.is_kept = action.is_some_and(|action| action != CONTINUE && action != HOLD_BACK);
+        shown.is_held_back = action == Some(HOLD_BACK) && is_over;
+        if self.request(name).shown_body[entry].is_kept && is_over && self.request(name).paused {
+            self.end(name, Outcome::ServerError(413));
+            return false;
+        }
+        self.after_piece(name, action)
+    }
+
+    fn show_trailers(&mut self, name: u32, entry: usize) -> bool {
+        let context = self.ensure_context(name, entry);
+        let count = self.request(name).trailers;
+        self.request(name).shown_body[entry].has_ended = true;
+        let frame = Frame::of(Callback::RequestTrailers, context);
+        let action = self.invoke::<_, u32>("proxy_on_request_trailers", frame, (context, count));
+        if action.is_some_and(|action| action != CONTINUE) && !self.request(name).paused {
+            self.request(name).shown_body[entry].has_ended = false;
+            return false;
+        }
+        self.after_piece(name, action)
+    }
+
+    fn after_piece(&mut self, name: u32, action: Option<u32>) -> bool {
+        let Some(action) = action else {
+            self.end(name, Outcome::ServerError(503));
+            return false;
+        };
+        if self.request(name).local.is_some() {
+            self.end_locally(name);
+            return false;
+        }
+        if action == CONTINUE && self.request(name).paused {
+            // whatever held the headers: Envoy goes on with all of it
+            self.request(name).paused = false;
+            self.advance_after_hold(name);
+        }
+        true
     }
 
     fn end_locally(&mut self, name: u32) {
@@ -596,8 +715,8 @@ impl Worker {
     /// Ends a request that did not go on; its callouts are forgotten.
     fn end(&mut self, name: u32, outcome: Outcome) {
         let own = |owner: &Owner| matches!(owner, Owner::Request(request, _) if *request == name);
-        let is_kong = self.look().is_kong();
-        if is_kong || !matches!(outcome, Outcome::ClientGone) {
+        // Envoy's callouts are the configuration's, and are answered whatever became of the request
+        if self.look().is_kong() {
             self.world().calls.retain(|_, (_, owner)| !own(owner));
         }
         let gone = self.request(name).client_gone;

@@ -34,6 +34,12 @@ pub struct Switches {
     pub trapping_property: Option<String>,
     /// A property that is not there, though this host usually has it.
     pub missing_property: Option<String>,
+    /// A property that cannot be read.
+    pub failing_property: Option<String>,
+    /// Whether the clock that tells the time fails.
+    pub broken_clock: bool,
+    /// Envoy's `per_connection_buffer_limit_bytes`: what is held of one request at most.
+    pub buffer_limit: usize,
 }
 
 impl Default for Switches {
@@ -47,6 +53,9 @@ impl Default for Switches {
             longest_callback: 60,
             trapping_property: None,
             missing_property: None,
+            failing_property: None,
+            broken_clock: false,
+            buffer_limit: 1 << 20,
         }
     }
 }
@@ -104,6 +113,7 @@ pub(crate) enum Stop {
 
 pub(crate) const NOT_FOUND: u32 = 1;
 pub(crate) const BAD_ARGUMENT: u32 = 2;
+pub(crate) const INTERNAL_FAILURE: u32 = 10;
 
 pub(crate) type Answer<T> = Result<T, Stop>;
 
@@ -126,6 +136,8 @@ pub enum Callback {
     RequestHeaders,
     /// A request's body.
     RequestBody,
+    /// A request's trailers.
+    RequestTrailers,
     /// The end of a callout.
     CalloutReply,
     /// A response's headers.
@@ -198,6 +210,8 @@ pub(crate) struct World {
     /// Callouts that fail whatever the test says: Kong's resolver has stopped.
     pub(crate) doomed: BTreeSet<u32>,
     pub(crate) frame: Frame,
+    /// How many callouts were sent, also those that an answer cancelled at once.
+    pub(crate) callouts: usize,
     next_name: u32,
     /// Counters by name; a metric's id is its place, from 1. They outlive instances.
     metrics: Vec<(String, u64)>,
@@ -228,6 +242,7 @@ impl World {
             calls: BTreeMap::new(),
             doomed: BTreeSet::new(),
             frame,
+            callouts: 0,
             next_name: 1,
             metrics: Vec::new(),
             trap_in: None,
@@ -276,6 +291,11 @@ impl World {
 
     fn request(&self) -> Option<&Request> {
         self.requests.get(&self.contexts.get(&self.frame.context)?.0)
+    }
+
+    /// Which entry of its request the current context is for.
+    fn entry(&self) -> usize {
+        self.contexts.get(&self.frame.context).map_or(0, |(_, entry)| *entry)
     }
 
     fn request_mut(&mut self) -> Option<&mut Request> {
@@ -356,7 +376,10 @@ impl World {
         match self.profile {
             Profile::Kong if self.frame.callback == Callback::RequestHeaders => Ok(None),
             Profile::Kong => Ok((body.len() <= self.switches.body_buffer).then_some(body.as_slice())),
-            Profile::Envoy => Ok(Some(&body[..request.arrived])),
+            Profile::Envoy => {
+                let shown = &request.shown_body[self.entry()];
+                Ok(Some(&body[shown.from..shown.arrived]))
+            }
         }
     }
 
@@ -405,9 +428,11 @@ impl World {
     pub(crate) fn header_pairs(&self, map: u32) -> Answer<Vec<u8>> {
         /// `NGX_HTTP_WASM_MAX_REQ_HEADERS`
         const MOST: usize = 100;
-        let mut headers = self.map("proxy_get_header_map_pairs", map)?;
-        if self.is_kong() {
-            headers.truncate(MOST);
+        let headers = self.map("proxy_get_header_map_pairs", map)?;
+        if self.is_kong() && headers.len() > MOST {
+            return misuse(
+                "proxy_get_header_map_pairs of more than 100: kong writes more than it has asked memory for",
+            );
         }
         Ok(pairs::serialize(headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))))
     }
@@ -477,6 +502,14 @@ impl World {
         if self.switches.missing_property.as_deref() == Some(path.as_str()) {
             return Ok(None);
         }
+        if self.switches.failing_property.as_deref() == Some(path.as_str()) {
+            return Err(Stop::Status(INTERNAL_FAILURE));
+        }
+        match (self.profile, path.as_str()) {
+            (Profile::Envoy, "plugin_vm_id") => return Ok(Some(Vec::new())),
+            (Profile::Envoy, "xds.listener_direction") => return Ok(self.request().map(|_| vec![0; 8])),
+            _ => {}
+        }
         self.check_kongs_property("proxy_get_property", &path)?;
         let Some(request) = self.request() else {
             return if self.is_kong() {
@@ -492,6 +525,7 @@ impl World {
         Ok(match path.as_str() {
             "ngx.kong_request_id" => Some(request.id.clone().into_bytes()),
             "ngx.upstream_uri" => Some(request.target.clone().into_bytes()),
+            "ngx.server_protocol" => Some(if request.http2 { b"HTTP/2.0".to_vec() } else { b"HTTP/1.1".to_vec() }),
             "ngx.upstream_status" => request.upstream_status.map(|status| status.to_string().into_bytes()),
             "kong.response.source" => return misuse("proxy_get_property `kong.response.source`: kong traps"),
             path => path.strip_prefix("kong.ctx.shared.").and_then(shared),
@@ -648,7 +682,6 @@ impl World {
         let handle = request.map(RequestHandle);
         let call = PendingCall { token: self.name(), request: handle, upstream, headers, body, timeout };
         for name in [":method", ":path", ":authority", ":scheme"] {
-            // the one that is never sent needs no scheme
             if call.header(name).is_empty() && name != ":scheme" {
                 return misuse(format!("{CALL} without `{name}`: kong traps"));
             }
@@ -660,6 +693,7 @@ impl World {
             return misuse(format!("{CALL} after an answer"));
         }
         let token = call.token;
+        self.callouts += 1;
         self.frame.sent.push(token);
         self.calls.insert(token, (call, owner));
         Ok(token)
@@ -677,14 +711,9 @@ impl World {
             }
             *left = left.saturating_sub(1);
         }
-        if let Some(reply) = &self.frame.reply {
-            if reply.failed {
-                self.frame.deadly = Some("proxy_http_call from the callback of a failed callout: kong's worker dies");
-            } else if self.frame.asked_with_body && !call.body.is_empty() {
-                self.frame.deadly = Some(
-                    "proxy_http_call with a body from the callback of one with a body: kong's worker loops for ever",
-                );
-            }
+        if self.frame.reply.is_some() && self.frame.asked_with_body && !call.body.is_empty() {
+            self.frame.deadly =
+                Some("proxy_http_call with a body from the callback of one with a body: kong's worker loops for ever");
         }
         Ok(())
     }

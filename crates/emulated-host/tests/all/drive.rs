@@ -337,6 +337,26 @@ impl Hosted {
     pub(crate) fn outcome(&self) -> &Outcome {
         self.worker.outcome(self.handle())
     }
+
+    /// The callout that a request waits for; it may be a tick's.
+    fn awaited(&self) -> Option<PendingCall> {
+        let pending = self.worker.pending();
+        let waits = self.last.is_some_and(|last| *self.worker.outcome(last) == Outcome::Waiting);
+        let of_request = pending.iter().find(|call| call.request.is_some());
+        of_request.or_else(|| pending.first().filter(|_| waits)).cloned()
+    }
+
+    /// Lets fail what only makes room for an answer on Kong: it goes nowhere.
+    fn make_room(&mut self) {
+        while let Some(call) = self.worker.pending().into_iter().find(makes_room) {
+            self.worker.answer(call.token, CalloutEnd::Refused);
+        }
+    }
+}
+
+/// Whether it is the callout after which Kong has room for an answer.
+pub(crate) fn makes_room(call: &PendingCall) -> bool {
+    call.upstream == "127.0.0.1:9"
 }
 
 pub(crate) fn end_of(outcome: &Outcome) -> End {
@@ -345,6 +365,8 @@ pub(crate) fn end_of(outcome: &Outcome) -> End {
         Outcome::Forwarded(upstream) => forwarded(upstream.target.clone(), upstream.headers.iter().cloned()),
         Outcome::Answered { status, headers, body } => {
             let mut headers = headers.clone();
+            // what Kong needs behind some answers
+            headers.retain(|(name, value)| (name.as_str(), value.as_str()) != ("connection", "close"));
             headers.sort();
             let body = serde_json::from_slice(body).unwrap_or_default();
             End::Reply { status: *status, headers, body }
@@ -357,15 +379,17 @@ pub(crate) fn end_of(outcome: &Outcome) -> End {
 impl Driver for Hosted {
     fn send(&mut self, client: &HttpRequest) {
         self.last = Some(self.worker.send(&self.entries, client));
+        self.make_room();
     }
 
     fn waits_for(&self) -> Option<Ask> {
-        self.worker.pending().iter().find(|call| call.request.is_some()).map(Ask::of_call)
+        self.awaited().as_ref().map(Ask::of_call)
     }
 
     fn answer(&mut self, end: CalloutEnd) {
-        let token = self.worker.pending().iter().find(|call| call.request.is_some()).unwrap().token;
+        let token = self.awaited().unwrap().token;
         self.worker.answer(token, end);
+        self.make_room();
     }
 
     fn end(&self) -> End {

@@ -246,3 +246,34 @@ fn a_guard_of_kongs_records_its_refusal_in_the_log_and_not_among_kongs_own_prope
     assert!(worker.log().iter().any(recorded));
     assert_eq!(worker.shared(request, "databricks_audit"), None);
 }
+
+#[test]
+fn requests_that_need_the_same_wait_for_one_callout_even_if_the_one_that_sent_it_is_gone() {
+    let mut worker = Worker::new(Profile::Envoy);
+    let entry = worker.configure(&config(&json!({})).to_string());
+    let same = get(&anna());
+    let requests: Vec<_> = (0..50).map(|_| worker.send(&[entry], &same)).collect();
+    assert_eq!(worker.pending().len(), 1, "one asks, the others wait");
+    worker.client_leaves(requests[0]);
+    let late = worker.send(&[entry], &same);
+    assert_eq!(worker.pending().len(), 1, "whoever comes later waits too");
+    let asked = serve(&mut worker);
+    assert_eq!(asked.len(), 3, "discovery, keys and one exchange: {asked:?}");
+    for request in requests.into_iter().skip(1).chain([late]) {
+        assert_eq!(word(&worker, request), "forward Bearer dbx-1");
+    }
+}
+
+#[test]
+fn requests_of_two_callers_or_two_configurations_do_not_wait_for_each_others_exchange() {
+    let mut worker = Worker::new(Profile::Envoy);
+    let entries = ["a.example.net", "b.example.net"].map(|name| worker.configure(&route(name, ISSUER).to_string()));
+    worker.send(&[entries[0]], &get(&anna()));
+    serve(&mut worker);
+    let bob = KEY.token("bob", &json!({"exp": NOW + 50_000}));
+    let carol = KEY.token("carol", &json!({"exp": NOW + 50_000}));
+    for (entry, token) in [(0, &bob), (0, &carol), (1, &bob), (0, &bob)] {
+        worker.send(&[entries[entry]], &get(token));
+    }
+    assert_eq!(worker.pending().len(), 3, "bob's, carol's, and bob's at the other workspace");
+}

@@ -20,3 +20,4 @@ mod probe;
 mod sample;
 mod stage;
 mod stories;
+mod undecided;

@@ -148,8 +148,10 @@ fn a_callout_is_waited_for_and_nothing_else_is() {
 #[test]
 fn some_callouts_must_not_follow_others_on_kong() {
     for (first, second, end, message) in [
-        ("", "", CalloutEnd::Refused, "proxy_http_call from the callback of a failed callout"),
-        ("", "x", CalloutEnd::ClosedAtOnce, "proxy_http_call from the callback of a failed callout"),
+        ("", "", CalloutEnd::Refused, ""),
+        ("", "x", CalloutEnd::ClosedAtOnce, ""),
+        ("x", "", CalloutEnd::Timeout, ""),
+        ("x", "x", CalloutEnd::Timeout, "proxy_http_call with a body from the callback of one with a body"),
         ("x", "x", CalloutEnd::reply(200, "x"), "proxy_http_call with a body from the callback of one with a body"),
         ("x", "", CalloutEnd::reply(200, "x"), ""),
         ("", "x", CalloutEnd::reply(200, "x"), ""),
@@ -158,22 +160,22 @@ fn some_callouts_must_not_follow_others_on_kong() {
         let said = complaint(Profile::Kong, &probe, &get(), Some(end));
         let expected = if message.is_empty() { String::new() } else { format!("misuse of the host: {message}") };
         assert!(said.starts_with(&expected) && said.is_empty() == message.is_empty(), "{first}, {second}: {said}");
-        // but where an answer cancels it at once
         let cancelled =
             after_callout(first, |probe| probe.call("10.0.0.1:80", second) + &probe.answer("(i32.const 503)", "no"));
-        let mut stage = Stage::new(Profile::Kong, &cancelled);
-        let request = stage.play(&get(), Some(CalloutEnd::Refused));
-        assert_eq!(answered(stage.worker.outcome(request)), (503, "no\n".to_owned()));
-        assert!(stage.worker.pending().is_empty());
+        only_kong(&cancelled, &get(), Some(CalloutEnd::Refused), "an answer cancels a callout");
     }
 }
 
 #[test]
-fn an_answer_beside_a_failed_callout_is_emptied_on_kong() {
-    for (end, kong) in
-        [(CalloutEnd::Timeout, ""), (CalloutEnd::reply(200, ""), ""), (CalloutEnd::reply(200, "x"), "no\n")]
-    {
-        let probe = after_callout("", |probe| probe.answer("(i32.const 503)", "no"));
+fn an_answer_beside_a_failed_callout_with_a_body_is_emptied_on_kong() {
+    for (body, end, kong) in [
+        ("x", CalloutEnd::Timeout, ""),
+        ("x", CalloutEnd::reply(200, ""), ""),
+        ("x", CalloutEnd::reply(200, "x"), "no\n"),
+        ("", CalloutEnd::Timeout, "no\n"),
+        ("", CalloutEnd::reply(200, ""), "no\n"),
+    ] {
+        let probe = after_callout(body, |probe| probe.answer("(i32.const 503)", "no"));
         for (profile, expected) in [(Profile::Kong, kong), (Profile::Envoy, "no")] {
             let mut stage = Stage::new(profile, &probe);
             let request = stage.play(&get(), Some(end.clone()));
@@ -267,20 +269,57 @@ fn other_properties_trap_or_are_not_there() {
 }
 
 #[test]
-fn kong_shows_a_hundred_headers_at_most() {
+fn kong_lists_a_hundred_headers_at_most_and_says_how_many_there_are() {
     let probe = at_headers(|probe| {
         let count = Probe::count(0);
         probe.tell(100, &count)
     });
+    let told = Probe::default().on("proxy_on_request_headers", |probe| probe.tell(100, "(local.get 1)") + CONTINUE);
     let names: Vec<_> = (0..150).map(|number| format!("x-{number}")).collect();
     let headers: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
-    for (profile, many, few) in [(Profile::Kong, 200, 107), (Profile::Envoy, 256, 108)] {
-        let mut stage = Stage::new(profile, &probe);
-        for (count, expected) in [(150, many), (2, few)] {
-            let request = stage.send(&client("GET", "/", &headers[..count]));
-            assert_eq!(answered(stage.worker.outcome(request)).0, expected, "{count} on {profile:?}");
+    let many = client("GET", "/", &headers);
+    only_kong(&probe, &many, None, "proxy_get_header_map_pairs of more than 100");
+    for (profile, listed, counted) in [(Profile::Kong, 107, 103), (Profile::Envoy, 108, 104)] {
+        for (probe, request, expected) in [
+            (&probe, &client("GET", "/", &headers[..2]), listed),
+            (&told, &client("GET", "/", &headers[..2]), counted),
+            (&told, &many, counted + 148),
+        ] {
+            let mut stage = Stage::new(profile, probe);
+            let request = stage.send(request);
+            assert_eq!(answered(stage.worker.outcome(request)).0, expected, "{profile:?}");
         }
     }
+}
+
+#[test]
+fn envoy_lets_a_held_request_go_with_trailers_that_are_let_on() {
+    let after = |action: &str| {
+        let probe = Probe::default().on("proxy_on_request_headers", |probe| probe.call("10.0.0.1:80", "") + PAUSE);
+        let probe = probe.on("proxy_on_request_body", |_| PAUSE.to_owned());
+        probe.on("proxy_on_request_trailers", |_| action.to_owned())
+    };
+    let request = HttpRequest { http2: true, trailers: 1, ..post("{}") };
+    for (action, goes_on) in [(CONTINUE, true), (PAUSE, false)] {
+        let mut stage = Stage::new(Profile::Envoy, &after(action));
+        let handle = stage.send(&request);
+        assert_eq!(stage.worker.awaits_response(handle), goes_on);
+    }
+}
+
+#[test]
+fn envoy_refuses_what_it_shall_keep_and_has_no_room_for_and_lets_the_client_wait_with_what_it_shall_not() {
+    let held = |action: &str| {
+        let probe = Probe::default().on("proxy_on_request_headers", |probe| probe.call("10.0.0.1:80", "") + PAUSE);
+        probe.on("proxy_on_request_body", |_| action.to_owned())
+    };
+    let request = post(&"x".repeat(2 << 20));
+    let mut stage = Stage::new(Profile::Envoy, &held(PAUSE));
+    let handle = stage.send(&request);
+    assert_eq!(*stage.worker.outcome(handle), Outcome::ServerError(413));
+    let mut stage = Stage::new(Profile::Envoy, &held("(i32.const 2)"));
+    let handle = stage.send(&request);
+    assert_eq!(*stage.worker.outcome(handle), Outcome::Waiting);
 }
 
 #[test]
@@ -352,11 +391,7 @@ fn failures_of_callouts_look_as_each_host_makes_them() {
     ] {
         for (profile, name, expected) in [(Profile::Kong, ":dispatch_status", kong), (Profile::Envoy, ":status", envoy)]
         {
-            // an answer without bytes is emptied on Kong, unless a further callout was sent
-            let probe = after_callout("", |probe| {
-                let spare = if profile == Profile::Kong { probe.call("127.0.0.1:9", "-") } else { String::new() };
-                format!("(drop {}) {spare} {}", probe.header(6, name), probe.show())
-            });
+            let probe = after_callout("", |probe| format!("(drop {}) {}", probe.header(6, name), probe.show()));
             let mut stage = Stage::new(profile, &probe);
             let request = stage.play(&get(), Some(end.clone()));
             assert_eq!(answered(stage.worker.outcome(request)).1, expected, "{end:?} on {profile:?}");
@@ -365,7 +400,7 @@ fn failures_of_callouts_look_as_each_host_makes_them() {
     // cut off: announced and not there, which the call says by its status
     let probe = after_callout("", |probe| {
         let announced = "(local.get 3)";
-        probe.call("127.0.0.1:9", "-") + &probe.tell(400, &format!("(i32.add {announced} {})", Probe::buffer(4, 0)))
+        probe.tell(400, &format!("(i32.add {announced} {})", Probe::buffer(4, 0)))
     });
     let mut stage = Stage::new(Profile::Kong, &probe);
     let request = stage.play(&get(), Some(CalloutEnd::Truncated { status: 200, announced: 50 }));
@@ -377,7 +412,7 @@ fn names_stop_being_resolved_on_kong_and_addresses_do_not() {
     let outcome = |upstream: &str, profile| {
         let probe = after_callout("", |probe| {
             let status = probe.header(6, ":status");
-            probe.call("127.0.0.1:9", "-") + &probe.tell(200, &status)
+            probe.tell(200, &status)
         });
         let probe = probe.on("proxy_on_request_headers", |probe| probe.call(upstream, "") + PAUSE);
         let switches = Switches { hostname_callouts: Some(2), ..Switches::default() };

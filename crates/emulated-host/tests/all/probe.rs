@@ -30,6 +30,7 @@ const EXPORTS: &[(&str, &str, &str)] = &[
     ("proxy_on_tick", "(param i32)", ""),
     ("proxy_on_request_headers", "(param i32 i32 i32) (result i32)", "(i32.const 0)"),
     ("proxy_on_request_body", "(param i32 i32 i32) (result i32)", "(i32.const 0)"),
+    ("proxy_on_request_trailers", "(param i32 i32) (result i32)", "(i32.const 0)"),
     ("proxy_on_http_call_response", "(param i32 i32 i32 i32 i32)", ""),
     ("proxy_on_response_headers", "(param i32 i32 i32) (result i32)", "(i32.const 0)"),
     ("proxy_on_done", "(param i32) (result i32)", "(i32.const 1)"),

@@ -285,11 +285,19 @@ pub(crate) fn stories() -> Vec<Story> {
                     seen("", "400 BODY_UNREADABLE"),
                 ),
                 Send(
-                    post("/api/2.1/jobs/run-now", &anna, &json!({"job_id": 101, "x": "x".repeat(40_000)})),
+                    post(
+                        "/api/2.1/jobs/run-now",
+                        &anna,
+                        &json!({"job_id": 101, "idempotency_token": "x".repeat(40_000)}),
+                    ),
                     seen("", "forward Bearer dbx-1"),
                 ),
                 Send(
-                    post("/api/2.1/jobs/run-now", &anna, &json!({"job_id": 101, "x": "x".repeat(70_000)})),
+                    post(
+                        "/api/2.1/jobs/run-now",
+                        &anna,
+                        &json!({"job_id": 101, "idempotency_token": "x".repeat(70_000)}),
+                    ),
                     seen("", "413 BODY_TOO_LARGE"),
                 ),
             ],

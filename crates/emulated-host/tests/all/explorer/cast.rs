@@ -125,6 +125,10 @@ pub(crate) static CALLERS: LazyLock<Vec<Caller>> = LazyLock::new(|| {
         Caller::new(&KEY, Signer::Old, "idp/brief", &["eng"], json!({"exp": NOW + 20})),
         Caller::new(&KEY, Signer::Old, "idp/brief", &["pass"], json!({"exp": NOW + 20})),
         Caller::new(&KEY, Signer::Old, "idp/early", &["eng"], json!({"nbf": NOW + 100})),
+        // of a role that observes, beside others and alone
+        Caller::of_idp("idp/olga", &["eng", "trial"]),
+        Caller::of_idp("idp/otto", &["trial"]),
+        Caller::of_idp("idp/oscar", &["narrow", "trial"]),
         Caller::of_idp("idp/nobody", &[]),
         Caller::new(&KEY, Signer::Old, "idp/past", &["eng"], json!({"exp": NOW - 60})),
         Caller::new(&KEY, Signer::Nobody, "idp/elsewhere", &["eng"], json!({"aud": "other"})),
@@ -139,7 +143,8 @@ pub(crate) static CALLERS: LazyLock<Vec<Caller>> = LazyLock::new(|| {
 });
 
 /// The one that is always served in the end.
-pub(crate) const LAST: usize = 11;
+pub(crate) static LAST: LazyLock<usize> =
+    LazyLock::new(|| CALLERS.iter().position(|caller| caller.who == "sso/anna").unwrap());
 
 /// Anna's claims under the signature of another token.
 fn forged() -> String {
@@ -172,14 +177,16 @@ pub(crate) struct Role {
     pub(crate) group: &'static str,
     pub(crate) credential: Credential,
     minimal: bool,
+    observes: bool,
 }
 
 const fn role(name: &'static str, group: &'static str, credential: Credential, minimal: bool) -> Role {
-    Role { name, group, credential, minimal }
+    Role { name, group, credential, minimal, observes: false }
 }
 
 /// In the order of the configuration.
-pub(crate) static ROLES: [Role; 8] = [
+pub(crate) static ROLES: [Role; 9] = [
+    Role { observes: true, ..role("trial", "trial", Credential::Workload, false) },
     role("engineer", "eng", Credential::Caller { group: "" }, false),
     role("operator", "ops", Credential::Caller { group: "777" }, false),
     role("admin", "adm", Credential::Secret, false),
@@ -204,7 +211,14 @@ impl Role {
             credential["assume_group"] = json!(group);
         }
         let mut role = json!({"name": self.name, "match": {"groups": [self.group]}, "credential": credential});
+        if self.observes {
+            role["observe"] = json!(true);
+        }
         match self.name {
+            "trial" => {
+                role["allow"] = json!([{"operations": ["clusters.get"]}]);
+                role["deny"] = json!([{"operations": ["jobs.list"]}]);
+            }
             "engineer" if !without_denials => {
                 let mut deny = vec![json!({"operations": ["jobs.run_now"], "resources": {"job": ["202"]}})];
                 deny.extend((variant == Variant::Strict).then(|| json!({"operations": ["jobs.list"]})));
@@ -239,20 +253,23 @@ impl Role {
         match self.name {
             "narrow" => want.lists() || want == Want::Run(101),
             "runner" => matches!(want, Want::GetRun(RUN_OF_101) | Want::CancelRun(RUN_OF_101)),
+            "trial" => false,
             _ => true,
         }
     }
 }
 
 /// A route's configuration.
-pub(crate) fn route(workspace: &str, variant: Variant, without_denials: bool) -> String {
+pub(crate) fn route(workspace: &str, variant: Variant, cached_tokens: usize, without_denials: bool) -> String {
     let roles: Vec<_> = ROLES.iter().map(|role| role.config(variant, without_denials)).collect();
     let sso = json!({
         "name": "sso", "issuer": SSO, "audiences": ["databricks"], "algorithms": ["EdDSA"],
         "jwks_url": format!("{SSO}/keys"),
     });
     let workspace = json!({"url": format!("https://{workspace}"), "id": WORKSPACE_ID});
-    config(&json!({"workspace": workspace, "identity_providers": [idp(), sso], "roles": roles})).to_string()
+    let limits = json!({ "cached_tokens": cached_tokens });
+    config(&json!({"workspace": workspace, "identity_providers": [idp(), sso], "roles": roles, "limits": limits}))
+        .to_string()
 }
 
 /// A run of job 101, and one of job 202.
@@ -340,12 +357,16 @@ impl Want {
 }
 
 /// The role by which a caller gets what is wanted, if they may have it. `asked` is the role that they ask for.
+///
+/// As section 5 of the contract has it, word by word: a deny of a role that does not observe refuses; the first role with an allow gives
+/// its credential; if none allows, the first that observes gives its own. What observing roles deny is not asked for.
 pub(crate) fn decide(caller: &Caller, asked: Option<&str>, want: Want, variant: Variant) -> Option<&'static Role> {
     let own = || ROLES.iter().filter(|role| caller.groups.contains(&role.group));
-    if own().any(|role| role.denies(want, variant)) {
+    if own().any(|role| !role.observes && role.denies(want, variant)) {
         return None;
     }
-    own().find(|role| asked.is_none_or(|asked| asked == role.name) && role.allows(want))
+    let able = || own().filter(|role| asked.is_none_or(|asked| asked == role.name));
+    able().find(|role| role.allows(want)).or_else(|| able().find(|role| role.observes))
 }
 
 /// The role whose credential may be used to find out which job a run belongs to.

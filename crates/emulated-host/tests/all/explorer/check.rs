@@ -2,8 +2,8 @@
 
 use super::cast::*;
 use super::invariant::{Invariant, Sabotage};
-use super::play::{Minted, Play, Sent, is_spare, minted_text, serial};
-use crate::drive::{Ask, End, Purpose, end_of};
+use super::play::{Minted, Play, Sent, minted_text, serial};
+use crate::drive::{Ask, End, Purpose, end_of, makes_room};
 use crate::stage::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -40,8 +40,8 @@ fn holds_secret(text: &str) -> bool {
 impl Play<'_> {
     /// Checks a callout that was just sent.
     pub(super) fn check_callout(&mut self, call: &PendingCall) {
-        if is_spare(call) {
-            return self.tally.count("callout left over by a trap");
+        if makes_room(call) {
+            return self.tally.count("callout that makes room for an answer");
         }
         let mut ask = Ask::of_call(call);
         self.tally.count(&format!("callout {}", ask.purpose().word()));
@@ -78,6 +78,24 @@ impl Play<'_> {
             }
             (Purpose::Token | Purpose::Lookup, None) => {
                 panic!("{}: {}", Invariant::Callouts.broken(), wrong("for no request"));
+            }
+        }
+    }
+
+    /// Where requests can wait for each other, an identity provider is asked once at a time for each configuration.
+    pub(super) fn check_equal_callouts(&self, pending: &[PendingCall]) {
+        if self.is_kong() {
+            return;
+        }
+        let mut asked = Vec::new();
+        let twice = if self.is_sabotaged(Sabotage::Doubled) { 2 } else { 1 };
+        for call in pending.iter().flat_map(|call| std::iter::repeat_n(call, twice)) {
+            let sent = self.sent.iter().find(|sent| Some(sent.handle) == call.request);
+            if let (Some(sent), Purpose::Discovery | Purpose::Keys) = (sent, Ask::of_call(call).purpose()) {
+                let this = (sent.entry, call.url());
+                let is_new = !asked.contains(&this);
+                Invariant::OnceAtATime.holds(is_new, || format!("{} is asked for twice", this.1));
+                asked.push(this);
             }
         }
     }
@@ -245,7 +263,11 @@ impl Play<'_> {
         Invariant::Refusals.holds(waits, || format!("{reason} does not say when to come back"));
         let ours = ["INTERNAL", "GUARD_REFUSED"].contains(&reason);
         Invariant::Refusals.holds(!ours || sent.shaken || sent.let_go, || format!("{reason} for no reason"));
-        let right = sent.role().is_some() && sent.caller.is_in_time(self.now()) && self.is_key_sure(sent.caller);
+        let strict = decide(sent.caller, sent.asked, sent.want, Variant::Strict);
+        let right = sent.role().is_some()
+            && (!sent.tightened || strict.is_some())
+            && sent.caller.is_in_time(self.now())
+            && self.is_key_sure(sent.caller);
         let theirs = *status < 500 && reason != "EXCHANGE_REFUSED";
         Invariant::Served.holds(!(right && theirs), || {
             format!("{reason} to {:?} of `{}` as {:?}", sent.want, sent.caller.who, sent.asked)

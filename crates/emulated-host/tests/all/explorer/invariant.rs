@@ -23,6 +23,8 @@ pub(crate) enum Invariant {
     Unchanged,
     /// Callouts go where they belong and carry nothing else than they must.
     Callouts,
+    /// Requests that need the same wait for one callout, where they can.
+    OnceAtATime,
     /// No answer and no line of the log holds a secret.
     Silent,
     /// Answers are refusals of the contract, and those for the gateway's own faults come after such.
@@ -36,7 +38,7 @@ pub(crate) enum Invariant {
 }
 
 impl Invariant {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Verified,
         Self::InTime,
         Self::Permitted,
@@ -46,6 +48,7 @@ impl Invariant {
         Self::Credentialed,
         Self::Unchanged,
         Self::Callouts,
+        Self::OnceAtATime,
         Self::Silent,
         Self::Refusals,
         Self::Served,
@@ -98,6 +101,8 @@ pub(crate) enum Sabotage {
     NoGuard,
     /// A lookup carries another credential.
     OtherLookup,
+    /// Each callout is sent twice.
+    Doubled,
     /// A Databricks token is in an answer.
     TokenInAnswer,
     /// A Databricks token is in the log.
@@ -116,7 +121,7 @@ pub(crate) enum Sabotage {
 
 impl Sabotage {
     /// Each with what it breaks.
-    pub(crate) const ALL: [(Self, Invariant); 23] = [
+    pub(crate) const ALL: [(Self, Invariant); 24] = [
         (Self::StrayKey, Invariant::Verified),
         (Self::OldKey, Invariant::Verified),
         (Self::StoppedClock, Invariant::InTime),
@@ -133,6 +138,7 @@ impl Sabotage {
         (Self::NoGuard, Invariant::Credentialed),
         (Self::OtherTarget, Invariant::Unchanged),
         (Self::OtherLookup, Invariant::Callouts),
+        (Self::Doubled, Invariant::OnceAtATime),
         (Self::TokenInAnswer, Invariant::Silent),
         (Self::TokenInLog, Invariant::Silent),
         (Self::UnnotedTrap, Invariant::Refusals),

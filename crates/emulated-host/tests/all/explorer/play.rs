@@ -3,7 +3,7 @@
 use super::cast::*;
 use super::invariant::{Invariant, Sabotage};
 use super::tally::Tally;
-use crate::drive::{Ask, Purpose};
+use crate::drive::{Ask, Purpose, makes_room};
 use crate::stage::*;
 use host::{Callback, CalloutEnd, Entry, HttpRequest, Outcome, PendingCall, Profile, RequestHandle, Worker};
 use serde_json::json;
@@ -35,6 +35,7 @@ impl Dice {
 /// A request that was sent.
 pub(super) struct Sent {
     pub(super) handle: RequestHandle,
+    pub(super) entry: Entry,
     pub(super) request: HttpRequest,
     pub(super) caller: &'static Caller,
     pub(super) want: Want,
@@ -42,6 +43,8 @@ pub(super) struct Sent {
     pub(super) asked: Option<&'static str>,
     pub(super) workspace: &'static str,
     pub(super) variant: Variant,
+    /// Whether the configuration changed to a stricter one meanwhile, which holds for what waited.
+    pub(super) tightened: bool,
     sent_at: u64,
     /// When the filter let it go on, which may be long before its body is there.
     pub(super) decided_at: Option<u64>,
@@ -74,6 +77,8 @@ pub(crate) struct Play<'t> {
     dice: Dice,
     pub(super) worker: Worker,
     routes: [(Entry, Variant); 2],
+    /// How many tokens are kept: many, few, or none.
+    cached_tokens: usize,
     pub(super) guard: Option<Entry>,
     pub(super) sent: Vec<Sent>,
     pub(super) minted: Vec<Minted>,
@@ -106,8 +111,9 @@ impl<'t> Play<'t> {
         let profile = if dice.one_in(3) { Profile::Envoy } else { Profile::Kong };
         let mut worker = Worker::new(profile);
         let variants = [dice.pick(&[Variant::Lenient, Variant::Strict]), Variant::Lenient];
+        let cached_tokens = dice.pick(&[10_000, 10_000, 2, 1, 0]);
         let mut route = |number: usize| {
-            let config = route_config(WORKSPACES[number], variants[number], sabotage);
+            let config = route_config(WORKSPACES[number], variants[number], cached_tokens, sabotage);
             (worker.configure(&config), variants[number])
         };
         let routes = [route(0), route(1)];
@@ -116,6 +122,7 @@ impl<'t> Play<'t> {
             dice,
             worker,
             routes,
+            cached_tokens,
             guard,
             sent: Vec::new(),
             minted: Vec::new(),
@@ -180,10 +187,12 @@ impl<'t> Play<'t> {
         }
         for _ in 0..200 {
             let late = self.sent.iter().find(|sent| self.worker.awaits_body(sent.handle)).map(|sent| sent.handle);
-            match (self.worker.pending().into_iter().next(), late) {
-                (Some(call), _) => self.answer(&call, false),
-                (None, Some(late)) => self.worker.body_arrives(late),
-                (None, None) => return,
+            let trailing = self.sent.iter().map(|sent| sent.handle).find(|handle| self.worker.awaits_trailers(*handle));
+            match (self.worker.pending().into_iter().next(), late, trailing) {
+                (Some(call), ..) => self.answer(&call, false),
+                (None, Some(late), _) => self.worker.body_arrives(late),
+                (None, None, Some(trailing)) => self.worker.trailers_arrive(trailing),
+                (None, None, None) => return,
             }
             self.look();
         }
@@ -194,7 +203,7 @@ impl<'t> Play<'t> {
         self.pass(31);
         self.look();
         self.settle();
-        self.send_as(&CALLERS[LAST], Want::Run(101), None, 0, false);
+        self.send_as(&CALLERS[*LAST], Want::Run(101), None, 0, false);
         self.look();
         self.settle();
         let last = self.sent.last().unwrap().handle;
@@ -257,11 +266,13 @@ impl<'t> Play<'t> {
     /// A changed configuration: the old one stays for what is under way.
     fn reconfigure(&mut self) {
         let (number, variant) = (self.dice.roll(2), self.dice.pick(&[Variant::Lenient, Variant::Strict]));
-        let config = route_config(WORKSPACES[number], variant, self.sabotage);
+        let config = route_config(WORKSPACES[number], variant, self.cached_tokens, self.sabotage);
         self.event("configuration changes", format!("{number} {variant:?}"));
         if self.sent.iter().any(|sent| !sent.checked) {
             self.tally.count("configuration changes beneath a request");
         }
+        let open = self.sent.iter_mut().filter(|sent| !sent.checked && sent.workspace == WORKSPACES[number]);
+        open.for_each(|sent| sent.tightened |= variant == Variant::Strict);
         self.routes[number] = (self.worker.configure(&config), variant);
     }
 
@@ -275,6 +286,13 @@ impl<'t> Play<'t> {
         if self.worker.awaits_body(handle) {
             self.event("body arrives", number.to_string());
             self.worker.body_arrives(handle);
+        } else if self.worker.awaits_trailers(handle) {
+            let waits = *self.worker.outcome(handle) == Outcome::Waiting;
+            self.event(
+                if waits { "trailers of a request that waits" } else { "trailers of one that went on" },
+                number.to_string(),
+            );
+            self.worker.trailers_arrive(handle);
         } else if answered {
             let status = self.dice.pick(&[401, 401, 200, 503]);
             self.respond(number, status);
@@ -321,7 +339,7 @@ impl<'t> Play<'t> {
         route: usize,
         slow_body: bool,
     ) {
-        let request = HttpRequest { slow_body, ..want.request(&caller.token, asked) };
+        let request = HttpRequest { slow_body, ..self.carry(want.request(&caller.token, asked)) };
         let (entry, variant) = self.routes[route];
         let guard = self.guard.filter(|_| !self.is_sabotaged(Sabotage::NoGuard));
         let entries: Vec<_> = [entry].into_iter().chain(guard).collect();
@@ -335,12 +353,14 @@ impl<'t> Play<'t> {
         let (let_go, shaken, checked) = (false, false, false);
         self.sent.push(Sent {
             handle,
+            entry,
             request,
             caller,
             want,
             asked,
             workspace,
             variant,
+            tightened: false,
             sent_at,
             decided_at: None,
             key_was_known,
@@ -348,6 +368,16 @@ impl<'t> Play<'t> {
             shaken,
             checked,
         });
+    }
+
+    /// How the request comes: over which HTTP, with its length announced or not, with trailers or without.
+    fn carry(&mut self, request: HttpRequest) -> HttpRequest {
+        let http2 = self.dice.one_in(2);
+        let unannounced = self.dice.one_in(4);
+        // trailers of a GET would be a body of it
+        let trailers = u32::from(http2 && request.body.is_some() && self.dice.one_in(3));
+        let slow_trailers = trailers > 0 && self.dice.one_in(2);
+        HttpRequest { http2, unannounced, trailers, slow_trailers, ..request }
     }
 
     const fn knows(&self, signer: Signer) -> bool {
@@ -366,7 +396,7 @@ impl<'t> Play<'t> {
     // --- callouts
 
     fn answer(&mut self, call: &PendingCall, fails: bool) {
-        let end = match (is_spare(call), fails) {
+        let end = match (makes_room(call), fails) {
             (true, _) => CalloutEnd::Refused,
             (false, true) => self.fault(),
             (false, false) => self.fitting(call),
@@ -470,6 +500,7 @@ impl<'t> Play<'t> {
     fn look(&mut self) {
         self.note_traps();
         let pending = self.worker.pending();
+        self.check_equal_callouts(&pending);
         let seen = self.calls_seen;
         for call in pending.iter().filter(|call| call.token > seen) {
             self.check_callout(call);
@@ -522,14 +553,9 @@ impl<'t> Play<'t> {
     }
 }
 
-fn route_config(workspace: &str, variant: Variant, sabotage: Option<Sabotage>) -> String {
-    let config = route(workspace, variant, sabotage == Some(Sabotage::NoDenials));
+fn route_config(workspace: &str, variant: Variant, cached_tokens: usize, sabotage: Option<Sabotage>) -> String {
+    let config = route(workspace, variant, cached_tokens, sabotage == Some(Sabotage::NoDenials));
     if sabotage == Some(Sabotage::NoRoles) { config.replace("\"eng\"", "\"gone\"") } else { config }
-}
-
-/// Whether it is the one that takes the place of an answer's bytes, left over because there was a trap before the answer.
-pub(super) fn is_spare(call: &PendingCall) -> bool {
-    call.upstream == "127.0.0.1:9"
 }
 
 /// What tells a Databricks token from all others, and what it is for.
