@@ -70,7 +70,7 @@ class Soak:
     issuers: Issuers
     http2_port: int
     declaration: Path
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = field(default_factory=lambda: Tally(bears_many_headers=IS_NATIVE))
     # of each generation of workers, the last that was seen before the next reload
     memory: list[int] = field(default_factory=list)
     reloads: int = 0
@@ -249,13 +249,8 @@ def test_every_answer_is_one_of_the_contract(soaked: Soak):
 def test_everything_happened_that_should(soaked: Soak):
     """A soak in which nothing was reached or failed would show nothing."""
     answers = soaked.tally.answers
-    for name in (
-        "200",
-        "403 NO_RULE",
-        "400 REQUEST_AMBIGUOUS",
-        "400 unsupported_grant_type",
-        "broken off by its client",
-    ):
+    names = ["200", "403 NO_RULE", "400 unsupported_grant_type", "broken off by its client"]
+    for name in names if IS_NATIVE else [*names, "400 REQUEST_AMBIGUOUS"]:
         assert answers[name] > 0, f"no {name}: {soaked}"
     assert answers["200"] > 0.2 * soaked.tally.total, f"{soaked}"
     assert {name.split(" ")[0] for name in soaked.state["met"]} >= {"token", "lookup"}, f"{soaked}"
