@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn at(secs: u64) -> Now {
-        Now { wall: wall(secs), uptime: Uptime::from_millis(secs * 1000 + 77) }
+        Now { wall: wall(secs), uptime: Uptime::from_millis(wall(secs).as_millis()) }
     }
 
     fn token(name: &str, text: &str, until: u64) -> WorkspaceToken {

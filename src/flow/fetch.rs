@@ -61,6 +61,7 @@ pub(super) struct Fetch<N> {
 }
 
 /// What an answer led to.
+#[allow(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
 pub(super) enum Fetched<N: Need> {
     /// Nothing yet: send this.
     Again(Fetch<N>, Callout),

@@ -157,7 +157,7 @@ mod tests {
     const MAX_STALE: Duration = Duration::from_secs(1000);
 
     fn at(secs: u64) -> Now {
-        Now { wall: UnixTime::MAX, uptime: Uptime::from_millis(secs * 1000) }
+        Now { wall: UnixTime::MAX, uptime: Uptime::from_millis(UnixTime::from_secs(secs).as_millis()) }
     }
 
     fn held(source: &Source<u8>, now: u64) -> String {

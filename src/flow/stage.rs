@@ -60,6 +60,7 @@ pub(super) struct Context<'a, 'e> {
 }
 
 /// What a stage is stepped with.
+#[allow(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
 #[derive(Debug)]
 pub(super) enum Input {
     /// It was just reached.

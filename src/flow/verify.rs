@@ -23,6 +23,7 @@ pub(super) struct Verify {
 }
 
 /// Why a token is verified.
+#[allow(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// The request that it came with wants to go on.
