@@ -59,7 +59,7 @@ pub(super) fn with_memory<T>(action: impl FnOnce(&mut Memory) -> T) -> Option<T>
 /// requests wait for each other; the host's name for the answer.
 pub(super) fn call(callout: &Callout, root: u32, context: u32) -> Result<u32, CalloutFault> {
     let joins = host::of_root().is_some_and(|host| host.can().waits_for_others);
-    let share = callout.share.clone().filter(|_| joins);
+    let share = callout.share.filter(|_| joins);
     if let Some(share) = &share
         && let Some(token) = contexts(|contexts| contexts.join(share, root, context)).flatten()
     {

@@ -106,7 +106,12 @@ def test_sizes_that_the_documents_say_are_so():
 
 def test_bounds_of_memory_that_the_documents_say_are_so():
     source = sources()
-    for constant in ("ROOM: Budget = Budget { entries: 10_000", "BACKOFFS: Budget = Budget { entries: 1024", "LONGEST_RETRY: u64 = 300", "60..=86_400"):
+    for constant in (
+        "ROOM: Budget = Budget { entries: 10_000",
+        "BACKOFFS: Budget = Budget { entries: 1024",
+        "LONGEST_RETRY: u64 = 300",
+        "60..=86_400",
+    ):
         assert constant in source, f"docs/operations.md, `What it holds`: {constant} has changed"
 
 

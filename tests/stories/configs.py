@@ -256,7 +256,9 @@ def audited_quietly(parts: Parts, name: str) -> Config:
 
 def bypass(parts: Parts, name: str) -> Config:
     """The policy that the attempts of tests/bypass are made at."""
-    policy, generated = (json.loads((REPO / f"tests/bypass/{file}.json").read_text()) for file in ("policy", "generated"))
+    policy, generated = (
+        json.loads((REPO / f"tests/bypass/{file}.json").read_text()) for file in ("policy", "generated")
+    )
     return {**base(parts, name), "roles": policy["roles"] + generated["roles"], "agents": policy["agents"]}
 
 

@@ -20,16 +20,41 @@ OUT = REPO / "tests/bypass"
 NUMBERS = {"job", "run", "repo", "experiment", "git_credential", "object_id"}
 PATHS = {"path", "dbfs", "experiment_name"}
 PARTS = {"schema": 2, "column": 4} | dict.fromkeys(
-    ("table", "volume", "function", "model", "vector_index", "feature", "stream", "secret", "mcp_server", "model_service"), 3
+    (
+        "table",
+        "volume",
+        "function",
+        "model",
+        "vector_index",
+        "feature",
+        "stream",
+        "secret",
+        "mcp_server",
+        "model_service",
+    ),
+    3,
 )
 TOLD = {"@resource": "database_project", "@secret": "secret_scope", "@trace_location": "schema", "@typed": "table"}
 NAMES = set()
 # the path says something else, or a type that there is not
 CONTRADICTED = ["400", "REQUEST_AMBIGUOUS", "-"]
 HIDING = {"table_id", "volume_id", "object_id"}
-FORMS = {"existing_cluster_id", "new_cluster", "libraries", "notebook_task", "spark_jar_task", "spark_python_task", "spark_submit_task"}
+FORMS = {
+    "existing_cluster_id",
+    "new_cluster",
+    "libraries",
+    "notebook_task",
+    "spark_jar_task",
+    "spark_python_task",
+    "spark_submit_task",
+}
 FORMS |= {"pipeline_task", "python_wheel_task", "dbt_task", "sql_task", "run_job_task"}
-TWO_FORMS = [({"tasks"}, FORMS), ({"served_entities"}, {"served_models"}), ({"alert_id"}, {"workspace_path"}), ({"schema"}, {"target"})]
+TWO_FORMS = [
+    ({"tasks"}, FORMS),
+    ({"served_entities"}, {"served_models"}),
+    ({"alert_id"}, {"workspace_path"}),
+    ({"schema"}, {"target"}),
+]
 
 
 def sample(kind, word):
@@ -59,7 +84,7 @@ class Place:
         if self.kind == "@resource":
             return [f"projects/{word}/branches/b"]
         if self.kind == "@secret":
-            return ["{{secrets/%s/k}}" % word]
+            return [f"{{{{secrets/{word}/k}}}}"]
         whole = sample(self.about, word)
         return whole.split(".") if len(self.parts) > 1 else [whole]
 
@@ -158,7 +183,12 @@ def generated():
             lines.append(line(f"a denied {what}", "g-denied", method, request(template, [(place, "bad")]), end))
             kinds.add(place.about)
         for a, b in ((first_of(b, places), b) for b in places):
-            if a is b or a.about != b.about or a.about in HIDING or {part for part in a.parts} & {part for part in b.parts}:
+            if (
+                a is b
+                or a.about != b.about
+                or a.about in HIDING
+                or {part for part in a.parts} & {part for part in b.parts}
+            ):
                 continue
             what = f"{a.about} beside another, {name} {method} {b.text.partition('=')[2]}"
             contradicted = disagrees(a, b) or contradicts(a, template) or contradicts(b, template)
@@ -182,20 +212,26 @@ def policy(kinds, callers):
 
     def role(name, allow, deny=()):
         matches = {"groups": [f"bypass-{name}"]}
-        return {"name": name, "match": matches, "credential": credential, "allow": allow} | ({"deny": deny} if deny else {})
+        return {"name": name, "match": matches, "credential": credential, "allow": allow} | (
+            {"deny": deny} if deny else {}
+        )
 
     denies = [{"operations": ["*"], "resources": {kind: [sample(kind, "bad")]}} for kind in sorted(kinds)]
     roles = [role("g-denied", [{"operations": ["*"], "permit": permit}], denies)]
     for caller in sorted(callers - {"g-denied"}):
         kind = caller.removeprefix("g-")
-        roles.append(role(caller, [{"operations": ["*"], "resources": {kind: [sample(kind, "good")]}, "permit": permit}]))
+        roles.append(
+            role(caller, [{"operations": ["*"], "resources": {kind: [sample(kind, "good")]}, "permit": permit}])
+        )
     return {"callers": {caller: {"groups": [f"bypass-{caller}"]} for caller in sorted(callers)}, "roles": roles}
 
 
 def main():
     kinds, lines = generated()
     callers = {text.split("\t")[2] for text in lines}
-    head = "# Made by tools/catalogue/bypass.py from operations.tsv: do not edit. The columns are those of attempts.tsv.\n"
+    head = (
+        "# Made by tools/catalogue/bypass.py from operations.tsv: do not edit. The columns are those of attempts.tsv.\n"
+    )
     files = {
         OUT / "generated.tsv": head + "\n".join(lines) + "\n",
         OUT / "generated.json": json.dumps(policy(kinds, callers), indent=1) + "\n",

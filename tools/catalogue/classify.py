@@ -18,7 +18,9 @@ SUSPICIOUS = re.compile(
     r"instance-profiles|networks?|init-scripts?|downloads?|installations|conf|settings|identity|allowlists?|impersonate)([._/:-]|$)"
 )
 # what a read may give away
-REVEALING = re.compile(r"credentials?|tokens?|secrets?|passwords?|presigned|signed|urls?|uri|activation|downloads?|installations")
+REVEALING = re.compile(
+    r"credentials?|tokens?|secrets?|passwords?|presigned|signed|urls?|uri|activation|downloads?|installations"
+)
 
 
 @dataclass

@@ -31,7 +31,15 @@ def tsv(rows, sdk_version):
         "# " + "\t".join(COLUMNS),
     ]
     for row in rows:
-        cells = [row.name, row.method, row.template, row.scope, row.sensitive, " ".join(ids_of(row)), " ".join(row.also)]
+        cells = [
+            row.name,
+            row.method,
+            row.template,
+            row.scope,
+            row.sensitive,
+            " ".join(ids_of(row)),
+            " ".join(row.also),
+        ]
         lines.append("\t".join(cell or "-" for cell in cells))
     return "\n".join(lines) + "\n"
 
@@ -151,20 +159,39 @@ class Bodies:
     def blocks(self, text, lists, kinds):
         place = {entry: index for index, entry in enumerate(lists)}
         shapes, members = [], []
-        for shape in self.order:
-            below, features = self.below(shape)
+        for each in self.order:
+            below, features = self.below(each)
             mask = sum(1 << kinds.index(kind) for kind in below)
-            bits = sum(1 << FEATURES.index(feature) for feature in features) | (0x8000 if shape.is_open else 0)
-            shapes.append(f"({len(members)}, {place[' '.join(shape.composites)]}, {mask:#x}, {bits:#x})")
-            members += [self.member(member, text, kinds) for member in self.members(shape)]
+            bits = sum(1 << FEATURES.index(feature) for feature in features) | (0x8000 if each.is_open else 0)
+            shapes.append(f"({len(members)}, {place[' '.join(each.composites)]}, {mask:#x}, {bits:#x})")
+            members += [self.member(member, text, kinds) for member in self.members(each)]
         shapes.append(f"({len(members)}, 0, 0, 0)")
-        yield block("SHAPES", "(u16, u16, u64, u16)", shapes, "First member, composites in `LISTS`, kinds below, features below.")
-        yield block("MEMBERS", "(u32, u16, u8, u8)", members, "Name, shape and 1, kind, form and feature; sorted within a shape.")
+        yield block(
+            "SHAPES",
+            "(u16, u16, u64, u16)",
+            shapes,
+            "First member, composites in `LISTS`, kinds below, features below.",
+        )
+        yield block(
+            "MEMBERS",
+            "(u32, u16, u8, u8)",
+            members,
+            "Name, shape and 1, kind, form and feature; sorted within a shape.",
+        )
         told = sorted({fold(m.name) for shape in self.order for m in shape.members.values() if m.feature})
-        yield strings("TELLING", told, "The names of all members that are features, in lower case and without underscores.")
+        yield strings(
+            "TELLING", told, "The names of all members that are features, in lower case and without underscores."
+        )
         yield strings("FEATURES", FEATURES, "What a member's feature counts in.")
-        types = [f'("{name.replace("_", "")}", {kinds.index(kind)})' for name, kind in sorted(self.leaves.types.items())]
-        yield block("TYPES", "(&str, u8)", types, "What types of resources are called in requests, in lower case, and the kinds.")
+        types = [
+            f'("{name.replace("_", "")}", {kinds.index(kind)})' for name, kind in sorted(self.leaves.types.items())
+        ]
+        yield block(
+            "TYPES",
+            "(&str, u8)",
+            types,
+            "What types of resources are called in requests, in lower case, and the kinds.",
+        )
         collections = [f'("{name}", {kinds.index(kind)})' for name, kind in sorted(self.leaves.collections.items())]
         yield block("COLLECTIONS", "(&str, u8)", collections, "What resource names begin with, and the kinds.")
 
@@ -225,9 +252,13 @@ def prefixes(rows, additions):
     """Patterns of sensitive paths that hold for what nobody knows too: those with an end or a name that is open."""
     reasons = ["", *sorted({row.sensitive for row in rows} - {""})]
     entries = [
-        f'({reasons.index(reason)}, "{method}", "{path}")' for reason, method, path in additions.patterns if "*" in path and reason in reasons
+        f'({reasons.index(reason)}, "{method}", "{path}")'
+        for reason, method, path in additions.patterns
+        if "*" in path and reason in reasons
     ]
-    return block("PREFIXES", "(u8, &str, &str)", entries, "Reason, methods and pattern of what is sensitive by its path.")
+    return block(
+        "PREFIXES", "(u8, &str, &str)", entries, "Reason, methods and pattern of what is sensitive by its path."
+    )
 
 
 def operations(ordered, rows, lists, text, bodies):

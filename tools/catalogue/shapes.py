@@ -24,7 +24,22 @@ SMELLS_IN_TEXT = re.compile(
     r"\b(identifier|ID\b|full name|name of|path|URL|URI|principal|credential|secret|token|user ?name)", re.I
 )
 # names that say so little that an entry for them must say whose they are
-VAGUE = {"name", "id", "path", "parent", "full_name", "table", "endpoint", "source", "destination", "model", "value", "ids", "names"}
+VAGUE = {
+    "name",
+    "id",
+    "path",
+    "parent",
+    "full_name",
+    "table",
+    "endpoint",
+    "source",
+    "destination",
+    "model",
+    "value",
+    "ids",
+    "names",
+}
+
 
 @dataclass
 class Member:
@@ -60,7 +75,9 @@ class Leaves:
         for line in path.read_text().splitlines():
             if line.startswith("#") or not line.strip():
                 continue
-            if found := re.fullmatch(r"\[(id|feature|data:|of several parts|two forms|types|collections) ?(.*)\]", line):
+            if found := re.fullmatch(
+                r"\[(id|feature|data:|of several parts|two forms|types|collections) ?(.*)\]", line
+            ):
                 heading = found[1], found[2]
                 continue
             what, value = heading
@@ -193,7 +210,11 @@ class Shapes:
             member.shape = self.of_class(*nested)
             return member
         member.is_any = base == "any"
-        sort = self.sort_of(owner, name, base, text) if not feature else self.leaves.find(self.leaves.sorts, owners_of(owner), name)[0] or "plain"
+        sort = (
+            self.sort_of(owner, name, base, text)
+            if not feature
+            else self.leaves.find(self.leaves.sorts, owners_of(owner), name)[0] or "plain"
+        )
         if sort not in ("data", "plain"):
             member.kind = sort
         if first:
@@ -326,6 +347,13 @@ PURPOSES = {"changes_acl": {"access_control_list", "owner"}, "cloud_role": {"ins
 
 def without_its_purpose(shape, row):
     """The shape of a sensitive operation, without the features that the operation is there for."""
-    purposes = PURPOSES.get(row.sensitive, set()) if row.name not in ("clusters.create", "clusters.edit", "clusters.update") else set()
-    members = {name: replace(member, feature="") if member.feature in purposes else member for name, member in shape.members.items()}
+    purposes = (
+        PURPOSES.get(row.sensitive, set())
+        if row.name not in ("clusters.create", "clusters.edit", "clusters.update")
+        else set()
+    )
+    members = {
+        name: replace(member, feature="") if member.feature in purposes else member
+        for name, member in shape.members.items()
+    }
     return Shape(shape.name, members, shape.composites, shape.is_open)

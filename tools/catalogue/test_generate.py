@@ -91,7 +91,14 @@ class Forms(unittest.TestCase):
 class Classified(unittest.TestCase):
     """What leaves.txt does not say is a problem, and what it says in vain too."""
 
-    def problems(self, name, kind, text="", leaves="[id cluster]\ncluster_id\n\n[data: x]\nrun_name name Tag.name\n", owner="new.Thing"):
+    def problems(
+        self,
+        name,
+        kind,
+        text="",
+        leaves="[id cluster]\ncluster_id\n\n[data: x]\nrun_name name Tag.name\n",
+        owner="new.Thing",
+    ):
         import ast
         import tempfile
 
