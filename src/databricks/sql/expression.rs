@@ -112,6 +112,7 @@ impl Cursor<'_> {
                 return Err(Unparsed::Syntax);
             }
             cursor.query()?;
+            cursor.was_call = false;
             cursor.expect_symbol(")")
         })
     }
@@ -261,8 +262,14 @@ impl Cursor<'_> {
         if self.at_symbol("[") { Ok(()) } else { self.any_name() }
     }
 
+    /// An operand with its signs. What was called inside of it does not make it a call.
     #[inline(never)]
     fn operand(&mut self) -> Step {
+        self.was_call = self.operand_is_call()?;
+        Ok(())
+    }
+
+    fn operand_is_call(&mut self) -> Result<bool, Unparsed> {
         while self.eat_any(&["not"]) || ["-", "+", "~", "!"].iter().any(|sign| self.eat_symbol(sign)) {}
         let token = self.peek();
         match (token.kind, token.text) {
@@ -280,10 +287,10 @@ impl Cursor<'_> {
                 self.next();
                 self.identifier()?;
             }
-            (Is::Symbol, "(") => return self.parentheses().map(|_| ()),
+            (Is::Symbol, "(") => drop(self.parentheses()?),
             _ => return Err(Unparsed::Syntax),
         }
-        Ok(())
+        Ok(false)
     }
 
     #[inline(never)]
@@ -293,19 +300,19 @@ impl Cursor<'_> {
         }
     }
 
-    fn word_operand(&mut self) -> Step {
+    fn word_operand(&mut self) -> Result<bool, Unparsed> {
         let is_call = self.symbol_at(1, "(");
         if self.at_word("case") {
-            return self.deeper(Self::case);
+            return self.deeper(Self::case).map(|()| false);
         }
         if self.at_word("interval") && !is_call {
-            return self.interval();
+            return self.interval().map(|()| false);
         }
         if self.peek_at(1).kind == Is::Text && !words::is_no_operand(self.peek().text) {
             // `DATE '2026-01-01'`
             self.next();
             self.strings();
-            return Ok(());
+            return Ok(false);
         }
         let word = self.peek().text;
         // `TRUE (n)` is a constant with the names of its columns
@@ -324,11 +331,11 @@ impl Cursor<'_> {
                 || ["then", "and", "or", "else", "end", "is", "from", "as"].iter().any(|word| self.word_at(1, word)))
     }
 
-    /// A column, or a call. `parts` takes no strong word, which `left` and `right` are.
+    /// A column, or a call; says which. `parts` takes no strong word, which `left` and `right` are.
     #[inline(never)]
-    fn chain(&mut self) -> Step {
+    fn chain(&mut self) -> Result<bool, Unparsed> {
         if self.at_identifier_clause() {
-            return self.identifier_clause();
+            return self.identifier_clause().map(|()| false);
         }
         let first = if self.at_any(&["left", "right"]) { self.next().text } else { self.identifier()? };
         let parts = self.parts_from(first)?;
@@ -336,8 +343,7 @@ impl Cursor<'_> {
         if is_call {
             self.call(&parts)?;
         }
-        self.was_call = is_call;
-        Ok(())
+        Ok(is_call)
     }
 
     /// `IDENTIFIER(…)` as a column may be anything; as a function it would have to be known. With more than one argument it is the call of
@@ -402,6 +408,7 @@ impl Cursor<'_> {
                 Inside::Other
             };
             cursor.expect_symbol(")")?;
+            cursor.was_call = false;
             Ok(inside)
         })
     }
