@@ -53,7 +53,7 @@ fn no_order_of_events_lets_a_request_on_that_was_not_decided_on() {
 /// Whether a check finds one of many schedules wrong with this message; otherwise, what others found.
 fn is_noticed(sabotage: Sabotage, wanted: &str) -> Result<(), Vec<String>> {
     let mut others = Vec::new();
-    for seed in 0..3000 {
+    for seed in 0..10_000 {
         let mut tally = Tally::default();
         let played = catch_unwind(AssertUnwindSafe(|| Play::new(seed, Some(sabotage), &mut tally).run()));
         let Err(panic) = played else { continue };

@@ -111,7 +111,7 @@ impl<'t> Play<'t> {
         let profile = if dice.one_in(3) { Profile::Envoy } else { Profile::Kong };
         let mut worker = Worker::new(profile);
         let variants = [dice.pick(&[Variant::Lenient, Variant::Strict]), Variant::Lenient];
-        let cached_tokens = dice.pick(&[10_000, 10_000, 2, 1, 0]);
+        let cached_tokens = dice.pick(&[10_000, 10_000, 10_000, 10_000, 10_000, 10_000, 2, 1, 0]);
         let mut route = |number: usize| {
             let config = route_config(WORKSPACES[number], variants[number], cached_tokens, sabotage);
             (worker.configure(&config), variants[number])
@@ -286,7 +286,7 @@ impl<'t> Play<'t> {
         if self.worker.awaits_body(handle) {
             self.event("body arrives", number.to_string());
             self.worker.body_arrives(handle);
-        } else if self.worker.awaits_trailers(handle) {
+        } else if self.worker.awaits_trailers(handle) && (!answered || self.dice.one_in(3)) {
             let waits = *self.worker.outcome(handle) == Outcome::Waiting;
             self.event(
                 if waits { "trailers of a request that waits" } else { "trailers of one that went on" },
