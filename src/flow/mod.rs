@@ -7,7 +7,7 @@
 //!    └─ own endpoints: documents; AwaitForm ─► Verify ─► echo
 //! ```
 //!
-//! Every stage is a value in a file of its own ([`stage`] lists them). It owns what it needs, is used up by its step, and hands on a proof:
+//! Every stage is a value in a file of its own (`stage.rs` lists them). It owns what it needs, is used up by its step, and hands on a proof:
 //! a `Routed` request, a verified `Caller`, a `Permit`, an `Authorized`. While a step runs, `Done` stands in its place, so that whatever
 //! goes wrong meets `Done`, which answers nothing but a refusal.
 
