@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli plugin schema sample catalogue bench bench-envoy test fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
+.PHONY: help wasm cli plugin schema sample catalogue bench bench-envoy test test-in-browser fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ bench-envoy: ## measure what a request costs Envoy with the filter, without, and
 
 test: ## build, then run every test
 	@scripts/test
+
+test-in-browser: ## run signatures, a policy and whole requests in V8: in Node and in headless Chromium
+	@scripts/test-in-browser
 
 fuzz: ## fuzz each parser of what others send for 30 seconds
 	@scripts/fuzz ci

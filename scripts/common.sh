@@ -100,5 +100,6 @@ wasm_rustflags() {
   printf '%s' "$flags"
 }
 
-WASM_TARGET=wasm32-wasip1
+# another one only for tests that run without a system (scripts/test-as-wasm)
+WASM_TARGET=${WASM_TARGET:-wasm32-wasip1}
 export WASM_TARGET

