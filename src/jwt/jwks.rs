@@ -123,6 +123,10 @@ impl KeySet {
         if bytes.len() > BODY_BYTES {
             return Err(JwksError::TooLarge);
         }
+        // a list would be read as the object's members
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(JwksError::Malformed);
+        }
         let body: Body<'_> = serde_json::from_slice(bytes).map_err(|_| JwksError::Malformed)?;
         let mut keys = Vec::new();
         let mut skipped = Vec::new();
@@ -356,6 +360,8 @@ mod tests {
             "{\"keys\":[}",
             "{\"keys\":[]}x",
             "{\"keys\":[],\"keys\":[]}",
+            "[[]]",
+            "[[{\"kty\":\"RSA\"}]]",
         ] {
             assert_eq!(KeySet::parse(body.as_bytes()).unwrap_err(), JwksError::Malformed, "{body}");
         }

@@ -266,6 +266,7 @@ impl Play<'_> {
         let strict = decide(sent.caller, sent.asked, sent.want, Variant::Strict);
         let right = sent.role().is_some()
             && (!sent.tightened || strict.is_some())
+            && !(sent.unshown && reason == "NO_RULE")
             && sent.caller.is_in_time(self.now())
             && self.is_key_sure(sent.caller);
         let theirs = *status < 500 && reason != "EXCHANGE_REFUSED";

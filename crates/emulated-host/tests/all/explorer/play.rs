@@ -54,6 +54,8 @@ pub(super) struct Sent {
     pub(super) let_go: bool,
     /// The filter's state got lost while it was under way.
     pub(super) shaken: bool,
+    /// The workspace said that it knows no such run.
+    pub(super) unshown: bool,
     checked: bool,
 }
 
@@ -361,6 +363,7 @@ impl<'t> Play<'t> {
             workspace,
             variant,
             tightened: false,
+            unshown: false,
             sent_at,
             decided_at: None,
             key_was_known,
@@ -402,10 +405,13 @@ impl<'t> Play<'t> {
             (false, false) => self.fitting(call),
         };
         self.event("callout ends", format!("{} of {:?}", call.token, call.request));
+        let ask = Ask::of_call(call);
+        if ask.purpose() == Purpose::Lookup && matches!(end, CalloutEnd::Reply { status: 400 | 403 | 404, .. }) {
+            self.owner(call).into_iter().for_each(|sent| sent.unshown = true);
+        }
         let traps = self.worker.traps().len();
         let waits = self.owner(call).is_some_and(|sent| !sent.checked && !sent.shaken);
         self.worker.answer(call.token, end);
-        let ask = Ask::of_call(call);
         if !fails && ask.purpose() == Purpose::Keys && ask.url.starts_with(ISSUER) {
             let (old, new) = (self.listed.has(Signer::Old), self.listed.has(Signer::New));
             let is_sure = waits && self.worker.traps().len() == traps;
