@@ -134,7 +134,8 @@ def test_body_features_need_a_permit(world: World):
 
     for group in ("submitters", "defaults", "people"):
         assert_refused(submit(group, run_as={"user_name": "root@example.com"}), 403, "NO_RULE")
-        assert_refused(submit(group, runAs={"user_name": "root@example.com"}), 403, "NO_RULE")
+        # another spelling of it is a member that the operation's shape does not have
+        assert_refused(submit(group, runAs={"user_name": "root@example.com"}), 400, "REQUEST_AMBIGUOUS")
         assert_refused(submit(group, task={"new_cluster": {}}), 403, "NO_RULE")
     assert_refused(submit("people", git_source={}), 403, "NO_RULE")
     world.nothing_reached()
