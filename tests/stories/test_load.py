@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from world import World, assert_allowed
@@ -18,7 +19,13 @@ def test_200_concurrent_cold_requests(world: World):
 
     def go(caller):
         start.wait()
-        return world.send("burst", "GET", "/api/2.2/jobs/list", token=tokens[caller.sub], caller=caller)
+        for _ in range(20):
+            reply = world.send("burst", "GET", "/api/2.2/jobs/list", token=tokens[caller.sub], caller=caller)
+            # a host where no request can wait for another's fetch of the keys: one fetches, the others are told to come back
+            if reply.status != 503 or "KEYS_UNAVAILABLE" not in str(reply):
+                break
+            time.sleep(float(reply.header("retry-after")))
+        return reply
 
     with ThreadPoolExecutor(len(callers)) as pool:
         replies = list(pool.map(go, callers))
@@ -31,7 +38,7 @@ def test_200_concurrent_cold_requests(world: World):
         assert one.who == one.header("x-test-caller")
     exchanges = world.exchanges()
     assert {one.form["subject_token"] for one in exchanges} == set(tokens.values())
-    assert world.idp.state("burst")["jwks"] <= 200
+    assert world.idp.state("burst")["jwks"] <= 4, "a fetch for each worker, not for each request"
     # warm: not one more exchange
     before = len(exchanges)
     for caller in shared:
@@ -42,6 +49,7 @@ def test_200_concurrent_cold_requests(world: World):
 def test_callers_in_parallel_never_mix(world: World):
     callers = [world.engineer() for _ in range(12)]
     tokens = {caller.sub: caller.forge() for caller in callers}
+    assert_allowed(world.send("main", caller=callers[0]))  # the keys are there
 
     def go(number: int):
         caller = callers[number % len(callers)]

@@ -267,6 +267,9 @@ impl Play<'_> {
         let right = sent.role().is_some()
             && (!sent.tightened || strict.is_some())
             && !(sent.unshown && reason == "NO_RULE")
+            // Once an instance was lost, Kong configures the roots of replaced configurations anew, and nothing tells them from those that
+            // took their place: what waited is held to both.
+            && !(reason == "RULE_DENIED" && strict.is_none() && !self.worker.traps().is_empty())
             && sent.caller.is_in_time(self.now())
             && self.is_key_sure(sent.caller);
         let theirs = *status < 500 && reason != "EXCHANGE_REFUSED";

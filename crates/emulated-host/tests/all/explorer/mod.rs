@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tally::{MET, Tally};
 
-const SCHEDULES: u64 = 100_000;
+const SCHEDULES: u64 = 50_000;
 /// With fewer schedules, what is rare may well not happen.
 const ENOUGH: u64 = 10_000;
 
