@@ -192,10 +192,9 @@ def test_a_kong_without_the_filter_is_counted(tmp_path: Path):
 
 
 def test_there_is_a_query_for_each_reason_that_the_filter_counts():
-    """A new reason in src/flow/metric.rs wants a query here, and a new capture."""
-    source = (REPO / "src/flow/metric.rs").read_text()
-    block = source[source.index("REASONS: [") : source.index("];", source.index("REASONS: ["))]
-    reasons = set(re.findall(r'"([A-Z_]+)"', block)) | set(re.findall(r'GRANT_REFUSED: &str = "([A-Z_]+)"', source))
+    """A new reason in src/base/reason.rs wants a query here, and a new capture."""
+    source = (REPO / "src/base/reason.rs").read_text()
+    reasons = set(re.findall(r'^    \w+ = "([A-Z_]+)" \d{3} ', source, flags=re.MULTILINE))
     assert {
         target.query["legendFormat"] for target in operators() if target.panel["title"] == "Refusals by reason"
     } == reasons

@@ -32,6 +32,7 @@ SERIOUS = (
 class NginxGateway(Gateway):
     """One nginx with one worker; configurations are told apart by a path prefix that is stripped."""
 
+    decodes_slashes = True
     normalizes_paths = True
     sees_all_headers = True
     refuses_oddities = True

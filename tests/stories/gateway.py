@@ -28,6 +28,7 @@ class Gateway(abc.ABC):
     ca: Path | None = None
     no_tls: str = ""  # why there is no TLS route on port 443, if so
     blanks_headers = False  # whether headers that must not be sent are made empty instead
+    decodes_slashes = False  # whether the host itself decodes an encoded slash, which Kong and Envoy do not
     normalizes_paths = False  # whether the host itself makes odd paths plain before the filter sees them
     refuses_oddities = False  # whether the host itself refuses long headers and a second Authorization
     ships_records = False  # whether audit records leave by another way than the log

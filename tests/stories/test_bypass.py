@@ -119,6 +119,8 @@ def is_the_hosts_own(attempt: Attempt, world: World) -> bool:
 def test_attempt(world: World, attempt: Attempt):
     if attempt.host == "core":
         pytest.skip("hosts take this apart before the filter sees it")
+    if attempt.status == "forward" and "%2F" in attempt.target and world.gateway.decodes_slashes:
+        pytest.skip("this host, which stands in for kong, decodes the slashes")
     if attempt.host == "plain" and world.gateway.normalizes_paths:
         pytest.skip("this host makes the path plain, and the plain one is allowed")
     if attempt.name == "more headers than are seen" and world.gateway.sees_all_headers:
