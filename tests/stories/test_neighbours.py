@@ -110,6 +110,8 @@ def test_a_neighbour_that_traps_lets_nothing_on_undecided(world: World, name: st
     before = world.gateway.logs().count("hostile-filter: trapping in")
 
     world.workspace.fault("token", "delay", delay_ms=300, times=1)
+    # a request that ends first takes its callouts with it, and nothing traps: the workspace answers after the provider
+    world.workspace.fault("api", "delay", delay_ms=300, times=1)
     reply = until_the_trap(world, name, config, token=token, caller=runner)
     wait_until("it traps", lambda: world.gateway.logs().count("hostile-filter: trapping in") > before)
     if reply is None:
