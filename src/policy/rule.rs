@@ -220,13 +220,20 @@ impl OperationSet {
     /// Adds the operations that `pattern` means; how many that are. With `sensitive`, a wildcard covers sensitive operations too; a full
     /// name always does.
     pub fn add(&mut self, pattern: &str, sensitive: bool) -> usize {
+        // most are full names, which are looked up: a configuration of many roles is read at every reload
+        if !pattern.contains('*') {
+            return self.add_all(Catalogue::named(pattern));
+        }
         let glob = Glob::new(pattern.to_owned());
-        let is_name = !pattern.contains('*');
         let meant = |operation: &Operation| {
-            (is_name || sensitive || !operation.is_sensitive()) && operation.names().any(|name| glob.matches(name))
+            (sensitive || !operation.is_sensitive()) && operation.names().any(|name| glob.matches(name))
         };
+        self.add_all(Catalogue::operations().filter(meant))
+    }
+
+    fn add_all(&mut self, operations: impl Iterator<Item = Operation>) -> usize {
         let mut count = 0_usize;
-        for operation in Catalogue::operations().filter(meant) {
+        for operation in operations {
             count = count.saturating_add(1);
             if let Some((word, bit)) = Self::place(operation)
                 && let Some(word) = self.0.get_mut(word)

@@ -149,6 +149,79 @@ fn a_token_is_verified_with_keys_and_only_read_without() {
 }
 
 #[test]
+fn a_refused_token_is_shown_with_what_was_expected() {
+    let ran = explain(["GET", "/api/2.2/jobs/list"], &["--claims", r#"{"sub": "x", "aud": "other"}"#]);
+    assert_eq!(ran.exit, 2);
+    for part in [
+        "token      iss `https://example.okta.com/oauth2/default`",
+        "aud `other`",
+        "expected   aud with one of `databricks` of provider `okta`",
+        "DENIED 401 TOKEN_INVALID (audience_mismatch)",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+    let ran =
+        explain(["GET", "/"], &["--claims", r#"{"sub": "x", "iss": "https://other.example"}"#, "--format", "json"]);
+    let shown = ran.json();
+    assert_eq!((&shown["code"], &shown["token"]["iss"]), (&"issuer_mismatch".into(), &"https://other.example".into()));
+    let expected = shown["token"]["expected"][0].as_str().unwrap().to_owned();
+    assert!(expected.starts_with("iss `https://example.okta.com/oauth2/default`"), "{expected}");
+}
+
+#[test]
+fn a_token_comes_from_standard_input_and_nothing_is_filled_in() {
+    use base64::Engine as _;
+    let part = |value: serde_json::Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims = json!({"iss": "https://example.okta.com/oauth2/default", "sub": "x", "exp": 1_790_000_000});
+    let token = format!("{}.{}.x", part(json!({"alg": "RS256"})), part(claims));
+    let arguments = okta(["GET", "/api/2.2/jobs/list"], &["--token-file", "-"]);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let ran = run_with(&arguments, &token);
+    assert!(
+        ran.stdout.contains("TOKEN_INVALID (claim_missing)") && ran.stdout.contains("aud is missing"),
+        "{}",
+        ran.stdout
+    );
+    let both = [&arguments[..], &["--body", "-"]].concat();
+    assert!(run_with(&both, &token).stderr.contains("standard input is either"));
+}
+
+#[test]
+fn what_sql_does_is_shown_with_why_it_is_not_understood() {
+    let request = ["POST", "/api/2.0/sql/statements"];
+    let analyst = r#"{"sub": "ivy@example.com", "groups": ["analysts"]}"#;
+    let with = |statement: &str| {
+        let body = json!({"warehouse_id": "a7066a8ef796be84", "statement": statement}).to_string();
+        explain(request, &["--claims", analyst, "--body", &body]).stdout
+    };
+    let shown = with("SELECT my.tools.f(a) FROM main.sales.orders JOIN other");
+    for part in [
+        "sql        select",
+        "reads table `main.sales.orders`",
+        "reads table `other`, not complete",
+        "calls `my.tools.f`",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let shown = with("SELECT * FROM main.hr.pay");
+    assert!(shown.contains("it does not name the request's `table` `main.hr.pay`, but `main.sales.*`"), "{shown}");
+    let shown = with("EXECUTE IMMEDIATE 'SELECT 1'");
+    assert!(shown.contains("sql        not understood: its effect is only known when it runs"), "{shown}");
+}
+
+#[test]
+fn a_refused_id_is_shown_with_what_the_body_holds() {
+    let ran = explain(RUN_NOW, &["--claims", RUNNER, "--body", r#"{"job_id": "0103", "queue": {"enabled": true}}"#]);
+    assert!(
+        ran.stdout.contains("body       `job_id`: `0103`\n           `queue`: {\"enabled\":true}"),
+        "{}",
+        ran.stdout
+    );
+    let ran = explain(RUN_NOW, &["--claims", RUNNER, "--body", "[1]"]);
+    assert!(ran.stdout.contains("body       is no JSON object"), "{}", ran.stdout);
+}
+
+#[test]
 fn an_invalid_configuration_is_said_line_by_line_and_exits_3() {
     insta::assert_snapshot!(run(&["explain", "tests/cli/files/invalid.yml", "GET", "/api/2.2/jobs/list"]).shown());
 }

@@ -1,10 +1,19 @@
 //! The command line tool as its users run it: what it prints, and its exit codes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails loudly"
+)]
 
 mod check;
 mod examples;
 mod explain;
+mod findings;
 mod policy_tests;
 
 use std::io::Write as _;
@@ -77,6 +86,12 @@ fn operations_are_found_by_scope_resource_and_sensitivity() {
         assert_eq!(operation["scope"], "sql");
         assert!(operation["resources"].as_array().unwrap().contains(&"warehouse".into()), "{operation}");
     }
+    let tables = run(&["operations", "--resource", "table", "--format", "json"]).json();
+    let has_statement = |one: &serde_json::Value| one["name"] == "statement_execution.execute_statement";
+    assert!(tables.as_array().unwrap().iter().any(has_statement), "its text names tables");
+    assert!(run(&["operations", "--resource", "tables"]).stderr.contains("did you mean `table`?"));
+    let by_request = run(&["operations", "GET", "/api/2.2/jobs/get?job_id=1", "--format", "json"]).json();
+    assert_eq!(by_request[0]["name"], "jobs.get");
     let sensitive = run(&["operations", "--sensitive", "--format", "json"]).json();
     let sensitive = sensitive.as_array().unwrap();
     assert!(sensitive.iter().all(|operation| operation["sensitive"].is_string()));
@@ -86,7 +101,7 @@ fn operations_are_found_by_scope_resource_and_sensitivity() {
 #[test]
 fn a_pattern_that_means_no_operation_is_a_failure() {
     let ran = run(&["operations", "jobs.run_nwo"]);
-    assert_eq!((ran.exit, ran.stdout.as_str()), (1, "no operation is meant by that\n"));
+    assert_eq!((ran.exit, ran.stdout.as_str()), (1, "no operation matches; did you mean `jobs.run_now`?\n"));
 }
 
 #[test]

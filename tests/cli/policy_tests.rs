@@ -28,6 +28,38 @@ fn only_the_tests_that_are_meant_are_run() {
 }
 
 #[test]
+fn build_servers_get_junit_and_others_do_not() {
+    let ran = run(&["test", FAILING, "--format", "junit"]);
+    assert_eq!(ran.exit, 1);
+    for part in [
+        "<testsuites tests=\"2\" failures=\"1\">",
+        "line=\"",
+        "<failure message=\"decision: expected `deny`, but it is `allow`\">",
+        "</testsuites>",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+    assert_eq!(run(&["operations", "jobs.list", "--format", "junit"]).exit, 1);
+}
+
+#[test]
+fn rules_that_no_test_exercises_are_listed() {
+    let ran = run(&["test", "examples/okta", "--coverage", "--format", "json", "--only", "runner"]);
+    let coverage = ran.json()["coverage"].clone();
+    let (all, exercised) = (coverage["rules"].as_u64().unwrap(), coverage["exercised"].as_u64().unwrap());
+    let missed = coverage["missed"].as_array().unwrap().clone();
+    assert_eq!(usize::try_from(all - exercised).unwrap(), missed.len(), "{coverage}");
+    assert!(exercised > 0 && missed.iter().any(|rule| rule["owner"] == "role `analyst`"), "{coverage}");
+    let text = std::fs::read_to_string("examples/okta/kong.yml").unwrap();
+    for rule in &missed {
+        let line = usize::try_from(rule["line"].as_u64().unwrap()).unwrap();
+        assert!(text.lines().nth(line - 1).unwrap().contains("- operations:"), "{rule}");
+    }
+    let shown = run(&["test", "examples/okta", "--coverage"]);
+    assert!(shown.stdout.contains("coverage: ") && shown.exit == 0, "{}", shown.stdout);
+}
+
+#[test]
 fn an_invalid_configuration_exits_3() {
     insta::assert_snapshot!(run(&["test", "tests/cli/files/tests/invalid"]).shown());
 }
@@ -38,11 +70,18 @@ fn what_is_no_test_file_is_a_failure() {
     for (path, said) in [
         ("nowhere".to_owned(), "`nowhere` cannot be read"),
         ("tests/cli/snapshots".to_owned(), "no test files are there"),
-        (file("unknown-key.yaml", "config: x\ntests: []\nextra: 1"), "unknown field `extra`"),
-        (file("no-expectation.yaml", "config: {}\ntests: [{name: a, request: GET /}]"), "missing field `expect`"),
+        (file("unknown-key.yaml", "config: x\ntests: []\nextra: 1"), "unknown-key.yaml:3:1: unknown field `extra`"),
+        (
+            file("short.yml", "config: {}\ntests:\n- name: a\n  request: GET\n  expect: {decision: allow}\n"),
+            "short.yml:4:3: `GET` is not of the form `METHOD /path`",
+        ),
+        (
+            file("no-expectation.yaml", "config: {}\ntests: [{name: a, request: GET /}]"),
+            "no-expectation.yaml:2:9: missing field `expect`",
+        ),
         (
             file("misspelt.yaml", "config: {}\ntests: [{name: a, request: GET /, expect: {decision: allow, rol: x}}]"),
-            "unknown field `rol`",
+            "misspelt.yaml:2:61: unknown field `rol`",
         ),
     ] {
         let ran = run(&["test", &path]);

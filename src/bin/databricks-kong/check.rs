@@ -1,10 +1,13 @@
 //! `databricks-kong check`: everything that is wrong or odd about files in which the filter is configured.
 
 use crate::document::Document;
-use crate::entries::{Entry, entries};
+use crate::entries::{Entry, Kind, entries};
 use crate::explain::{now, point_in_time};
 use crate::findings::{Finding, Report, Severity, mask};
+use crate::handbook;
+use crate::hints;
 use crate::lint::{self, codes};
+use crate::markers;
 use crate::output::{self, Exit, Format, Style};
 use clap::Args;
 use databricks_kong::base::UnixTime;
@@ -14,8 +17,8 @@ use serde_json::{Value, json};
 /// Which files are checked, and how.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Declarative configurations of Kong, or bare configurations of the filter, as YAML or JSON
-    #[arg(required_unless_present = "kong_conf")]
+    /// Declarative configurations of Kong, or bare configurations of the filter, as YAML or JSON; `-` is standard input
+    #[arg(required_unless_present_any = ["kong_conf", "explain"])]
     files: Vec<String>,
     /// Kong's settings: a kong.conf, or a file of variables (`KONG_NAME=value`, a line each); may be given again
     #[arg(long, value_name = "FILE")]
@@ -26,15 +29,27 @@ pub(crate) struct Arguments {
     /// Takes `{env: NAME}` secrets from this process's environment; without it they count as set, as the gateway's environment is not here
     #[arg(long)]
     env: bool,
-    /// Does not report warnings of this code, e.g. W002; may be given again
-    #[arg(long, value_name = "CODE")]
-    allow: Vec<String>,
+    /// Does not report warnings of this code, e.g. W002; may be given again. For one place write `# databricks-kong: allow W002 because …`
+    /// into the file
+    #[arg(long, value_name = "CODE", value_parser = warning)]
+    allow: Vec<&'static str>,
+    /// Prints what a finding means and what to do, e.g. W013, or `all`
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "kong_conf"])]
+    explain: Option<String>,
     /// The time at which grants are looked at, e.g. 2026-11-01T00:00:00Z; now, unless given
     #[arg(long, value_name = "RFC3339", value_parser = point_in_time)]
     now: Option<UnixTime>,
 }
 
+/// The code of a warning.
+fn warning(code: &str) -> Result<&'static str, String> {
+    markers::allowable(code).map(|kind| kind.code).map_err(|(message, help)| format!("{message}: {help}"))
+}
+
 pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
+    if let Some(code) = &arguments.explain {
+        return handbook::print_entry(code, format);
+    }
     let mut reports = Vec::new();
     let mut failures = Vec::new();
     let mut configurations = 0_usize;
@@ -56,19 +71,25 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     let count = |severity| reports.iter().map(|report: &Report| report.count(severity)).sum::<usize>();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     match format {
-        Format::Human => {
+        Format::Human | Format::Junit => {
             for report in &reports {
                 output::print(&report.human(style));
             }
             if failures.is_empty() {
                 let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
-                output::print(&format!("{}: {errors}, {warnings}\n", counted(configurations, "configuration")));
+                let allowed: usize = reports.iter().map(|report| report.allowed.len()).sum();
+                let allowed = if allowed == 0 { String::new() } else { format!(", {allowed} allowed by the file") };
+                output::print(&format!(
+                    "{}: {errors}, {warnings}{allowed}\n",
+                    counted(configurations, "configuration")
+                ));
             }
         }
         Format::Json => {
             let findings: Vec<_> = reports.iter().flat_map(Report::json).collect();
+            let allowed: Vec<_> = reports.iter().flat_map(Report::allowed_json).collect();
             let summary = json!({
-                "findings": findings, "configurations": configurations, "errors": errors, "warnings": warnings, "failures": failures,
+                "findings": findings, "allowed": allowed, "configurations": configurations, "errors": errors, "warnings": warnings, "failures": failures,
             });
             output::print(&format!("{summary:#}\n"));
         }
@@ -107,20 +128,24 @@ fn check_file(path: &str, arguments: &Arguments) -> Result<(Report, usize), Stri
 /// What there is to say about a file of Kong's settings.
 fn check_settings(path: &str, arguments: &Arguments) -> Result<Report, String> {
     let text = read(path)?;
-    let mut report = Report { path: path.to_owned(), findings: lint::kong_conf::lint(&text), text };
+    let mut findings = lint::kong_conf::lint(&text);
+    let allowed = markers::apply(&text, None, &mut findings);
+    let mut report = Report { path: path.to_owned(), findings, text, allowed };
     arguments.leave_out_what_is_allowed(&mut report);
     Ok(report)
 }
 
 fn read(path: &str) -> Result<String, String> {
+    if path == "-" {
+        return std::io::read_to_string(std::io::stdin()).map_err(|error| format!("standard input: {error}"));
+    }
     std::fs::read_to_string(path).map_err(|error| format!("`{path}` cannot be read: {error}"))
 }
 
 impl Arguments {
     fn leave_out_what_is_allowed(&self, report: &mut Report) {
-        let is_allowed = |finding: &Finding| {
-            finding.kind.severity == Severity::Warning && self.allow.iter().any(|code| code == finding.kind.code)
-        };
+        let is_allowed =
+            |finding: &Finding| finding.kind.severity == Severity::Warning && self.allow.contains(&finding.kind.code);
         report.findings.retain(|finding| !is_allowed(finding));
     }
 }
@@ -143,22 +168,29 @@ fn check_text(
                 help: None,
                 related: None,
             };
-            return (Report { path, text, findings: vec![finding] }, 0);
+            return (Report { path, text, findings: vec![finding], allowed: Vec::new() }, 0);
         }
     };
     let entries = entries(&document);
-    let mut findings = if entries.is_empty() { Vec::new() } else { lint::kong::lint(&document) };
+    let sets = lint::Sets::default();
+    let mut findings = lint::mistyped(&document);
+    if !entries.is_empty() {
+        findings.extend(lint::kong::lint(&document));
+    }
     let mut secrets = Vec::new();
     for entry in &entries {
         let config = configuration(entry, &document);
         findings.extend(errors(entry, &document, environment));
-        let place = lint::Entry { document: &document, pointer: &entry.config, config: &config, now };
+        let is_native = entry.kind == Kind::Native;
+        let place =
+            lint::Entry { document: &document, pointer: &entry.config, config: &config, is_native, now, sets: &sets };
         findings.extend(place.lint());
         secrets.extend(lint::secrets(&config).iter().map(|pointer| entry.in_file(pointer)));
     }
+    let allowed = markers::apply(&text, Some(&document), &mut findings);
     findings.sort_by_key(|finding| (finding.place.start, finding.kind.code));
     let text = mask(&text, &document, &secrets);
-    (Report { path, text, findings }, entries.len())
+    (Report { path, text, findings, allowed }, entries.len())
 }
 
 /// The configuration itself, also where it is JSON in a string.
@@ -176,7 +208,8 @@ fn errors(entry: &Entry, document: &Document, environment: &dyn Fn(&str) -> Opti
     let finding = |error: databricks_kong::config::ConfigError| {
         let place = if error.pointer.is_empty() { "the configuration" } else { error.pointer.as_str() };
         let message = format!("{place}: {}", error.message);
-        Finding::new(&codes::INVALID_SETTING, document, &entry.in_file(&error.pointer), message)
+        let finding = Finding::new(&codes::INVALID_SETTING, document, &entry.in_file(&error.pointer), message);
+        Finding { help: hints::hint(&error), ..finding }
     };
     errors.into_iter().map(finding).collect()
 }

@@ -3,9 +3,10 @@
 //! The decision is the filter's own: its flow runs here from headers to the end, in a world in which every callout is answered. The steps
 //! come from `policy::explain` for the same caller and request. Should the two ever differ, that is said instead of an answer.
 
-use crate::identity::{Identity, Presented, present};
+use crate::identity::{Identity, Presented, algorithm_of, claims_of, present};
 use databricks_kong::base::{Reason, Secret, UnixTime, parse_object_strict};
 use databricks_kong::config::{Config, ConfigError, Settings};
+use databricks_kong::databricks::sql::Scan;
 use databricks_kong::databricks::{Operation, Resource, Target};
 use databricks_kong::flow::{Callout, Flow, Inspected, inspect_headers};
 use databricks_kong::jwt::{self, Caller, KeySet, UnverifiedToken};
@@ -58,8 +59,36 @@ pub(crate) struct Decision {
     pub(crate) scope: Option<String>,
     /// The verified caller, and the name of its provider.
     pub(crate) caller: Option<(Rc<Caller>, Rc<str>)>,
+    /// The finer code of a refused token, and the claim that it is about.
+    pub(crate) code: Option<String>,
+    pub(crate) claim: Option<String>,
+    /// What the token says, whether or not it is believed.
+    pub(crate) token: Option<Token>,
+    /// What the request's SQL text does.
+    pub(crate) sql: Option<Scan>,
+    /// For each rule that names other resources: what the request carries of the type, and what the rule names. By the rule's pointer.
+    pub(crate) misses: Vec<ResourceMiss>,
     /// How policy came to its answer; nothing if the request did not come that far.
     pub(crate) steps: Option<Explanation>,
+}
+
+/// What a token says.
+#[derive(Debug)]
+pub(crate) struct Token {
+    /// Its claims.
+    pub(crate) claims: Map<String, Value>,
+    /// What it is signed with, where it is a real one.
+    pub(crate) algorithm: Option<String>,
+    /// The provider that it would have to be from, as it is configured.
+    pub(crate) provider: Value,
+}
+
+/// A rule that is about other resources than the request.
+#[derive(Debug)]
+pub(crate) struct ResourceMiss {
+    pub(crate) pointer: String,
+    pub(crate) carried: Vec<String>,
+    pub(crate) named: Vec<String>,
 }
 
 /// Why there is no decision.
@@ -76,6 +105,7 @@ pub(crate) enum Undecided {
 /// Decides.
 pub(crate) fn decide(config: &Value, question: &Question) -> Result<Decision, Undecided> {
     let presented = present(config, &question.identity, question.now).map_err(Undecided::Question)?;
+    let written = config;
     // the gateway's environment is not here, and no decision depends on a secret's value
     let config = match Settings::parse(presented.config.to_string().as_bytes(), &|_| Some("secret".to_owned())) {
         Ok(Settings::Enforce(config)) => config,
@@ -88,6 +118,8 @@ pub(crate) fn decide(config: &Value, question: &Question) -> Result<Decision, Un
     let mut decision = outcome(end)?;
     decision.caller = caller(&config, question, &presented);
     explain_to(&mut decision, &config, question, &seen);
+    decision.token = token(written, question, &presented);
+    decision.misses = misses(&decision, &presented.config);
     if agrees(&decision) {
         Ok(decision)
     } else {
@@ -147,6 +179,11 @@ fn outcome(end: End) -> Result<Decision, Undecided> {
         credential: None,
         scope: None,
         caller: None,
+        code: None,
+        claim: None,
+        token: None,
+        sql: None,
+        misses: Vec::new(),
         steps: None,
     };
     match end {
@@ -160,6 +197,8 @@ fn outcome(end: End) -> Result<Decision, Undecided> {
             let metadata = |key: &str| body.pointer("/details/0/metadata").and_then(|map| map.get(key)).and_then(text);
             decision.role = metadata("role");
             decision.rule = metadata("rule");
+            decision.code = metadata("code");
+            decision.claim = metadata("claim");
         }
         End::Reply { status, reason: None, .. } => {
             decision.status = Some(status);
@@ -180,6 +219,39 @@ fn caller(config: &Config, question: &Question, presented: &Presented) -> Option
     Some((Rc::new(caller), Rc::clone(&provider.name)))
 }
 
+/// What the token that was presented says.
+fn token(config: &Value, question: &Question, presented: &Presented) -> Option<Token> {
+    let text = presented.token.as_ref()?.expose();
+    let claims = claims_of(text)?;
+    let is_real = matches!(question.identity, Identity::Token { .. });
+    let providers = presented.config.get("identity_providers").and_then(Value::as_array);
+    let issued = providers?.iter().position(|provider| claims.get("iss") == provider.get("issuer"));
+    let pointer = format!("/identity_providers/{}", issued.unwrap_or(0));
+    // as it was written: claims alone are verified with a key of this tool's own
+    let provider = config.pointer(&pointer).or_else(|| presented.config.pointer(&pointer)).cloned().unwrap_or_default();
+    let algorithm = is_real.then(|| algorithm_of(text)).flatten();
+    Some(Token { claims, algorithm, provider })
+}
+
+/// What rules name, and the request carries, where these are not the same.
+fn misses(decision: &Decision, config: &Value) -> Vec<ResourceMiss> {
+    let rules = decision.steps.iter().flat_map(|steps| &steps.rules);
+    let miss = |rule: &databricks_kong::policy::RuleSeen| {
+        let kind = rule.miss.as_ref()?.strip_prefix("it does not name the request's `")?.strip_suffix('`')?;
+        let carried = decision.resources.iter().filter(|one| one.kind == kind).map(|one| one.id.clone());
+        let touched = decision.sql.iter().flat_map(|scan| scan.reads.iter().chain(&scan.writes));
+        let touched = touched.filter(|_| matches!(kind, "table" | "schema" | "catalog")).map(|one| one.name.clone());
+        let listed = config.pointer(&format!("{}/resources/{kind}", rule.pointer)).and_then(Value::as_array);
+        let named = listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+        Some(ResourceMiss {
+            pointer: rule.pointer.to_string(),
+            carried: carried.chain(touched).collect(),
+            named: named.collect(),
+        })
+    };
+    rules.filter_map(miss).collect()
+}
+
 fn explain_to(decision: &mut Decision, config: &Config, question: &Question, seen: &Inspected) {
     let target = question.path.clone().into_bytes();
     let Ok(target) = Target::parse(&target) else { return };
@@ -191,6 +263,7 @@ fn explain_to(decision: &mut Decision, config: &Config, question: &Question, see
     let action = Action::new(&question.method, &target, &seen.resource_headers, body).with_runs_job(runs_job);
     decision.operation = action.operation();
     decision.resources = action.known_resources().to_vec();
+    decision.sql = action.known_sql().cloned();
     let Some((caller, provider)) = &decision.caller else { return };
     let requested_role = seen.requested_role.as_deref();
     let ask = Ask { caller, provider, requested_role, action: &action, now: question.now };

@@ -46,6 +46,11 @@ impl Document {
         Ok(Self { value, places: reader.places })
     }
 
+    /// The bytes of the text in which the value at `pointer` stands, if there is one.
+    pub(crate) fn own_place(&self, pointer: &str) -> Option<Range<usize>> {
+        self.places.get(pointer).cloned()
+    }
+
     /// The bytes of the text in which the value at `pointer` stands; of the nearest value around it, if there is none.
     pub(crate) fn place(&self, pointer: &str) -> Range<usize> {
         let mut pointer = pointer;
@@ -64,6 +69,39 @@ impl Document {
 /// One step of a JSON pointer.
 pub(crate) fn step(key: &str) -> String {
     format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+/// Where the lines of a text begin, for many questions about one text.
+#[derive(Debug)]
+pub(crate) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(crate) fn new(text: &str) -> Self {
+        let after_newlines = text.match_indices('\n').map(|(at, _)| at.saturating_add(1));
+        Self(std::iter::once(0).chain(after_newlines).collect())
+    }
+
+    /// The line of a byte, from 1.
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.0.partition_point(|start| *start <= at)
+    }
+
+    /// Where a line begins, counted from 1; the last one's beginning for lines behind it.
+    pub(crate) fn start(&self, line: usize) -> usize {
+        self.0.get(line.saturating_sub(1)).or(self.0.last()).copied().unwrap_or(0)
+    }
+
+    /// Where the line after this one begins, or the text ends.
+    pub(crate) fn end(&self, line: usize, text: &str) -> usize {
+        self.0.get(line).copied().unwrap_or(text.len())
+    }
+
+    /// The line and column of a byte, both from 1, the column in characters.
+    pub(crate) fn line_and_column(&self, text: &str, at: usize) -> (usize, usize) {
+        let line = self.line(at);
+        let column = text.get(self.start(line)..at).map_or(0, |before| before.chars().count());
+        (line, column.saturating_add(1))
+    }
 }
 
 /// The line and column of a byte, both from 1, the column in characters.
@@ -176,6 +214,17 @@ mod tests {
             assert_eq!(line_and_column(text, document.place(pointer).start), place, "{pointer}");
         }
         assert_eq!(document.place("/b/0/d/9/x"), document.place("/b/0/d"));
+    }
+
+    #[test]
+    fn lines_are_told_as_one_by_one() {
+        let text = "a: 1\nü: x\n\n  last";
+        let lines = Lines::new(text);
+        for (at, _) in text.char_indices() {
+            assert_eq!(lines.line_and_column(text, at), line_and_column(text, at), "{at}");
+        }
+        assert_eq!(text.get(lines.start(2)..lines.end(2, text)), Some("ü: x\n"));
+        assert_eq!(lines.end(4, text), text.len());
     }
 
     #[test]

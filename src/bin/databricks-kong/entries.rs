@@ -26,8 +26,10 @@ pub(crate) struct Entry {
 pub(crate) enum Kind {
     /// In a chain of filters, whose order is sure.
     Chain,
-    /// As a plugin.
+    /// The filter as a plugin.
     Plugin,
+    /// The native plugin.
+    Native,
     /// The file is the configuration itself.
     Bare,
 }
@@ -68,7 +70,8 @@ fn walk(value: &Value, pointer: &str, within: &[String], found: &mut Vec<Entry>)
     let name = if within.is_empty() { "every route".to_owned() } else { within.join(", ") };
     let mut add = |entry: &Value, at: String, kind| {
         let name_of = entry.get("name").and_then(Value::as_str);
-        if name_of == Some(FILTER) || (kind == Kind::Plugin && name_of == Some(PLUGIN)) {
+        let kind = if kind == Kind::Plugin && name_of == Some(PLUGIN) { Kind::Native } else { kind };
+        if name_of == Some(FILTER) || kind == Kind::Native {
             found.push(Entry { name: name.clone(), config: format!("{at}/config"), pointer: at, kind });
         }
     };
@@ -117,6 +120,7 @@ services:
     - filters: [{name: databricks_kong, config: {}}, {name: databricks_kong, config: {mode: guard}}]
 routes:
 - filter_chains: [{filters: [{name: databricks_kong, config: {}}]}]
+  plugins: [{name: databricks-kong, config: {}}]
 ";
         let found = found(text);
         let expected = [
@@ -126,6 +130,7 @@ routes:
             ("service `s`, route `r`", "/services/0/routes/0/filter_chains/0/filters/0/config", Kind::Chain),
             ("service `s`, route `r`", "/services/0/routes/0/filter_chains/0/filters/1/config", Kind::Chain),
             ("route 0", "/routes/0/filter_chains/0/filters/0/config", Kind::Chain),
+            ("route 0", "/routes/0/plugins/0/config", Kind::Native),
         ];
         let found: Vec<_> = found.iter().map(|(name, config, kind)| (name.as_str(), config.as_str(), *kind)).collect();
         assert_eq!(found, expected);

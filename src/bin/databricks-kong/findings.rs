@@ -1,9 +1,11 @@
 //! What `check` has to say about a file, and how it says it: to people with the line it is about, to programs as JSON.
 
-use crate::document::{Document, line_and_column};
+use crate::document::{Document, Lines};
+use crate::markers::Allowed;
 use crate::output::Style;
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 /// How bad a finding is.
@@ -74,7 +76,12 @@ pub(crate) struct Report {
     /// Its text, in which secrets are made unreadable by [`mask`].
     pub(crate) text: String,
     pub(crate) findings: Vec<Finding>,
+    /// What the file itself allows.
+    pub(crate) allowed: Vec<Allowed>,
 }
+
+/// Two places further apart than this are shown by themselves.
+const FAR: usize = 200;
 
 impl Report {
     /// How many findings are that bad.
@@ -85,47 +92,89 @@ impl Report {
     /// For people.
     pub(crate) fn human(&self, style: Style) -> String {
         let renderer = if style.colored { Renderer::styled() } else { Renderer::plain() };
+        let lines = Lines::new(&self.text);
         let rendered = self.findings.iter().map(|finding| {
-            let snippet = Snippet::source(self.text.as_str()).path(self.path.as_str());
-            let primary = AnnotationKind::Primary.span(first_line(&self.text, &finding.place));
-            let other = finding.related.as_ref().map(|(place, label)| {
-                AnnotationKind::Context.span(first_line(&self.text, place)).label(label.as_str())
-            });
             let level = match finding.kind.severity {
                 Severity::Error => Level::ERROR,
                 Severity::Warning => Level::WARNING,
             };
             let title = level.primary_title(finding.message.as_str()).id(finding.kind.code);
-            let group: Group<'_> = title.element(snippet.annotation(primary).annotations(other));
+            let group: Group<'_> = title.elements(self.snippets(finding, &lines));
             let help = finding.help.as_ref().map(|help| Level::HELP.message(help.as_str()));
             format!("{}\n\n", renderer.render(&[group.elements(help)]))
         });
         rendered.collect()
     }
 
+    /// The lines that a finding is about; only these are handed on, as what shows them reads all that it is given.
+    fn snippets<'a>(&'a self, finding: &'a Finding, lines: &Lines) -> Vec<Snippet<'a, Annotation<'a>>> {
+        let primary = (&finding.place, AnnotationKind::Primary, None);
+        let other =
+            finding.related.as_ref().map(|(place, label)| (place, AnnotationKind::Context, Some(label.as_str())));
+        let line = |place: &Range<usize>| lines.line(place.start.min(self.text.len()));
+        match other {
+            Some(other) if line(primary.0).abs_diff(line(other.0)) > FAR => {
+                vec![self.snippet(lines, &[primary]), self.snippet(lines, &[other])]
+            }
+            other => vec![self.snippet(lines, &std::iter::once(primary).chain(other).collect::<Vec<_>>())],
+        }
+    }
+
+    fn snippet<'a>(
+        &'a self,
+        lines: &Lines,
+        places: &[(&Range<usize>, AnnotationKind, Option<&'a str>)],
+    ) -> Snippet<'a, Annotation<'a>> {
+        let shown: Vec<_> = places.iter().map(|(place, ..)| first_line(&self.text, place)).collect();
+        let first = shown.iter().map(|place| lines.line(place.start)).min().unwrap_or(1);
+        let last = shown.iter().map(|place| lines.line(place.start)).max().unwrap_or(1);
+        let start = lines.start(first);
+        let window = self.text.get(start..lines.end(last, &self.text)).unwrap_or_default();
+        let annotations = shown.into_iter().zip(places).map(|(place, (_, kind, label))| {
+            let span = place.start.saturating_sub(start)..place.end.saturating_sub(start);
+            let annotation = kind.span(span);
+            if let Some(label) = label { annotation.label(*label) } else { annotation }
+        });
+        Snippet::source(window).path(self.path.as_str()).line_start(first).annotations(annotations)
+    }
+
     /// For programs.
     pub(crate) fn json(&self) -> Vec<Value> {
-        let place = |place: &Range<usize>| line_and_column(&self.text, place.start);
-        let finding = |finding: &Finding| {
-            let (line, column) = place(&finding.place);
-            let related = finding.related.as_ref().map(|(other, label)| {
-                let (line, column) = place(other);
-                json!({ "line": line, "column": column, "message": label })
-            });
-            json!({
-                "severity": match finding.kind.severity { Severity::Error => "error", Severity::Warning => "warning" },
-                "code": finding.kind.code,
-                "name": finding.kind.name,
-                "file": self.path,
-                "line": line,
-                "column": column,
-                "pointer": finding.pointer,
-                "message": finding.message,
-                "help": finding.help,
-                "related": related,
-            })
+        let lines = Lines::new(&self.text);
+        self.findings.iter().map(|finding| self.as_json(finding, &lines)).collect()
+    }
+
+    /// What the file allows, for programs.
+    pub(crate) fn allowed_json(&self) -> Vec<Value> {
+        let lines = Lines::new(&self.text);
+        let with_reason = |allowed: &Allowed| {
+            let mut value = self.as_json(&allowed.finding, &lines);
+            if let Some(members) = value.as_object_mut() {
+                members.insert("because".to_owned(), json!(allowed.because));
+            }
+            value
         };
-        self.findings.iter().map(finding).collect()
+        self.allowed.iter().map(with_reason).collect()
+    }
+
+    fn as_json(&self, finding: &Finding, lines: &Lines) -> Value {
+        let (line, column) = lines.line_and_column(&self.text, finding.place.start);
+        let related = finding.related.as_ref().map(|(other, label)| {
+            let (line, column) = lines.line_and_column(&self.text, other.start);
+            json!({ "line": line, "column": column, "message": label })
+        });
+        json!({
+            "severity": match finding.kind.severity { Severity::Error => "error", Severity::Warning => "warning" },
+            "code": finding.kind.code,
+            "name": finding.kind.name,
+            "file": self.path,
+            "line": line,
+            "column": column,
+            "pointer": finding.pointer,
+            "message": finding.message,
+            "help": finding.help,
+            "related": related,
+        })
     }
 }
 
@@ -142,19 +191,44 @@ fn first_line(text: &str, place: &Range<usize>) -> Range<usize> {
 /// and what is shown ends in the logs of build servers.
 pub(crate) fn mask(text: &str, document: &Document, pointers: &[String]) -> String {
     let mut bytes = text.as_bytes().to_vec();
+    let mut parts = BTreeSet::new();
     for pointer in pointers {
         let Some(secret) = document.value.pointer(pointer).and_then(Value::as_str) else { continue };
         let place = document.place(pointer);
         let value = text.get(place.clone()).and_then(|shown| Some(place.start.saturating_add(shown.find(':')?)));
         stars(&mut bytes, value.unwrap_or(place.start)..place.end);
-        // it may stand elsewhere: behind an anchor, in a configuration that is a string
-        for line in secret.lines().map(str::trim).filter(|line| line.len() >= 4) {
-            for (at, _) in text.match_indices(line) {
-                stars(&mut bytes, at..at.saturating_add(line.len()));
-            }
-        }
+        parts.extend(secret.lines().map(|line| line.trim().as_bytes()).filter(|line| line.len() >= SHORTEST));
+    }
+    // it may stand elsewhere: behind an anchor, in a configuration that is a string
+    for place in places_of(&parts, text.as_bytes()) {
+        stars(&mut bytes, place);
     }
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Shorter parts of secrets stand anywhere.
+const SHORTEST: usize = 4;
+
+/// Where each of many texts stands in another one. How they begin is looked up, so that it takes no longer the more they are.
+fn places_of(parts: &BTreeSet<&[u8]>, text: &[u8]) -> Vec<Range<usize>> {
+    let begins: HashSet<_> = parts.iter().filter_map(|part| part.get(..SHORTEST)).collect();
+    let mut found = Vec::new();
+    for (at, window) in text.windows(SHORTEST).enumerate().filter(|(_, window)| begins.contains(window)) {
+        let mut rest = text.get(at..).unwrap_or_default();
+        // a part that the rest begins with is not behind it, and nothing between the two is shorter than what they share
+        while let Some(part) = parts.range(..=rest).next_back() {
+            let shared = part.iter().zip(rest).take_while(|(one, other)| one == other).count();
+            if shared == part.len() {
+                found.push(at..at.saturating_add(shared));
+                break;
+            }
+            if shared < window.len() {
+                break;
+            }
+            rest = rest.get(..shared).unwrap_or_default();
+        }
+    }
+    found
 }
 
 fn stars(bytes: &mut [u8], place: Range<usize>) {
@@ -180,7 +254,8 @@ mod tests {
             "/a",
             "because of this",
         );
-        let report = Report { path: "f.yml".to_owned(), text: text.to_owned(), findings: vec![finding] };
+        let report =
+            Report { path: "f.yml".to_owned(), text: text.to_owned(), findings: vec![finding], allowed: Vec::new() };
         let expected = "\
 warning[W999]: `c` is odd
  --> f.yml:3:3
@@ -210,6 +285,23 @@ warning[W999]: `c` is odd
             assert!(!masked.contains(secret), "{masked}");
         }
         assert!(masked.contains("other: b}"), "{masked}");
+    }
+
+    #[test]
+    fn of_many_texts_each_place_is_found() {
+        let parts: BTreeSet<&[u8]> = [&b"abcd"[..], b"abcdef", b"abce", b"zzzz"].into_iter().collect();
+        let text = b"x abcdeg abcdef abce abc zzzzz";
+        assert_eq!(places_of(&parts, text), [2..6, 9..15, 16..20, 25..29, 26..30]);
+    }
+
+    #[test]
+    fn places_far_apart_are_shown_by_themselves() {
+        let text = format!("a: 1\n{}b: 2\n", "# x\n".repeat(FAR + 1));
+        let document = Document::parse(&text).unwrap();
+        let finding = Finding::new(&KIND, &document, "/b", "odd").related(&document, "/a", "because of this");
+        let path = "f.yml".to_owned();
+        let shown = Report { path, text, findings: vec![finding], allowed: Vec::new() }.human(Style { colored: false });
+        assert!(shown.contains("203 | b: 2") && shown.contains("1 | a: 1") && shown.len() < 400, "{shown}");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) enum Identity {
         provider: Option<String>,
         /// The claims.
         claims: Map<String, Value>,
+        /// Whether they are a token's: then nothing is filled in.
+        is_whole: bool,
     },
     /// A token that was really issued, with the provider's keys as a JWKS document.
     Token {
@@ -58,8 +60,8 @@ pub(crate) fn present(config: &Value, identity: &Identity, now: UnixTime) -> Res
     match identity {
         Identity::Nobody => Ok(Presented { token: None, keys: String::new(), config }),
         Identity::Token { token, keys } => Ok(Presented { token: Some(token.clone()), keys: keys.clone(), config }),
-        Identity::Claims { provider, claims } => {
-            let claims = completed(&config, provider.as_deref(), claims, now)?;
+        Identity::Claims { provider, claims, is_whole } => {
+            let claims = if *is_whole { claims.clone() } else { completed(&config, provider.as_deref(), claims, now)? };
             for provider in providers_mut(&mut config) {
                 provider.insert("algorithms".to_owned(), json!(["EdDSA"]));
             }
@@ -74,6 +76,21 @@ pub(crate) fn present(config: &Value, identity: &Identity, now: UnixTime) -> Res
             Ok(Presented { token, keys: keys.to_string(), config })
         }
     }
+}
+
+/// The claims of a token, unverified: to be shown, or to be taken for verified by who says so.
+pub(crate) fn claims_of(token: &str) -> Option<Map<String, Value>> {
+    part(token, 1)
+}
+
+/// The algorithm that a token names.
+pub(crate) fn algorithm_of(token: &str) -> Option<String> {
+    part(token, 0)?.get("alg")?.as_str().map(str::to_owned)
+}
+
+fn part(token: &str, index: usize) -> Option<Map<String, Value>> {
+    let bytes = URL_SAFE_NO_PAD.decode(token.split('.').nth(index)?).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 fn providers_mut(config: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {

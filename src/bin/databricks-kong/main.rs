@@ -3,17 +3,25 @@
 #![allow(clippy::print_stderr, reason = "what a command line tool is for")]
 
 mod check;
+mod coverage;
 mod decide;
 mod document;
 mod entries;
 mod explain;
 mod findings;
+mod handbook;
+mod hints;
 mod identity;
+mod junit;
 mod lint;
+mod markers;
+mod nearest;
 mod operations;
 mod output;
+mod shown;
 mod source;
 mod test;
+mod test_file;
 
 use clap::{Parser, Subcommand};
 use databricks_kong::config::schema;
@@ -23,6 +31,7 @@ use std::process::ExitCode;
 const EXAMPLES: &str = "\
 Examples:
   databricks-kong check --strict kong.yml
+  databricks-kong check --explain W013
   databricks-kong explain kong.yml POST /api/2.2/jobs/run-now --claims '{\"sub\": \"anna\", \"groups\": [\"eng\"]}' --body '{\"job_id\": 101}'
   databricks-kong test examples/
   databricks-kong operations 'jobs.*'
@@ -70,6 +79,9 @@ fn main() -> ExitCode {
         }
     };
     let style = Style::new(arguments.color);
+    if arguments.format == Format::Junit && !matches!(arguments.command, Command::Test(_)) {
+        return output::fail("`--format junit` is for `test`").into();
+    }
     let exit = match arguments.command {
         Command::Check(files) => check::run(&files, arguments.format, style),
         Command::Explain(explained) => explain::run(&explained, arguments.format, style),

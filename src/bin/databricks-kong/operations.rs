@@ -1,29 +1,93 @@
 //! `databricks-kong operations`: what rules can name.
 
+use crate::hints;
+use crate::lint::is_told_by_sql;
+use crate::nearest::nearest;
 use crate::output::{Exit, Format, Style, print, table};
 use clap::Args;
-use databricks_kong::databricks::{Catalogue, Operation};
+use databricks_kong::databricks::{Catalogue, Operation, has_statement};
 use databricks_kong::policy::Glob;
 use serde_json::{Value, json};
+use std::io::IsTerminal as _;
 
 /// Which operations are shown.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Names to show; `*` matches any run of characters, and a text without `*` matches wherever it stands
-    pattern: Option<String>,
+    /// A name, in which `*` matches any run of characters (`jobs.*`); a method and path of a request (`GET /api/2.2/jobs/list`), or a part
+    /// of a path; or words that stand in name, path or type of resource (`cancel run`)
+    #[arg(num_args = 0..)]
+    pattern: Vec<String>,
     /// Only sensitive operations, which a rule must name in full
     #[arg(long)]
     sensitive: bool,
     /// Only operations that need this OAuth scope
     #[arg(long)]
     scope: Option<String>,
-    /// Only operations whose requests carry ids of this type
-    #[arg(long, value_name = "TYPE")]
+    /// Only operations whose requests carry ids of this type, in their SQL text, too
+    #[arg(long, value_name = "TYPE", value_parser = resource_type)]
     resource: Option<String>,
     /// Only operations that this official client sends: sdk-python, sdk-go, cli, terraform, jdbc, sql-python, sql-go, sql-nodejs, mlflow,
     /// dbt, airflow
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
+}
+
+fn resource_type(name: &str) -> Result<String, String> {
+    let known = Catalogue::resource_types();
+    if known.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    let near = nearest(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+    Err(format!("is no type of resource{}", near.unwrap_or_default()))
+}
+
+/// What is looked for.
+enum Wanted {
+    All,
+    Name(Glob),
+    /// A method, if one is given, and a path.
+    Path(Option<String>, String),
+    Words(Vec<String>),
+}
+
+impl Wanted {
+    fn new(pattern: &[String]) -> Self {
+        let text = pattern.join(" ");
+        if text.is_empty() {
+            return Self::All;
+        }
+        if let Some(at) = text.find('/') {
+            let (method, path) = text.split_at_checked(at).unwrap_or_default();
+            let method = Some(method.trim().to_uppercase()).filter(|method| !method.is_empty());
+            let path = path.split('?').next().unwrap_or_default();
+            return Self::Path(method, path.to_owned());
+        }
+        if text.contains('*') {
+            return Self::Name(Glob::new(text));
+        }
+        Self::Words(text.to_lowercase().split_whitespace().map(str::to_owned).collect())
+    }
+
+    fn is(&self, operation: Operation) -> bool {
+        match self {
+            Self::All => true,
+            Self::Name(glob) => operation.names().any(|name| glob.matches(name)),
+            Self::Path(method, path) => {
+                let is_method = method.as_deref().is_none_or(|method| [method, "*"].contains(&operation.method()));
+                let answers = || {
+                    let methods = [method.as_deref().unwrap_or(operation.method())];
+                    methods.iter().any(|method| Catalogue::find(method, path) == Some(operation))
+                };
+                is_method && (operation.template().contains(path.as_str()) || answers())
+            }
+            Self::Words(words) => {
+                let names: Vec<_> = operation.names().collect();
+                let text = format!("{} {} {}", names.join(" "), operation.template(), kinds(operation).join(" "));
+                let text = text.to_lowercase();
+                words.iter().all(|word| text.contains(word.as_str()))
+            }
+        }
+    }
 }
 
 /// Which official client sends which request: method, template, clients with commas between them. Its head says of what versions.
@@ -40,38 +104,66 @@ fn clients(operation: Operation) -> impl Iterator<Item = &'static str> {
 }
 
 pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
-    let glob = arguments
-        .pattern
-        .as_deref()
-        .map(|pattern| Glob::new(if pattern.contains('*') { pattern.to_owned() } else { format!("*{pattern}*") }));
-    let wanted = |operation: &Operation| {
-        glob.as_ref().is_none_or(|glob| operation.names().any(|name| glob.matches(name)))
+    let wanted = Wanted::new(&arguments.pattern);
+    let tells_of = |operation: &Operation, kind: &str| {
+        operation.may_carry(kind) || is_told_by_sql(kind) && has_statement(*operation)
+    };
+    let is_wanted = |operation: &Operation| {
+        wanted.is(*operation)
             && (!arguments.sensitive || operation.is_sensitive())
             && arguments.scope.as_deref().is_none_or(|scope| operation.scope() == scope)
-            && arguments.resource.as_deref().is_none_or(|kind| operation.may_carry(kind))
+            && arguments.resource.as_deref().is_none_or(|kind| tells_of(operation, kind))
             && arguments.client.as_deref().is_none_or(|client| clients(*operation).any(|known| known == client))
     };
-    let mut found: Vec<_> = Catalogue::operations().filter(wanted).collect();
+    let mut found: Vec<_> = Catalogue::operations().filter(is_wanted).collect();
     found.sort_by_key(|operation| (operation.name(), operation.template(), operation.method()));
     match format {
         Format::Json => print(&format!("{:#}\n", Value::Array(found.iter().map(as_json).collect()))),
-        Format::Human if found.is_empty() => print("no operation is meant by that\n"),
-        Format::Human => {
-            let rows = found.iter().map(|operation| {
-                vec![
-                    operation.name().to_owned(),
-                    operation.method().to_owned(),
-                    operation.template().to_owned(),
-                    operation.scope().to_owned(),
-                    kinds(*operation).join(" "),
-                    operation.sensitivity().unwrap_or_default().replace('_', " "),
-                ]
-            });
-            let head = ["OPERATION", "METHOD", "PATH", "SCOPE", "RESOURCES", "SENSITIVE"];
-            print(&table(&head, rows, style));
-        }
+        _ if found.is_empty() => print(&format!("no operation matches{}\n", suggestion(&arguments.pattern))),
+        _ => print(&listed(&found, style, width())),
     }
     if found.is_empty() { Exit::Failure } else { Exit::Fine }
+}
+
+fn suggestion(pattern: &[String]) -> String {
+    let near = match pattern {
+        [name] => hints::operation(name),
+        _ => None,
+    };
+    near.map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+}
+
+/// How wide lines may be: as wide as the terminal, and as long as they are where there is none.
+fn width() -> Option<usize> {
+    std::io::stdout()
+        .is_terminal()
+        .then(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)))
+        .flatten()
+}
+
+/// A table, or where it does not fit a few short lines for each operation.
+fn listed(found: &[Operation], style: Style, width: Option<usize>) -> String {
+    let row = |operation: &Operation| {
+        let sensitive = operation.sensitivity().unwrap_or_default().replace('_', " ");
+        let texts = [operation.name(), operation.method(), operation.template(), operation.scope()];
+        let mut row: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+        row.extend([kinds(*operation).join(" "), sensitive]);
+        row
+    };
+    let head = ["OPERATION", "METHOD", "PATH", "SCOPE", "RESOURCES", "SENSITIVE"];
+    let plain = table(&head, found.iter().map(row), Style { colored: false });
+    if width.is_none_or(|width| plain.lines().all(|line| line.chars().count() <= width)) {
+        return table(&head, found.iter().map(row), style);
+    }
+    let blocks = found.iter().map(|operation| {
+        let sensitive = operation.sensitivity().map(|why| format!("  sensitive: {}", why.replace('_', " ")));
+        let first = format!("{}{}", style.bold(operation.name()), sensitive.unwrap_or_default());
+        let kinds = kinds(*operation);
+        let carries = if kinds.is_empty() { String::new() } else { format!(", carries {}", kinds.join(" ")) };
+        let (method, template, scope) = (operation.method(), operation.template(), operation.scope());
+        format!("{first}\n  {method} {template}\n  scope {scope}{carries}\n")
+    });
+    blocks.collect()
 }
 
 fn kinds(operation: Operation) -> Vec<&'static str> {
@@ -92,4 +184,38 @@ fn as_json(operation: &Operation) -> Value {
         "sensitive": operation.sensitivity(),
         "clients": clients(*operation).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(pattern: &str) -> Vec<&'static str> {
+        let wanted = Wanted::new(&[pattern.to_owned()]);
+        let mut names: Vec<_> =
+            Catalogue::operations().filter(|operation| wanted.is(*operation)).map(Operation::name).collect();
+        names.sort_unstable();
+        // one name may cover several paths
+        names.dedup();
+        names
+    }
+
+    #[test]
+    fn operations_are_found_by_name_request_and_words() {
+        assert_eq!(named("jobs.run_n*"), ["jobs.run_now"]);
+        assert_eq!(named("POST /api/2.1/jobs/run-now"), ["jobs.run_now"]);
+        assert_eq!(named("get /api/2.0/sql/statements/01ef-x?a=b"), ["statement_execution.get_statement"]);
+        assert!(named("/jobs/runs/").contains(&"jobs.cancel_run"));
+        assert_eq!(named("execute sql"), ["statement_execution.execute_statement"]);
+        assert!(named("jobs").contains(&"jobs.list"));
+        assert_eq!(named("no such thing"), [""; 0]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_broken_into_lines_that_do() {
+        let found: Vec<_> = Catalogue::named("jobs.run_now").collect();
+        let text = listed(&found, Style { colored: false }, Some(40));
+        assert!(text.starts_with("jobs.run_now\n  POST /api/2.2/jobs/run-now\n  scope jobs, carries "), "{text}");
+        assert!(listed(&found, Style { colored: false }, Some(300)).starts_with("OPERATION"));
+    }
 }

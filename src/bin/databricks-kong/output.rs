@@ -35,6 +35,8 @@ pub(crate) enum Format {
     Human,
     /// For programs
     Json,
+    /// For build servers, as JUnit XML; `test` only
+    Junit,
 }
 
 /// When colours are used.

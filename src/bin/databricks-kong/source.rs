@@ -2,6 +2,7 @@
 
 use crate::document::{Document, line_and_column};
 use crate::entries::{Entry, entries};
+use crate::hints;
 use databricks_kong::config::ConfigError;
 use serde_json::Value;
 use std::path::Path;
@@ -58,7 +59,8 @@ impl Source {
     pub(crate) fn located(&self, entry: &Entry, error: &ConfigError) -> String {
         let place = self.document.place(&entry.in_file(&error.pointer));
         let (line, column) = line_and_column(&self.text, place.start);
-        format!("{}:{line}:{column}: {error}", self.path)
+        let hint = hints::hint(error).map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{}:{line}:{column}: {error}{hint}", self.path)
     }
 
     fn is_guard(&self, entry: &Entry) -> bool {

@@ -1,40 +1,79 @@
-//! Everything that `check` can find. Codes are never given to something else.
+//! Everything that `check` can find. Codes are never given to something else; docs/check.md has an entry for each, which a test holds it to.
 
 use crate::findings::Kind;
 
-pub(crate) const UNREADABLE: Kind = Kind::error("E001", "unreadable");
-pub(crate) const INVALID_SETTING: Kind = Kind::error("E002", "invalid-setting");
-pub(crate) const NO_FORMAT_VERSION: Kind = Kind::error("E101", "no-format-version");
-pub(crate) const GUARD_ALONE: Kind = Kind::error("E102", "guard-alone");
-pub(crate) const TWO_DECIDE: Kind = Kind::error("E103", "two-entries-decide");
-pub(crate) const MIXED_ROUTES: Kind = Kind::error("E104", "mixed-requests");
-pub(crate) const CACHE: Kind = Kind::error("E105", "cache-before-decision");
-pub(crate) const AROUND: Kind = Kind::error("E106", "around-the-filter");
-pub(crate) const DEADLY_RESETS: Kind = Kind::error("E110", "deadly-resets");
-pub(crate) const WASM_OFF: Kind = Kind::error("E111", "wasm-off");
+/// Declares the kinds, and the list of them.
+macro_rules! kinds {
+    ($($constant:ident: $severity:ident $code:literal $name:literal,)*) => {
+        $(pub(crate) const $constant: Kind = Kind::$severity($code, $name);)*
+        /// All of them, by code.
+        pub(crate) const ALL: &[&Kind] = &[$(&$constant),*];
+    };
+}
 
-pub(crate) const BROAD_OPERATIONS: Kind = Kind::warning("W001", "broad-operations");
-pub(crate) const NO_ALLOW: Kind = Kind::warning("W002", "no-allow");
-pub(crate) const BROAD_PATHS: Kind = Kind::warning("W003", "broad-paths");
-pub(crate) const LIMITS_UNDONE: Kind = Kind::warning("W010", "limits-undone");
-pub(crate) const UNREACHABLE_RULE: Kind = Kind::warning("W011", "unreachable-rule");
-pub(crate) const THRIFT_PASSES: Kind = Kind::warning("W012", "thrift-passes");
-pub(crate) const NEVER_HOLDS: Kind = Kind::warning("W013", "never-holds");
-pub(crate) const NOTHING_ALLOWED: Kind = Kind::warning("W014", "nothing-allowed");
-pub(crate) const UNKNOWN_FIELDS: Kind = Kind::warning("W015", "unknown-fields");
-pub(crate) const PLAIN_SECRET: Kind = Kind::warning("W020", "plain-secret");
-pub(crate) const ALL_APIS: Kind = Kind::warning("W021", "all-apis");
-pub(crate) const COVERED_PATTERN: Kind = Kind::warning("W030", "covered-pattern");
-pub(crate) const UNREACHABLE_ROLE: Kind = Kind::warning("W031", "unreachable-role");
-pub(crate) const GRANT_PAST: Kind = Kind::warning("W040", "grant-past");
-pub(crate) const ALLOW_HTTP: Kind = Kind::warning("W041", "allow-http");
-pub(crate) const OBSERVE: Kind = Kind::warning("W042", "observe");
-pub(crate) const NO_TOKEN_CACHE: Kind = Kind::warning("W043", "no-token-cache");
-pub(crate) const JOINED_GROUPS: Kind = Kind::warning("W044", "joined-groups");
-pub(crate) const GUARD_NOT_LAST: Kind = Kind::warning("W101", "guard-not-last");
-pub(crate) const GUARD_AMONG_PLUGINS: Kind = Kind::warning("W102", "guard-among-plugins");
-pub(crate) const RETRIES: Kind = Kind::warning("W103", "retries");
-pub(crate) const STRIPPED_PATH: Kind = Kind::warning("W104", "stripped-path");
-pub(crate) const ANSWERS: Kind = Kind::warning("W105", "answers-before-decision");
-pub(crate) const SMUGGLING: Kind = Kind::warning("W106", "request-smuggling");
-pub(crate) const SETTING: Kind = Kind::warning("W110", "kong-setting");
+kinds! {
+    UNREADABLE: error "E001" "unreadable",
+    INVALID_SETTING: error "E002" "invalid-setting",
+    OPEN_TO_STRANGERS: error "E020" "open-to-strangers",
+    ISSUER_OF_NO_TOKEN: error "E021" "issuer-of-no-token",
+    VAULT_REFERENCE: error "E022" "vault-reference-as-text",
+    WORKSPACE_ID: error "E023" "workspace-id",
+    NO_FORMAT_VERSION: error "E101" "no-format-version",
+    GUARD_ALONE: error "E102" "guard-alone",
+    TWO_DECIDE: error "E103" "two-entries-decide",
+    MIXED_ROUTES: error "E104" "mixed-requests",
+    CACHE: error "E105" "cache-before-decision",
+    AROUND: error "E106" "around-the-filter",
+    MISTYPED: error "E107" "mistyped",
+    OTHER_WORKSPACE: error "E108" "other-workspace",
+    DEADLY_RESETS: error "E110" "deadly-resets",
+    WASM_OFF: error "E111" "wasm-off",
+    BROAD_OPERATIONS: warning "W001" "broad-operations",
+    NO_ALLOW: warning "W002" "no-allow",
+    BROAD_PATHS: warning "W003" "broad-paths",
+    LIMITS_UNDONE: warning "W010" "limits-undone",
+    UNREACHABLE_RULE: warning "W011" "unreachable-rule",
+    THRIFT_PASSES: warning "W012" "thrift-passes",
+    NEVER_HOLDS: warning "W013" "never-holds",
+    NOTHING_ALLOWED: warning "W014" "nothing-allowed",
+    UNKNOWN_FIELDS: warning "W015" "unknown-fields",
+    PARTS_OF_A_NAME: warning "W016" "parts-of-a-name",
+    REGULAR_EXPRESSION: warning "W017" "regular-expression",
+    PLAIN_SECRET: warning "W020" "plain-secret",
+    ALL_APIS: warning "W021" "all-apis",
+    UNKNOWN_SCOPE: warning "W022" "unknown-scope",
+    SCOPE_LACKS: warning "W023" "scope-lacks",
+    COVERED_PATTERN: warning "W030" "covered-pattern",
+    UNREACHABLE_ROLE: warning "W031" "unreachable-role",
+    GRANT_PAST: warning "W040" "grant-past",
+    ALLOW_HTTP: warning "W041" "allow-http",
+    OBSERVE: warning "W042" "observe",
+    NO_TOKEN_CACHE: warning "W043" "no-token-cache",
+    JOINED_GROUPS: warning "W044" "joined-groups",
+    STRANGERS: warning "W050" "strangers",
+    EVERYBODY: warning "W051" "everybody",
+    ANY_PROVIDER: warning "W052" "any-provider",
+    LOOSE_DOMAIN: warning "W053" "loose-domain",
+    CUT_OFF_BY_CASE: warning "W054" "cut-off-by-case",
+    SHARED_AUDIENCE: warning "W055" "shared-audience",
+    LITERAL_STAR: warning "W056" "literal-star",
+    ORG_SERVER: warning "W057" "okta-org-server",
+    ALGORITHM: warning "W058" "algorithm-not-taken",
+    PUBLIC_URL: warning "W059" "public-url",
+    BAD_MARKER: warning "W090" "bad-marker",
+    UNUSED_MARKER: warning "W091" "unused-marker",
+    GUARD_NOT_LAST: warning "W101" "guard-not-last",
+    GUARD_AMONG_PLUGINS: warning "W102" "guard-among-plugins",
+    RETRIES: warning "W103" "retries",
+    STRIPPED_PATH: warning "W104" "stripped-path",
+    ANSWERS: warning "W105" "answers-before-decision",
+    SMUGGLING: warning "W106" "request-smuggling",
+    NO_GUARD: warning "W107" "no-guard",
+    OPEN_ROUTE: warning "W108" "open-route",
+    SETTING: warning "W110" "kong-setting",
+}
+
+/// The kind of this code.
+pub(crate) fn named(code: &str) -> Option<&'static Kind> {
+    ALL.iter().copied().find(|kind| kind.code == code)
+}

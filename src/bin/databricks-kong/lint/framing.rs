@@ -41,7 +41,7 @@ mod tests {
     fn found(of_all: &str, of_service: &str, of_route: &str) -> Vec<(&'static str, String)> {
         let text = format!(
             "_format_version: '3.0'\nplugins: [{of_all}]\nservices:\n- name: s\n  retries: 0\n  plugins: [{of_service}]\n  routes:\n  \
-             - {{name: r, paths: ['/'], strip_path: false, plugins: [{of_route}], filter_chains: [{{filters: [{{name: databricks_kong}}]}}]}}\n"
+             - {{name: r, paths: ['/'], strip_path: false, plugins: [{of_route}], filter_chains: [{{filters: [{{name: databricks_kong}}, {{name: databricks_kong, config: {{mode: guard}}}}]}}]}}\n"
         );
         let found = kong::lint(&Document::parse(&text).unwrap());
         found.into_iter().map(|finding| (finding.kind.code, finding.pointer)).collect()

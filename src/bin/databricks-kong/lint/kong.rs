@@ -1,12 +1,14 @@
 //! Mistakes in how Kong is told to use the filter: where its entries stand, and what the service and the route around them do.
 
-use super::{codes, framing, neighbours, routing};
+use super::{addresses, codes, framing, neighbours, open_routes, routing};
 use crate::document::{Document, step};
 use crate::findings::Finding;
 use serde_json::Value;
 
 /// The filter's name in Kong's configuration.
 const FILTER: &str = "databricks_kong";
+/// The native plugin's name there.
+const PLUGIN: &str = "databricks-kong";
 
 /// An entry that is not switched off.
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ pub(crate) fn lint(document: &Document) -> Vec<Finding> {
     for (index, route) in items(file, "routes").filter(|(_, route)| !look.has_service(route)) {
         look.route(route, &format!("/routes/{index}"), None, &mut found);
     }
+    open_routes::lint(&look, &mut found);
     // an entry of a service is seen once a route
     found.sort_by(|one, other| (one.place.start, one.kind.code).cmp(&(other.place.start, other.kind.code)));
     found.dedup_by(|one, other| one.kind == other.kind && one.pointer == other.pointer);
@@ -75,6 +78,19 @@ fn refers(holder: &Value, place: Place<'_>) -> bool {
 
 pub(super) fn is_on(value: &Value) -> bool {
     value.get("enabled") != Some(&Value::Bool(false))
+}
+
+fn is_native(plugin: &Value) -> bool {
+    plugin.get("name").and_then(Value::as_str) == Some(PLUGIN)
+}
+
+/// A route and its service, the nearest first.
+fn places_of<'a, 'p>(
+    service: Option<(Place<'a>, &'p str)>,
+    route: Place<'a>,
+    pointer: &'p str,
+) -> impl Iterator<Item = (Place<'a>, &'p str)> {
+    std::iter::once((route, pointer)).chain(service)
 }
 
 fn is_guard(entry: &Value) -> bool {
@@ -148,7 +164,33 @@ impl<'a> Look<'a> {
             neighbours::lint(self, &places, entry, found);
             framing::lint(self, &places, found);
         }
+        let native = places_of(service, place, pointer).find_map(|(place, at)| self.native(place, at));
+        let native = native.or_else(|| self.native_everywhere());
+        if let Some(at) = config.map(|entry| entry.pointer.clone()).or(native) {
+            let at = format!("{at}/config");
+            let config = self.config(&at);
+            let service = service.map(|(service, at)| (service.value, at));
+            addresses::lint(self, service, route, (&config, &at), found);
+        }
         !chain.is_empty() || !plugins.is_empty()
+    }
+
+    /// The configuration at a pointer, also where it is JSON in a string.
+    fn config(&self, pointer: &str) -> Value {
+        match self.file.pointer(pointer) {
+            Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+            Some(value) => value.clone(),
+            None => Value::Null,
+        }
+    }
+
+    /// Where the native plugin stands over a place.
+    fn native(&self, place: Place<'a>, pointer: &str) -> Option<String> {
+        self.about("plugins", place, pointer).into_iter().find(|(plugin, _)| is_native(plugin)).map(|(_, at)| at)
+    }
+
+    fn native_everywhere(&self) -> Option<String> {
+        neighbours::for_everyone(self).into_iter().find(|(plugin, _)| is_native(plugin)).map(|(_, at)| at)
     }
 
     fn order(&self, chain: &[Active], plugins: &[Active], found: &mut Vec<Finding>) {
@@ -160,6 +202,16 @@ impl<'a> Look<'a> {
                     .related(self.document, &first.pointer, "the first")
                     .help("keep one of them; a guard is `config: {mode: guard}`"),
             );
+        }
+        let has_guard = chain.iter().chain(plugins).any(|entry| entry.is_guard);
+        if let Some(entry) = chain.iter().chain(plugins).find(|entry| !entry.is_guard && !has_guard) {
+            let message = "no guard follows: if the filter traps while it reads the answer to a callout, Kong lets the request go on undecided";
+            let guard = "- {name: databricks_kong, config: {mode: guard}}";
+            let help = match plugins.is_empty() {
+                true => format!("add `{guard}` as the last filter of the chain"),
+                false => format!("move the entry into a filter chain, and add `{guard}` as its last filter"),
+            };
+            found.push(self.finding(&codes::NO_GUARD, &entry.pointer, message).help(help));
         }
         for entry in plugins.iter().filter(|entry| entry.is_guard) {
             let message = "a guard among `plugins`: their order is not sure, so it may come before what it guards";

@@ -10,82 +10,91 @@ use std::ops::Range;
 struct Wanted {
     /// Names by which it may be given; the first is the one that is advised.
     names: &'static [&'static str],
-    good: fn(&str) -> bool,
+    value: Wants,
     kind: &'static Kind,
     /// What happens otherwise.
     otherwise: &'static str,
-    help: &'static str,
 }
+
+/// What a setting's value must be.
+enum Wants {
+    /// This.
+    Exactly(&'static str),
+    /// A list, separated by commas or blanks, with this in it; and the whole that is advised.
+    With(&'static str, &'static str),
+    /// Anything, such as this.
+    Some(&'static str),
+}
+
+use Wants::{Exactly, With};
 
 const WANTED: [Wanted; 8] = [
-    Wanted {
-        names: &["wasm"],
-        good: is_on,
-        kind: &codes::WASM_OFF,
-        otherwise: "with a database Kong then serves the routes without the filter; without one it does not start",
-        help: "wasm = on",
-    },
-    Wanted {
-        names: &["nginx_proxy_lingering_close", "nginx_http_lingering_close"],
-        good: is_off,
-        kind: &codes::DEADLY_RESETS,
-        otherwise: "one client without a token that resets its connection while its body is refused ends a worker process",
-        help: "nginx_proxy_lingering_close = off",
-    },
-    Wanted {
-        names: &["untrusted_lua_sandbox_requires"],
-        good: |value| value.split(',').any(|name| name.trim() == "resty.wasmx.proxy_wasm"),
-        kind: &codes::SETTING,
-        otherwise: "a configuration that changes a chain while requests wait for callouts ends a worker process",
-        help: "untrusted_lua_sandbox_requires = resty.wasmx.proxy_wasm",
-    },
-    Wanted {
-        names: &["nginx_http_proxy_wasm_lua_resolver"],
-        good: is_off,
-        kind: &codes::SETTING,
-        otherwise: "after some 12,600 callouts to names each worker's callouts fail for good",
-        help: "nginx_http_proxy_wasm_lua_resolver = off",
-    },
-    Wanted {
-        names: &["nginx_wasm_resolver", "nginx_http_resolver"],
-        good: is_set,
-        kind: &codes::SETTING,
-        otherwise: "nginx's resolver reads neither /etc/resolv.conf nor /etc/hosts: the filter finds no host by name",
-        help: "nginx_wasm_resolver = <address of your DNS server>",
-    },
-    Wanted {
-        names: &["nginx_http_client_body_buffer_size", "nginx_proxy_client_body_buffer_size"],
-        good: is_set,
-        kind: &codes::SETTING,
-        otherwise: "a rule that looks into a body can read none of more than 8k",
-        help: "nginx_http_client_body_buffer_size = 64k",
-    },
-    Wanted {
-        names: &["nginx_proxy_set"],
-        good: |value| value.contains("$databricks_audit"),
-        kind: &codes::SETTING,
-        otherwise: "records of requests that waited for a callout do not reach Kong's log plugins",
-        help: "nginx_proxy_set = $databricks_audit $databricks_audit",
-    },
-    Wanted {
-        names: &["nginx_proxy_underscores_in_headers"],
-        good: is_off,
-        kind: &codes::SETTING,
-        otherwise: "Kong lets headers with underscores through, which some servers read as those with hyphens",
-        help: "nginx_proxy_underscores_in_headers = off",
-    },
+    wanted(
+        &["wasm"],
+        Exactly("on"),
+        &codes::WASM_OFF,
+        "with a database Kong then serves the routes without the filter; without one it does not start",
+    ),
+    wanted(
+        &["nginx_proxy_lingering_close", "nginx_http_lingering_close"],
+        Exactly("off"),
+        &codes::DEADLY_RESETS,
+        "one client without a token that resets its connection while its body is refused ends a worker process",
+    ),
+    setting(
+        &["untrusted_lua_sandbox_requires"],
+        With("resty.wasmx.proxy_wasm", "resty.wasmx.proxy_wasm"),
+        "a configuration that changes a chain while requests wait for callouts ends a worker process",
+    ),
+    setting(
+        &["nginx_http_proxy_wasm_lua_resolver"],
+        Exactly("off"),
+        "after some 12,600 callouts to names each worker's callouts fail for good",
+    ),
+    setting(
+        &["nginx_wasm_resolver", "nginx_http_resolver"],
+        Wants::Some("<address of your DNS server>"),
+        "nginx's resolver reads neither /etc/resolv.conf nor /etc/hosts: the filter finds no host by name",
+    ),
+    setting(
+        &["nginx_http_client_body_buffer_size", "nginx_proxy_client_body_buffer_size"],
+        Wants::Some("64k"),
+        "a rule that looks into a body can read none of more than 8k",
+    ),
+    setting(
+        &["nginx_proxy_set"],
+        With("$databricks_audit", "$databricks_audit $databricks_audit"),
+        "records of requests that waited for a callout do not reach Kong's log plugins",
+    ),
+    setting(
+        &["nginx_proxy_underscores_in_headers"],
+        Exactly("off"),
+        "Kong lets headers with underscores through, which some servers read as those with hyphens",
+    ),
 ];
 
-fn is_on(value: &str) -> bool {
-    value == "on"
+const fn wanted(names: &'static [&'static str], value: Wants, kind: &'static Kind, otherwise: &'static str) -> Wanted {
+    Wanted { names, value, kind, otherwise }
 }
 
-fn is_off(value: &str) -> bool {
-    value == "off"
+const fn setting(names: &'static [&'static str], value: Wants, otherwise: &'static str) -> Wanted {
+    wanted(names, value, &codes::SETTING, otherwise)
 }
 
-fn is_set(value: &str) -> bool {
-    !value.is_empty()
+impl Wants {
+    fn is_met_by(&self, value: &str) -> bool {
+        match self {
+            Self::Exactly(wanted) => value == *wanted,
+            Self::With(wanted, _) => value.split([',', ' ']).any(|one| one.trim() == *wanted),
+            Self::Some(_) => !value.is_empty(),
+        }
+    }
+
+    const fn advised(&self) -> &'static str {
+        match self {
+            Self::Exactly(value) | Self::With(_, value) | Self::Some(value) => value,
+        }
+    }
 }
 
 /// What is missing from Kong's settings, or is not what the filter needs.
@@ -97,7 +106,7 @@ pub(crate) fn lint(text: &str) -> Vec<Finding> {
 impl Wanted {
     fn finding(&self, settings: &BTreeMap<String, Setting<'_>>) -> Option<Finding> {
         let given = self.names.iter().find_map(|name| settings.get(*name));
-        if given.is_some_and(|setting| (self.good)(setting.value)) {
+        if given.is_some_and(|setting| self.value.is_met_by(setting.value)) {
             return None;
         }
         let name = self.names.first()?;
@@ -110,7 +119,7 @@ impl Wanted {
             pointer: format!("/{name}"),
             place: given.map_or(0..0, |setting| setting.place.clone()),
             message,
-            help: Some(format!("set `{}`", self.help)),
+            help: Some(format!("set `{name} = {}`", self.value.advised())),
             related: None,
         })
     }

@@ -1,22 +1,36 @@
 //! Mistakes that a valid configuration can have. They are found in what was written, so that each has its place; only what can be proved is
 //! said, with the catalogue that the filter decides by.
 
+mod addresses;
 pub(crate) mod codes;
 mod framing;
 pub(crate) mod kong;
 pub(crate) mod kong_conf;
+mod mistyped;
 mod neighbours;
+mod open_routes;
+mod owner;
+mod patterns;
+mod prefixes;
+mod providers;
 mod roles;
 mod routing;
 mod rule;
 mod rules;
+mod scopes;
+mod sets;
 mod settings;
+mod strangers;
 
 use crate::document::Document;
 use crate::findings::{Finding, Kind};
 use databricks_kong::base::UnixTime;
+use owner::Owner;
 use serde_json::Value;
 
+pub(crate) use mistyped::lint as mistyped;
+pub(crate) use rule::is_told_by_sql;
+pub(crate) use sets::Sets;
 pub(crate) use settings::secrets;
 
 /// One configuration of the filter, to be looked at.
@@ -28,8 +42,12 @@ pub(crate) struct Entry<'a> {
     pub(crate) pointer: &'a str,
     /// The configuration.
     pub(crate) config: &'a Value,
+    /// Whether the native plugin reads it, for which Kong resolves references to its vaults.
+    pub(crate) is_native: bool,
     /// When.
     pub(crate) now: UnixTime,
+    /// What is known of patterns.
+    pub(crate) sets: &'a Sets,
 }
 
 impl Entry<'_> {
@@ -40,17 +58,15 @@ impl Entry<'_> {
     /// Everything odd about the configuration.
     pub(crate) fn lint(&self) -> Vec<Finding> {
         let mut found = Vec::new();
+        let (roles, agents) = (Owner::roles(self), Owner::agents(self));
         settings::lint(self, &mut found);
-        roles::lint(self, &mut found);
-        for (word, key) in [("role", "roles"), ("agent", "agents")] {
-            for (index, owner) in items(self.config, key) {
-                let pointer = format!("{}/{key}/{index}", self.pointer);
-                let title = match owner.get("name").and_then(Value::as_str) {
-                    Some(name) => format!("{word} `{name}`"),
-                    None => format!("this {word}"),
-                };
-                rules::lint(self, owner, &pointer, &title, &mut found);
-            }
+        providers::lint(self, &roles, &mut found);
+        roles::lint(self, &roles, &mut found);
+        strangers::lint(self, &roles, &mut found);
+        scopes::lint(self, &roles, &mut found);
+        for owner in roles.iter().chain(&agents) {
+            patterns::lint(self, owner, &mut found);
+            rules::lint(self, owner, &mut found);
         }
         found
     }

@@ -102,7 +102,7 @@ mod tests {
     use crate::document::Document;
     use crate::lint::kong;
 
-    const CHAIN: &str = "filter_chains: [{filters: [{name: databricks_kong, config: {}}]}]";
+    const CHAIN: &str = "filter_chains: [{filters: [{name: databricks_kong, config: {}}, {name: databricks_kong, config: {mode: guard}}]}]";
 
     /// The code and pointer of each finding about a declaration with these plugins at these places.
     fn found(of_all: &str, of_service: &str, of_route: &str, chain: &str, more: &str) -> Vec<(&'static str, String)> {

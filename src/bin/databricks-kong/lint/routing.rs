@@ -49,7 +49,7 @@ mod tests {
     fn found(route: &str) -> Vec<(&'static str, String)> {
         let text = format!(
             "_format_version: '3.0'\nservices:\n- name: s\n  retries: 0\n  routes:\n  - {{name: r, strip_path: false, {route}, \
-             filter_chains: [{{filters: [{{name: databricks_kong, config: {{}}}}]}}]}}\n"
+             filter_chains: [{{filters: [{{name: databricks_kong, config: {{}}}}, {{name: databricks_kong, config: {{mode: guard}}}}]}}]}}\n"
         );
         let found = kong::lint(&Document::parse(&text).unwrap());
         let found = found.into_iter().map(|finding| (finding.kind.code, finding.pointer));

@@ -2,8 +2,9 @@
 //!
 //! Everything here errs on the side of silence. What cannot be read is left to `Settings::parse`, which reports it.
 
-use databricks_kong::databricks::{Catalogue, Operation, canonical, has_statement};
-use databricks_kong::policy::{Glob, OperationSet, PathPattern};
+use super::sets::{Meant, Set, Sets};
+use databricks_kong::databricks::{Operation, canonical, has_statement};
+use databricks_kong::policy::{Glob, PathPattern};
 use serde_json::Value;
 
 /// What a list of rules is for.
@@ -26,8 +27,8 @@ pub(super) struct Rule {
     pub(super) resources: Vec<(String, Vec<Glob>)>,
     /// Classes of SQL statements.
     pub(super) sql: Option<Vec<String>>,
-    operations: OperationSet,
-    path_patterns: Vec<PathPattern>,
+    /// The operations that it names, by name or by path.
+    pub(super) meant: Meant,
     /// Features of bodies that it lets pass.
     pub(super) permit: Vec<String>,
     lookup: bool,
@@ -35,17 +36,13 @@ pub(super) struct Rule {
 
 impl Rule {
     /// The rules of a list.
-    pub(super) fn list(value: Option<&Value>, pointer: &str, purpose: Purpose) -> Vec<Self> {
+    pub(super) fn list(sets: &Sets, value: Option<&Value>, pointer: &str, purpose: Purpose) -> Vec<Self> {
         let rules = value.and_then(Value::as_array).into_iter().flatten().enumerate();
-        rules.map(|(index, rule)| Self::new(rule, format!("{pointer}/{index}"), purpose)).collect()
+        rules.map(|(index, rule)| Self::new(sets, rule, format!("{pointer}/{index}"), purpose)).collect()
     }
 
-    fn new(value: &Value, pointer: String, purpose: Purpose) -> Self {
+    fn new(sets: &Sets, value: &Value, pointer: String, purpose: Purpose) -> Self {
         let patterns = texts(value.get("operations"));
-        let mut operations = OperationSet::default();
-        for pattern in &patterns {
-            operations.add(pattern, purpose == Purpose::Deny);
-        }
         let resources = value.get("resources").and_then(Value::as_object).into_iter().flatten().map(|(kind, ids)| {
             let globs = texts(Some(ids)).iter().map(|id| Glob::new(canonical(kind, id))).collect();
             (kind.clone(), globs)
@@ -53,8 +50,7 @@ impl Rule {
         let paths = texts(value.get("paths"));
         Self {
             pointer,
-            operations,
-            path_patterns: paths.iter().filter_map(|path| PathPattern::parse(path)).collect(),
+            meant: sets.meant(&patterns, &paths, purpose == Purpose::Deny),
             resources: resources.collect(),
             sql: value.get("sql").filter(|sql| sql.is_array()).map(|sql| texts(Some(sql))),
             permit: texts(value.get("permit")),
@@ -65,18 +61,8 @@ impl Rule {
     }
 
     /// What a role without `allow` may do.
-    pub(super) fn default_allow() -> Self {
-        Self::new(&serde_json::json!({ "operations": ["*"] }), String::new(), Purpose::Allow)
-    }
-
-    /// The operations that the rule names, by name or by path.
-    pub(super) fn operations(&self) -> impl Iterator<Item = Operation> {
-        Catalogue::operations().filter(|operation| self.names(*operation))
-    }
-
-    pub(super) fn names(&self, operation: Operation) -> bool {
-        self.operations.contains(operation)
-            || !operation.is_sensitive() && self.path_patterns.iter().any(|pattern| is_within(operation, pattern))
+    pub(super) fn default_allow(sets: &Sets) -> Self {
+        Self::new(sets, &serde_json::json!({ "operations": ["*"] }), String::new(), Purpose::Allow)
     }
 
     /// Whether the rule is about certain resources or statements only.
@@ -89,7 +75,7 @@ impl Rule {
     pub(super) fn impossible(&self, operation: Operation) -> Option<&str> {
         let carried = |kind: &str| {
             let has = |wanted: &str| operation.may_carry(wanted);
-            has(kind) || kind == "table" && has_statement(operation) || kind == "job" && self.lookup && has("run")
+            has(kind) || is_told_by_sql(kind) && has_statement(operation) || kind == "job" && self.lookup && has("run")
         };
         let resource = self.resources.iter().map(|(kind, _)| kind.as_str()).find(|kind| !carried(kind));
         resource.or_else(|| (self.sql.is_some() && !has_statement(operation)).then_some("sql"))
@@ -115,6 +101,11 @@ impl Rule {
     }
 }
 
+/// Whether a SQL text says something about resources of this type: the tables that it touches, and what they stand in.
+pub(crate) fn is_told_by_sql(kind: &str) -> bool {
+    matches!(kind, "table" | "schema" | "catalog")
+}
+
 /// Whether every request of all that `rule` means is meant by one of `others`; `allows` says of one of them if it suffices.
 pub(super) fn is_covered<'r>(
     rule: &Rule,
@@ -123,11 +114,21 @@ pub(super) fn is_covered<'r>(
 ) -> bool {
     let enough: Vec<_> = others.filter(|other| suffices(other)).collect();
     let path_is_covered = |path: &String| enough.iter().any(|other| other.paths.contains(path));
-    let mut operations = Catalogue::operations().filter(|operation| rule.operations.contains(*operation)).peekable();
-    let means_something = operations.peek().is_some() || !rule.paths.is_empty();
-    means_something
-        && operations.all(|operation| enough.iter().any(|other| other.names(operation)))
-        && rule.paths.iter().all(path_is_covered)
+    let means_something = !rule.meant.by_name.is_empty() || !rule.paths.is_empty();
+    means_something && is_named(&rule.meant.by_name, &enough) && rule.paths.iter().all(path_is_covered)
+}
+
+/// Whether each of these operations is named by one of the rules.
+fn is_named(operations: &Set, by: &[&Rule]) -> bool {
+    let mut all = Set::default();
+    for rule in by {
+        if all.is_empty() {
+            all = (*rule.meant.all).clone();
+        } else {
+            all.add(&rule.meant.all);
+        }
+    }
+    operations.is_within(&all)
 }
 
 /// Whether every text that `narrow` matches, `wide` matches. A star of the narrow one can only be matched by one of the wide one, as no
@@ -137,7 +138,7 @@ pub(super) fn covers(wide: &Glob, narrow: &Glob) -> bool {
 }
 
 /// Whether a request of `operation` can be meant by a pattern of paths; tried with a placeholder's shortest filling.
-fn is_within(operation: Operation, pattern: &PathPattern) -> bool {
+pub(super) fn is_within(operation: Operation, pattern: &PathPattern) -> bool {
     let segments = operation.template().split('/').map(|segment| if segment.starts_with('{') { "x" } else { segment });
     let path = segments.collect::<Vec<_>>().join("/");
     let method = if operation.method() == "*" { "POST" } else { operation.method() };
@@ -153,10 +154,11 @@ pub(super) fn texts(value: Option<&Value>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use databricks_kong::databricks::Catalogue;
     use serde_json::json;
 
     fn rule(value: &Value) -> Rule {
-        Rule::new(value, String::new(), Purpose::Allow)
+        Rule::new(&Sets::default(), value, String::new(), Purpose::Allow)
     }
 
     #[test]
@@ -201,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_rule_by_path_names_the_operations_there_but_no_sensitive_one() {
-        let named = |rule: &Rule, name: &str| Catalogue::named(name).any(|operation| rule.names(operation));
+        let named =
+            |rule: &Rule, name: &str| Catalogue::named(name).any(|operation| rule.meant.all.contains(operation));
         let by_path = rule(&json!({"paths": ["* /api/2.0/**"]}));
         assert!(named(&by_path, "statement_execution.execute_statement"));
         assert!(!named(&by_path, "tokens.create"));

@@ -1,19 +1,41 @@
 //! What is odd about the rules of a role or of an agent.
 
-use super::Entry;
-use super::codes;
-use super::rule::{Purpose, Rule, is_covered};
+use super::owner::Owner;
+use super::rule::{Rule, is_covered};
+use super::sets::Set;
+use super::{Entry, codes};
 use crate::findings::Finding;
-use databricks_kong::databricks::{Catalogue, Operation, has_statement};
-use serde_json::Value;
+use databricks_kong::databricks::{Catalogue, Operation};
 use std::collections::BTreeSet;
 
-/// What is odd about the rules of `owner`, a role or an agent, whose word and name are `title`.
-pub(super) fn lint(entry: &Entry<'_>, owner: &Value, pointer: &str, title: &str, found: &mut Vec<Finding>) {
-    let allow = Rule::list(owner.get("allow"), &format!("{pointer}/allow"), Purpose::Allow);
-    let deny = Rule::list(owner.get("deny"), &format!("{pointer}/deny"), Purpose::Deny);
-    match owner.get("allow") {
-        None | Some(Value::Null) => found.push(
+/// What is odd about the rules of a role or an agent.
+pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
+    let allow = owner.allow.as_deref().unwrap_or_default();
+    says_what_it_allows(entry, owner, found);
+    for rule in allow {
+        broad(entry, rule, found);
+        // behind an egress route no path is an operation of Databricks
+        if owner.credential() != "none" {
+            broad_paths(entry, rule, found);
+        }
+    }
+    for rule in allow.iter().chain(&owner.deny) {
+        never_holds(entry, rule, found);
+    }
+    undone(entry, allow, found);
+    unreachable(entry, allow, &owner.deny, found);
+    thrift(entry, owner, found);
+    unknown_fields(entry, allow, found);
+}
+
+fn says_what_it_allows(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
+    let (pointer, title) = (&owner.pointer, &owner.title);
+    // who is cut off is to have nothing
+    if owner.only_denies(entry) {
+        return;
+    }
+    match &owner.allow {
+        None => found.push(
             entry
                 .finding(
                     &codes::NO_ALLOW,
@@ -22,23 +44,13 @@ pub(super) fn lint(entry: &Entry<'_>, owner: &Value, pointer: &str, title: &str,
                 )
                 .help("list the operations that it needs in `allow`"),
         ),
-        Some(Value::Array(rules)) if rules.is_empty() => found.push(
+        Some(rules) if rules.is_empty() => found.push(
             entry
                 .finding(&codes::NOTHING_ALLOWED, &format!("{pointer}/allow"), format!("{title} allows nothing"))
-                .help("list the operations that it needs, or take it out"),
+                .help("list the operations that it needs; to cut somebody off, deny `*`"),
         ),
         Some(_) => {}
     }
-    for rule in &allow {
-        broad(entry, rule, found);
-    }
-    for rule in allow.iter().chain(&deny) {
-        never_holds(entry, rule, found);
-    }
-    undone(entry, &allow, found);
-    unreachable(entry, &allow, &deny, found);
-    thrift(entry, owner, &allow, &deny, found);
-    unknown_fields(entry, &allow, found);
 }
 
 fn broad(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
@@ -55,19 +67,24 @@ fn broad(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
             continue;
         }
         let Some(service) = pattern.strip_suffix(".*").filter(|service| !service.contains('*')) else { continue };
-        let kinds = limitable(service);
+        let kinds = entry.sets.limitable(service);
         if !rule.has_limits() && !kinds.is_empty() {
             let message = format!("`{pattern}` allows the whole service, whatever it is done to");
             let help = format!("name the operations that are needed, or add `resources` ({})", kinds.join(", "));
             found.push(entry.finding(&codes::BROAD_OPERATIONS, &pointer, message).help(help));
         }
     }
+}
+
+/// Patterns of paths that mean operations of several services.
+fn broad_paths(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
     for (index, path) in rule.paths.iter().enumerate() {
         let Some((method, rest)) = path.split_once(' ') else { continue };
         let Some(start) = rest.strip_suffix("**") else { continue };
         let literal = start.split('/').filter(|segment| !segment.is_empty() && *segment != "*").count();
-        // `/api/2.0/**` is every service of that version
-        if literal <= 2 {
+        // `/api/2.0/**` is every service of that version, `/v1/**` none
+        let knows_some = || !entry.sets.meant(&[], std::slice::from_ref(path), false).all.is_empty();
+        if literal <= 2 && knows_some() {
             let methods = if method == "*" { "every method" } else { method };
             let message =
                 format!("`{path}` allows {methods} on nearly every path, operations that the gateway knows among them");
@@ -78,26 +95,6 @@ fn broad(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
             );
         }
     }
-}
-
-/// The types of resources by which rules on a service can be limited.
-fn limitable(service: &str) -> Vec<&'static str> {
-    let of_service = |operation: &Operation| {
-        operation.name().strip_prefix(service).is_some_and(|rest| rest.starts_with('.')) && !operation.is_sensitive()
-    };
-    // what things stand in says less than what they are, if the service has some of its own
-    let is_around = |kind: &&str| matches!(*kind, "catalog" | "schema") && !matches!(service, "catalogs" | "schemas");
-    let kinds = Catalogue::operations().filter(of_service).flat_map(Operation::kinds).filter(|kind| !is_around(kind));
-    // a service's own type is in many of its operations, others stand in a body or two
-    let mut counts: Vec<(&str, usize)> = Vec::new();
-    for kind in kinds {
-        match counts.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, count)) => *count = count.saturating_add(1),
-            None => counts.push((kind, 1)),
-        }
-    }
-    counts.sort_by_key(|(kind, count)| (std::cmp::Reverse(*count), *kind));
-    counts.into_iter().map(|(kind, _)| kind).take(3).collect()
 }
 
 /// Operations that are named in full and carry nothing that the rule's limits are about.
@@ -114,9 +111,18 @@ fn never_holds(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
                     &format!("{}/operations/{index}", rule.pointer),
                     format!("requests of `{name}` carry no {what}, so this rule never means them"),
                 )
-                .help(format!("put `{name}` into a rule of its own, without that limit")),
+                .help(cure(name, limit)),
         );
     }
+}
+
+/// What to do about an operation that carries nothing of what a rule wants.
+fn cure(name: &str, limit: &str) -> String {
+    let names_a_run = || Catalogue::named(name).any(|operation| operation.may_carry("run"));
+    if limit == "job" && names_a_run() {
+        return "set `lookup: true`: the gateway then asks the workspace whose job the run is".to_owned();
+    }
+    format!("put `{name}` into a rule of its own, without that limit")
 }
 
 /// Rules that allow, without limits, what another one allows with limits.
@@ -126,10 +132,11 @@ fn undone(entry: &Entry<'_>, allow: &[Rule], found: &mut Vec<Finding>) {
             if !wide.limits_cover(narrow) || narrow.limits_cover(wide) {
                 continue;
             }
-            let both = narrow
-                .operations()
-                .filter(|operation| wide.names(*operation) && narrow.impossible(*operation).is_none());
-            let names = names(both);
+            let both = narrow.meant.all.and(&wide.meant.all);
+            if both.is_empty() {
+                continue;
+            }
+            let names = names(both.iter().filter(|operation| narrow.impossible(*operation).is_none()));
             if names.is_empty() {
                 continue;
             }
@@ -175,10 +182,6 @@ fn unreachable(entry: &Entry<'_>, allow: &[Rule], deny: &[Rule], found: &mut Vec
     }
 }
 
-fn is_thrift(operation: &Operation) -> bool {
-    matches!(operation.name(), "sql_warehouses.thrift" | "clusters.thrift")
-}
-
 /// Rules that let members of the body pass of which nobody knows what they do.
 fn unknown_fields(entry: &Entry<'_>, allow: &[Rule], found: &mut Vec<Finding>) {
     for rule in allow.iter().filter(|rule| rule.permit.iter().any(|name| name == "unknown_fields")) {
@@ -192,23 +195,28 @@ fn unknown_fields(entry: &Entry<'_>, allow: &[Rule], found: &mut Vec<Finding>) {
 }
 
 /// Limits on tables and statements beside Thrift, by which the SQL connectors send statements that the gateway does not read.
-fn thrift(entry: &Entry<'_>, owner: &Value, allow: &[Rule], deny: &[Rule], found: &mut Vec<Finding>) {
+fn thrift(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
+    let allow = owner.allow.as_deref().unwrap_or_default();
+    let meets = |rule: &Rule, set: &Set| !rule.meant.all.and(set).is_empty();
     let on_sql = |rule: &&Rule| {
         let has_table = || rule.resources.iter().any(|(kind, _)| kind == "table");
-        (rule.sql.is_some() || has_table())
-            && rule.operations().any(|operation| has_statement(operation) || is_thrift(&operation))
+        (rule.sql.is_some() || has_table()) && (meets(rule, &entry.sets.statements) || meets(rule, &entry.sets.thrift))
     };
-    let is_denied = |operation: Operation| deny.iter().any(|rule| !rule.has_limits() && rule.names(operation));
-    let default = owner.get("allow").is_none_or(Value::is_null).then(Rule::default_allow);
-    let opening = allow.iter().chain(&default).find(|rule| {
-        rule.operations()
-            .any(|operation| is_thrift(&operation) && rule.impossible(operation).is_none() && !is_denied(operation))
-    });
-    let Some(opening) = opening else { return };
-    for (rule, verb) in allow.iter().map(|rule| (rule, "allow")).chain(deny.iter().map(|rule| (rule, "deny"))) {
-        if !on_sql(&rule) {
-            continue;
-        }
+    let limited: Vec<_> = allow.iter().chain(&owner.deny).filter(on_sql).collect();
+    if limited.is_empty() {
+        return;
+    }
+    let is_denied =
+        |operation: Operation| owner.deny.iter().any(|rule| !rule.has_limits() && rule.meant.all.contains(operation));
+    let default = owner.allow.is_none().then(|| Rule::default_allow(entry.sets));
+    let opens = |rule: &&Rule| {
+        let mut open = entry.sets.thrift.iter().filter(|operation| rule.meant.all.contains(*operation));
+        meets(rule, &entry.sets.thrift)
+            && open.any(|operation| rule.impossible(operation).is_none() && !is_denied(operation))
+    };
+    let Some(opening) = allow.iter().chain(&default).find(opens) else { return };
+    for rule in limited {
+        let verb = if rule.pointer.starts_with(&format!("{}/deny", owner.pointer)) { "deny" } else { "allow" };
         let message = format!(
             "this {verb} rule on statements does not hold for Thrift, which the role allows and the gateway does not read"
         );

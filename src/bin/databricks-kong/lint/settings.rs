@@ -1,13 +1,22 @@
 //! What is odd about a configuration as a whole: secrets in the file, switches for tests left on.
 
+use super::addresses::host_of;
 use super::{Entry, codes, items};
+use crate::document::step;
 use crate::findings::Finding;
 use databricks_kong::exchange::secret_members;
 use serde_json::Value;
 
 pub(super) fn lint(entry: &Entry<'_>, found: &mut Vec<Finding>) {
     let config = entry.config;
-    for pointer in secrets(config) {
+    vault_references(entry, config, "", found);
+    workspace(entry, found);
+    let is_plain = |pointer: &&String| {
+        let text = config.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        // what stands in the file is only a name for it: in Kong's vault, or in the environment of deck
+        !is_vault_reference(text) && !text.starts_with("${{")
+    };
+    for pointer in secrets(config).iter().filter(is_plain) {
         found.push(
             entry
                 .finding(&codes::PLAIN_SECRET, &format!("{}{pointer}", entry.pointer), "a secret stands in the file")
@@ -52,6 +61,73 @@ pub(super) fn lint(entry: &Entry<'_>, found: &mut Vec<Finding>) {
     }
 }
 
+fn is_vault_reference(text: &str) -> bool {
+    text.starts_with("{vault://")
+}
+
+/// References to Kong's vaults, which Kong does not resolve in a filter's configuration.
+fn vault_references(entry: &Entry<'_>, value: &Value, pointer: &str, found: &mut Vec<Finding>) {
+    if entry.is_native {
+        return;
+    }
+    match value {
+        Value::String(text) if is_vault_reference(text) => {
+            let message = "Kong resolves no vault reference in a filter's configuration: the reference itself is sent as the value";
+            let help = "use `{shared: NAME}`, and a `pre-function` with `kong.ctx.shared.NAME = kong.vault.get(\"{vault://…}\")`";
+            found.push(
+                entry.finding(&codes::VAULT_REFERENCE, &format!("{}{pointer}", entry.pointer), message).help(help),
+            );
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                vault_references(entry, item, &format!("{pointer}/{index}"), found);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                vault_references(entry, member, &format!("{pointer}{}", step(name)), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What `workspace` says about itself twice, and in two ways.
+fn workspace(entry: &Entry<'_>, found: &mut Vec<Finding>) {
+    let text = |key: &str| entry.config.pointer(&format!("/workspace/{key}")).and_then(Value::as_str);
+    let at = |key: &str| format!("{}/workspace/{key}", entry.pointer);
+    let host = text("url").and_then(host_of).unwrap_or_default();
+    let id = entry.config.pointer("/workspace/id").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+    if let (Some(id), Some(of_host)) = (id, workspace_id(&host))
+        && id != of_host
+    {
+        let message = format!("`id` is `{id}`, and the workspace at this url has the id `{of_host}`");
+        found.push(
+            entry
+                .finding(&codes::WORKSPACE_ID, &at("id"), message)
+                .related(entry.document, &at("url"), "this workspace")
+                .help(format!("write `id: \"{of_host}\"`, or the url of the workspace that is meant")),
+        );
+    }
+    if !host.is_empty() && text("public_url").and_then(host_of).as_ref() == Some(&host) {
+        let message = "`public_url` is the workspace itself: clients that ask the gateway where to go are sent past it";
+        found.push(
+            entry.finding(&codes::PUBLIC_URL, &at("public_url"), message).help("write the address of this gateway"),
+        );
+    }
+}
+
+/// The id that a workspace's host begins with: `adb-<id>.<n>.azuredatabricks.net`, `<id>.<n>.gcp.databricks.com`.
+fn workspace_id(host: &str) -> Option<&str> {
+    let first = host.split('.').next()?;
+    let id = match first.strip_prefix("adb-") {
+        Some(id) if host.ends_with(".azuredatabricks.net") => id,
+        None if host.ends_with(".gcp.databricks.com") => first,
+        _ => return None,
+    };
+    (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())).then_some(id)
+}
+
 /// The claim that groups are read from, if it is one that providers write as a string of several names: RFC 9068 2.2.3, Entra ID.
 fn joined_groups(provider: &Value) -> Option<&str> {
     const JOINED: [&str; 2] = ["scope", "scp"];
@@ -79,7 +155,7 @@ pub(crate) fn secrets(config: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::joined_groups;
+    use super::{joined_groups, workspace_id};
     use serde_json::json;
 
     #[test]
@@ -96,5 +172,16 @@ mod tests {
             assert_eq!(joined_groups(&json!({ "claims": claims })), None, "{claims}");
         }
         assert_eq!(joined_groups(&json!({})), None);
+    }
+
+    #[test]
+    fn the_id_of_a_workspace_is_read_from_hosts_that_have_it() {
+        assert_eq!(workspace_id("adb-123.4.azuredatabricks.net"), Some("123"));
+        assert_eq!(workspace_id("123.4.gcp.databricks.com"), Some("123"));
+        for host in
+            ["dbc-a1b2c3-d4e5.cloud.databricks.com", "adb-x.4.azuredatabricks.net", "adb-1.example.com", "localhost"]
+        {
+            assert_eq!(workspace_id(host), None, "{host}");
+        }
     }
 }

@@ -1,0 +1,85 @@
+//! "Did you mean": what a word was meant to be that the configuration's reader does not know.
+
+use crate::nearest::nearest;
+use databricks_kong::config::ConfigError;
+use databricks_kong::databricks::{Catalogue, Operation};
+
+/// As many operations are offered.
+const MOST: usize = 3;
+
+/// What an error's unknown word was meant to be, as a question.
+pub(crate) fn hint(error: &ConfigError) -> Option<String> {
+    let words = backticked(&error.message);
+    let first = words.first().copied().unwrap_or_default();
+    if error.message.contains("is no operation") {
+        return operation(first).map(|names| format!("did you mean {names}?"));
+    }
+    let known = after(&error.message)?;
+    let key = error.pointer.rsplit('/').next().unwrap_or_default();
+    // the unknown word is a key, or else the message begins with it
+    let word = if error.message.starts_with("is not a known key") { key } else { first };
+    nearest(word, known).map(|near| format!("did you mean `{near}`?"))
+}
+
+/// The operations that a name is nearest to, or that end as it does.
+pub(crate) fn operation(name: &str) -> Option<String> {
+    let all = || Catalogue::operations().flat_map(Operation::names);
+    let (service, method) = name.rsplit_once('.').unwrap_or(("", name));
+    if method == "*" {
+        let services = all().filter_map(|known| Some(known.rsplit_once('.')?.0));
+        return nearest(service, services).map(|near| format!("`{near}.*`"));
+    }
+    if let Some(near) = nearest(name, all()) {
+        return Some(format!("`{near}`"));
+    }
+    let mut same: Vec<_> = all().filter(|known| known.rsplit('.').next() == Some(method)).collect();
+    same.sort_unstable();
+    same.dedup();
+    let is_few = !same.is_empty() && same.len() <= MOST;
+    is_few.then(|| same.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(" or "))
+}
+
+fn backticked(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// The words that a message lists as known.
+fn after(message: &str) -> Option<impl Iterator<Item = &str>> {
+    let list =
+        ["known are ", "is none of ", "one of "].iter().find_map(|phrase| Some(message.split_once(phrase)?.1))?;
+    Some(list.split([',', ' ', '`']).filter(|word| !word.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(pointer: &str, message: &str) -> Option<String> {
+        hint(&ConfigError { pointer: pointer.to_owned(), message: message.to_owned() })
+    }
+
+    #[test]
+    fn an_unknown_word_is_told_the_one_that_was_meant() {
+        for (pointer, message, meant) in [
+            ("/audience", "is not a known key; known are `name`, `issuer`, `audiences`", "`audiences`"),
+            ("/resources/tables", "`tables` is no type of resource; known are alert, app, table", "`table`"),
+            ("/permit/0", "`runas` is none of run_as, new_cluster", "`run_as`"),
+            ("/operations/0", "`jobs.run_nwo` is no operation that the gateway knows", "`jobs.run_now`"),
+            (
+                "/operations/0",
+                "`sql.execute_statement` is no operation that the gateway knows",
+                "`statement_execution.execute_statement`",
+            ),
+            ("/operations/0", "`job.*` is no operation that the gateway knows", "`jobs.*`"),
+        ] {
+            assert_eq!(said(pointer, message), Some(format!("did you mean {meant}?")), "{message}");
+        }
+        for (pointer, message) in [
+            ("/x", "is missing; it must be a list"),
+            ("/zebra", "is not a known key; known are `name`, `issuer`"),
+            ("/operations/0", "`zebra.list` is no operation that the gateway knows"),
+        ] {
+            assert_eq!(said(pointer, message), None, "{message}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Patterns that mean more, less or something else than whoever wrote them thinks.
+
+use super::owner::Owner;
+use super::roles::PATTERNS;
+use super::rule::texts;
+use super::{Entry, codes, items};
+use crate::document::step;
+use crate::findings::Finding;
+use serde_json::Value;
+
+pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
+    for key in PATTERNS.into_iter().chain(["actors"]) {
+        let patterns = texts(owner.value.pointer(&format!("/match/{key}")));
+        for (index, pattern) in patterns.iter().enumerate() {
+            let pointer = format!("{}/match/{key}/{index}", owner.pointer);
+            if let Some(plain) = regular_expression(pattern) {
+                let message = format!(
+                    "`{pattern}` is no regular expression here: it matches such letters only, and no caller has them"
+                );
+                found.push(
+                    entry
+                        .finding(&codes::REGULAR_EXPRESSION, &pointer, message)
+                        .help(format!("`*` matches any run of characters: `{plain}`")),
+                );
+            } else if let Some(stranger) = loose_domain(pattern) {
+                let message = format!("`{pattern}` also matches other domains, such as `{stranger}`");
+                let help = "let no star stand inside of the domain or right before it: `*@example.com`";
+                found.push(entry.finding(&codes::LOOSE_DOMAIN, &pointer, message).help(help));
+            }
+        }
+    }
+    literal_stars(entry, owner, found);
+    cut_off_by_case(entry, owner, found);
+    for list in ["allow", "deny"] {
+        for (index, rule) in items(owner.value, list) {
+            parts_of_names(entry, rule, &format!("{}/{list}/{index}/resources", owner.pointer), found);
+        }
+    }
+}
+
+/// What somebody wants who writes a regular expression, as a pattern; nothing if the text is none.
+fn regular_expression(pattern: &str) -> Option<String> {
+    const ANY: [&str; 4] = [".*", ".+", "[^/]*", "[^/]+"];
+    let has_any = ANY.iter().any(|any| pattern.contains(any));
+    let is_one = pattern.starts_with('^') || (pattern.ends_with('$') && has_any) || pattern.contains("\\.");
+    is_one.then(|| {
+        let inner = pattern.trim_start_matches('^').trim_end_matches('$').replace("\\.", "\u{0}");
+        let plain = ANY.iter().fold(inner, |text, any| text.replace(any, "*"));
+        plain.replace('\u{0}', ".")
+    })
+}
+
+/// A name of a domain of somebody else's that an address's pattern matches.
+fn loose_domain(pattern: &str) -> Option<String> {
+    // `repo:acme@123/etl:*` is no address
+    let (_, end) = pattern.rsplit_once('*').filter(|_| !pattern.contains(['/', ':']))?;
+    if let Some((_, domain)) = pattern.split_once('@')
+        && let Some((before, after)) = domain.split_once('*')
+    {
+        // `@*.example.com` is every subdomain
+        let is_subdomain = before.is_empty() && after.starts_with('.') && after.matches('.').count() > 1;
+        let is_any = domain == "*";
+        return (!is_subdomain && !is_any).then(|| format!("{before}.evil.example{after}"));
+    }
+    let labels: Vec<_> = end.split('.').collect();
+    let is_label =
+        |label: &&str| !label.is_empty() && label.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+    let top = labels.last().copied().unwrap_or_default();
+    let is_domain = labels.len() > 1
+        && labels.iter().all(is_label)
+        && top.len() > 1
+        && top.chars().all(|letter| letter.is_ascii_alphabetic());
+    (is_domain && pattern.starts_with('*')).then(|| format!("evil-{end}"))
+}
+
+/// Values of claims, which are compared letter by letter.
+fn literal_stars(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
+    let claims = owner.value.pointer("/match/claims").and_then(Value::as_object);
+    for (claim, values) in claims.into_iter().flatten() {
+        for (index, value) in values.as_array().into_iter().flatten().enumerate() {
+            let Some(text) = value.as_str().filter(|text| text.contains('*')) else { continue };
+            let pointer = format!("{}/match/claims{}/{index}", owner.pointer, step(claim));
+            let message =
+                format!("values of claims are compared letter by letter, so `{text}` matches no other text than that");
+            let help =
+                "write the values out, or read the claim as `claims.groups` or `claims.subject`, which take patterns";
+            found.push(entry.finding(&codes::LITERAL_STAR, &pointer, message).help(help));
+        }
+    }
+}
+
+/// Somebody who is cut off by a name that a provider may write in other letters.
+fn cut_off_by_case(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
+    if !owner.only_denies(entry) {
+        return;
+    }
+    let subjects = texts(owner.value.pointer("/match/subjects"));
+    for (index, subject) in subjects.iter().enumerate() {
+        let Some((name, domain)) = subject.split_once('@').filter(|(name, _)| !name.is_empty()) else { continue };
+        let mut letters = name.chars();
+        let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+        let other: String = first.chain(letters).collect();
+        let other = if other == name { name.to_lowercase() } else { other };
+        let message = format!("subjects are compared letter by letter: a token of `{other}@{domain}` is not cut off");
+        found.push(
+            entry
+                .finding(&codes::CUT_OFF_BY_CASE, &format!("{}/match/subjects/{index}", owner.pointer), message)
+                .help("cut off by an id that never changes, such as `claims: {oid: […]}`, or by both spellings"),
+        );
+    }
+}
+
+/// What the full names of a kind look like.
+fn full_name(kind: &str) -> Option<&'static str> {
+    match kind {
+        "table" => Some("<catalog>.<schema>.<table>"),
+        "volume" => Some("<catalog>.<schema>.<volume>"),
+        "vector_index" => Some("<catalog>.<schema>.<index>"),
+        "schema" => Some("<catalog>.<schema>"),
+        "catalog" => Some("<catalog>"),
+        _ => None,
+    }
+}
+
+/// Names of Unity Catalog that have too few parts, or too many.
+fn parts_of_names(entry: &Entry<'_>, rule: &Value, pointer: &str, found: &mut Vec<Finding>) {
+    for (kind, ids) in rule.get("resources").and_then(Value::as_object).into_iter().flatten() {
+        let Some(full) = full_name(kind) else { continue };
+        for (index, id) in texts(Some(ids)).iter().enumerate().filter(|(_, id)| is_plain(id)) {
+            let place = format!("{pointer}{}/{index}", step(kind));
+            if let Some((message, help)) = misread(kind, id, full) {
+                found.push(entry.finding(&codes::PARTS_OF_A_NAME, &place, message).help(help));
+            }
+        }
+    }
+}
+
+/// What is wrong with a name of such a kind, and what to do.
+fn misread(kind: &str, id: &str, full: &str) -> Option<(String, String)> {
+    let (wanted, count) = (full.split('.').count(), id.split('.').count());
+    if !id.contains('*') {
+        let message = format!("no {kind} is named `{id}`: its name would have {wanted} parts, and this has {count}");
+        return (count != wanted).then(|| (message, format!("write `{full}`")));
+    }
+    // a star stands for dots, too
+    let first = id.strip_suffix(".*").filter(|first| wanted == 3 && !first.contains(['*', '.']))?;
+    let message =
+        format!("`{id}` means every {kind} of a catalog named `{first}`, and nothing of a schema of that name");
+    Some((message, format!("write `<catalog>.{id}` for a schema, or `{first}.*.*` for the catalog")))
+}
+
+/// Whether nothing of the name is quoted, a path, or taken from the caller.
+fn is_plain(id: &str) -> bool {
+    !id.contains(['`', '$', '/'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regular_expression_is_told_by_what_no_name_has() {
+        for (text, plain) in [
+            ("^data-.*$", "data-*"),
+            ("^admins$", "admins"),
+            ("team-.+$", "team-*"),
+            (".*@example\\.com", "*@example.com"),
+        ] {
+            assert_eq!(regular_expression(text).as_deref(), Some(plain), "{text}");
+        }
+        for text in ["data-*", "HOST$", "CORP\\data", "*@example.com", "a.b", "main.*"] {
+            assert_eq!(regular_expression(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_loose_where_a_star_can_be_part_of_another_one() {
+        for loose in ["*example.com", "*-example.com", "anna@example*", "*@example.*", "*@*example.com", "*@*.com"] {
+            assert!(loose_domain(loose).is_some(), "{loose}");
+        }
+        for tight in [
+            "*@example.com",
+            "team-*",
+            "*",
+            "*.example.com",
+            "*@*.example.com",
+            "*-admins",
+            "data-*@example.com",
+            "*@*",
+        ] {
+            assert_eq!(loose_domain(tight), None, "{tight}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_all_its_parts() {
+        for (kind, id) in [
+            ("table", "sales.*"),
+            ("table", "sales.orders"),
+            ("schema", "sales"),
+            ("volume", "raw"),
+            ("catalog", "main.sales"),
+        ] {
+            assert!(misread(kind, id, full_name(kind).unwrap()).is_some(), "{kind} {id}");
+        }
+        for (kind, id) in [
+            ("table", "main.sales.*"),
+            ("table", "main.*.*"),
+            ("table", "*"),
+            ("table", "*.sales.*"),
+            ("table", "main.sales.orders"),
+            ("schema", "main.*"),
+            ("schema", "main.sales"),
+            ("catalog", "main"),
+            ("catalog", "dev_*"),
+        ] {
+            assert_eq!(misread(kind, id, full_name(kind).unwrap()), None, "{kind} {id}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! A decision and what led to it, as it is shown: to people line by line, to programs as JSON.
+
+use crate::decide::{Decision, Question, Token};
+use crate::output::Style;
+use databricks_kong::base::Reason;
+use databricks_kong::databricks::Resource;
+use databricks_kong::databricks::sql::{Class, Kind, Object, Scan};
+use databricks_kong::jwt::Groups;
+use databricks_kong::policy::{Explanation, Outcome, RuleSeen, Standing};
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+/// Values longer than this are cut.
+const LONGEST: usize = 60;
+/// As many members of a body are shown.
+const MOST: usize = 12;
+
+/// Lines with a word before them.
+struct Lines(String, Style);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: &str) {
+        let _ = writeln!(self.0, "{}  {value}", self.1.dim(&format!("{name:<9}")));
+    }
+
+    /// Several values, the word before the first only.
+    fn list(&mut self, name: &str, values: impl IntoIterator<Item = String>) {
+        for (index, value) in values.into_iter().enumerate() {
+            self.add(if index == 0 { name } else { "" }, &value);
+        }
+    }
+}
+
+/// The decision and what led to it, for people.
+pub(crate) fn for_people(question: &Question, decision: &Decision, style: Style) -> String {
+    let mut lines = Lines(String::new(), style);
+    request(&mut lines, question, decision);
+    if let Some(token) = decision.token.as_ref().filter(|_| is_about_token(decision)) {
+        lines.list("token", token_facts(token));
+        lines.list("expected", expected(token, decision));
+    }
+    if let Some((caller, provider)) = &decision.caller {
+        let actor = caller.actor().map(|actor| format!(", through `{actor}`")).unwrap_or_default();
+        lines.add("caller", &format!("`{}` of provider `{provider}`{actor}", caller.subject()));
+        let groups = groups(decision).unwrap_or_default();
+        let listed = match (caller.groups(), groups.is_empty()) {
+            (Groups::Overage, _) => "left out by the provider, as there are too many".to_owned(),
+            (_, true) => "none".to_owned(),
+            _ => quoted(&groups),
+        };
+        lines.add("groups", &listed);
+    }
+    if let Some(steps) = &decision.steps {
+        policy(&mut lines, steps, decision);
+    }
+    lines.add("decision", &verdict(decision, style));
+    lines.0
+}
+
+fn request(lines: &mut Lines, question: &Question, decision: &Decision) {
+    lines.add("request", &format!("{} {}", question.method, question.path));
+    match decision.operation {
+        Some(operation) => {
+            let sensitive = operation.sensitivity().map(|why| format!(", sensitive: {}", why.replace('_', " ")));
+            let scope = operation.scope();
+            lines.add("operation", &format!("{} (scope {scope}{})", operation.name(), sensitive.unwrap_or_default()));
+        }
+        None => lines.add("operation", "not in the catalogue"),
+    }
+    if !decision.resources.is_empty() {
+        let ids = decision.resources.iter().map(|one| format!("{} `{}` ({})", one.kind, one.id, one.origin));
+        lines.add("carries", &ids.collect::<Vec<_>>().join(", "));
+    }
+    if let Some(scan) = &decision.sql {
+        lines.list("sql", sql(scan));
+    }
+    // an id that is refused is in no list of what the request carries
+    if decision.reason == Some(Reason::RequestAmbiguous) || decision.reason == Some(Reason::BodyUnreadable) {
+        lines.list("body", body(question));
+    }
+}
+
+fn quoted(texts: &[impl AsRef<str>]) -> String {
+    texts.iter().map(|text| format!("`{}`", text.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether the answer is about the token: it was refused.
+fn is_about_token(decision: &Decision) -> bool {
+    decision.caller.is_none() && decision.status == Some(401)
+}
+
+fn token_facts(token: &Token) -> Vec<String> {
+    let mut facts: Vec<_> = ["iss", "aud", "sub"]
+        .iter()
+        .map(|name| format!("{name} {}", token.claims.get(*name).map_or_else(|| "is missing".to_owned(), shown)))
+        .collect();
+    for name in ["iat", "nbf", "exp"] {
+        if let Some(value) = token.claims.get(name) {
+            facts.push(format!("{name} {}", value.as_u64().map_or_else(|| shown(value), time)));
+        }
+    }
+    facts.extend(token.algorithm.as_ref().map(|name| format!("alg {name}")));
+    facts
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), |text| format!("`{text}`"));
+    if text.chars().count() > LONGEST { format!("{}…", text.chars().take(LONGEST).collect::<String>()) } else { text }
+}
+
+fn time(seconds: u64) -> String {
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    time.map_or_else(|| seconds.to_string(), |time| humantime::format_rfc3339_seconds(time).to_string())
+}
+
+/// What the provider's configuration wants of a token that it refused.
+fn expected(token: &Token, decision: &Decision) -> Vec<String> {
+    let of = |key: &str| token.provider.get(key).cloned().unwrap_or_default();
+    let name = of("name").as_str().unwrap_or_default().to_owned();
+    let list = |key: &str, default: &str| {
+        let texts: Vec<_> =
+            of(key).as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        if texts.is_empty() { default.to_owned() } else { quoted(&texts) }
+    };
+    let issuer = || vec![format!("iss {} of provider `{name}`, letter by letter", shown(&of("issuer")))];
+    let claim = || decision.claim.clone().unwrap_or_default();
+    match decision.code.as_deref() {
+        Some("issuer_mismatch") => issuer(),
+        Some("audience_mismatch") => {
+            vec![format!("aud with one of {} of provider `{name}`", list("audiences", "none"))]
+        }
+        Some("alg_not_allowed") => vec![format!("alg one of {}", list("algorithms", "`RS256`, `ES256`"))],
+        Some("claim_required") => {
+            let wanted = token.provider.pointer("/require").and_then(|claims| claims.get(claim())).map(shown);
+            vec![format!("claim `{}` to be {}", claim(), wanted.unwrap_or_default())]
+        }
+        Some("claim_missing" | "claim_type") => vec![format!("claim `{}`, of its type", claim())],
+        Some("lifetime_too_long") => vec![format!("exp at most {} s after iat", shown(&of("max_lifetime")))],
+        Some("key_unknown" | "signature_invalid") => vec![format!("a signature by a key of provider `{name}`")],
+        _ => Vec::new(),
+    }
+}
+
+fn groups(decision: &Decision) -> Option<Vec<String>> {
+    let (caller, _) = decision.caller.as_ref()?;
+    Some(match caller.groups() {
+        Groups::Listed(names) => names.clone(),
+        Groups::Overage => Vec::new(),
+    })
+}
+
+const fn class(class: Class) -> &'static str {
+    match class {
+        Class::Select => "select",
+        Class::Dml => "dml",
+        Class::Ddl => "ddl",
+        Class::Grant => "grant",
+        Class::Other => "other",
+    }
+}
+
+const fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Table => "table",
+        Kind::Path => "path",
+        Kind::Function => "function",
+        Kind::Schema => "schema",
+        Kind::Catalog => "catalog",
+        Kind::Other => "object",
+    }
+}
+
+/// What a SQL text does, line by line.
+fn sql(scan: &Scan) -> Vec<String> {
+    let classes: Vec<_> = scan.classes.iter().map(|one| class(*one)).collect();
+    let mut lines = vec![match scan.parsed {
+        Ok(()) => classes.join(", "),
+        Err(why) => format!("not understood: {why}; no rule with `sql` or `table` allows it"),
+    }];
+    let object = |verb: &str, object: &Object| {
+        let unresolved =
+            if object.resolved { "" } else { ", not complete: the body has no `catalog` or `schema`, or a session" };
+        format!("{verb} {} `{}`{unresolved}", word(object.kind), object.name)
+    };
+    lines.extend(scan.reads.iter().map(|one| object("reads", one)));
+    lines.extend(scan.writes.iter().map(|one| object("writes", one)));
+    if !scan.functions.is_empty() {
+        lines.push(format!("calls {}", quoted(&scan.functions)));
+    }
+    lines
+}
+
+/// What the body of a request holds, member by member.
+fn body(question: &Question) -> Vec<String> {
+    let Some(text) = question.body.as_deref() else { return vec!["none".to_owned()] };
+    match serde_json::from_str(text) {
+        Ok(Value::Object(members)) => {
+            members.iter().take(MOST).map(|(name, value)| format!("`{name}`: {}", shown(value))).collect()
+        }
+        Ok(_) => vec!["is no JSON object".to_owned()],
+        Err(error) => vec![format!("is not JSON: {error}")],
+    }
+}
+
+fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision) {
+    let style = lines.1;
+    let mark = |good: bool| if good { style.good("+") } else { style.dim("-") };
+    let roles = steps.roles.iter().map(|role| {
+        let why = match role.standing {
+            Standing::Held => "is the caller's".to_owned(),
+            Standing::NotMatched(key) => format!("is for others: its `{key}` do not match"),
+            Standing::NotInForce => "is the caller's, but not at this time".to_owned(),
+            Standing::NotAskedFor => "is the caller's, who asked for another; its denials hold".to_owned(),
+        };
+        let held = role.standing == Standing::Held;
+        let observes = if role.observes && held { "; it observes: its denials are recorded only" } else { "" };
+        format!("{} `{}` {why}{observes}", mark(held), role.name)
+    });
+    lines.list("roles", roles.collect::<Vec<_>>());
+    for agent in &steps.agents {
+        lines.add("agent", &format!("the caller is agent `{agent}`, whose rules bound it too"));
+    }
+    let rules = steps.rules.iter().map(|rule| {
+        let why = rule.miss.as_deref().unwrap_or("means this request");
+        format!("{} {} {why}{}", mark(rule.miss.is_none()), rule.pointer, difference(rule, decision))
+    });
+    lines.list("rules", rules.collect::<Vec<_>>());
+    if matches!(steps.outcome, Outcome::NeedsBody) {
+        lines.add("", "a rule needs the request's body: give it with --body");
+    }
+}
+
+/// What the request carries and what the rule names.
+fn difference(rule: &RuleSeen, decision: &Decision) -> String {
+    let Some(miss) = decision.misses.iter().find(|miss| *miss.pointer == *rule.pointer) else { return String::new() };
+    let carried = if miss.carried.is_empty() { String::new() } else { format!(" {}", quoted(&miss.carried)) };
+    let named = if miss.named.is_empty() { String::new() } else { format!(", but {}", quoted(&miss.named)) };
+    format!("{carried}{named}")
+}
+
+fn verdict(decision: &Decision, style: Style) -> String {
+    let mut text = match (decision.decision, decision.status) {
+        ("allow", Some(status)) => style.good(&format!("ANSWERED {status}")),
+        ("allow", None) => style.good("ALLOWED"),
+        ("would_deny", _) => style.bad("ALLOWED, WOULD BE DENIED"),
+        (_, status) => style.bad(&format!("DENIED {}", status.unwrap_or(0))),
+    };
+    if let Some(reason) = &decision.reason {
+        let _ = write!(text, " {}", style.bold(reason.name()));
+    }
+    if let Some(code) = &decision.code {
+        let _ = write!(text, " ({code})");
+    }
+    for (word, value) in [("by role", &decision.role), ("by rule", &decision.rule)] {
+        if let Some(value) = value {
+            let _ = write!(text, ", {word} `{value}`");
+        }
+    }
+    if decision.decision == "allow" && decision.role.is_some() && decision.rule.is_none() {
+        let _ = write!(text, ", which has no `allow` and may do all that is not sensitive");
+    }
+    if let Some(credential) = decision.credential {
+        let _ = write!(text, ", with credential `{credential}`");
+    }
+    if let Some(scope) = &decision.scope {
+        let _ = write!(text, " of scope `{scope}`");
+    }
+    if let Some(message) = &decision.message {
+        let _ = write!(text, "\n           {message}");
+    }
+    text
+}
+
+/// The decision and what led to it, for programs.
+pub(crate) fn as_json(decision: &Decision) -> Value {
+    let mut resources = Map::new();
+    for Resource { kind, id, .. } in &decision.resources {
+        if let Some(list) = resources.entry(*kind).or_insert_with(|| json!([])).as_array_mut() {
+            list.push(json!(id));
+        }
+    }
+    let carries =
+        decision.resources.iter().map(|one| json!({"type": one.kind, "id": one.id, "from": one.origin.to_string()}));
+    json!({
+        "decision": decision.decision,
+        "status": decision.status,
+        "reason": decision.reason.map(Reason::name),
+        "code": decision.code,
+        "message": decision.message,
+        "operation": decision.operation.map(databricks_kong::databricks::Operation::name),
+        "resources": resources,
+        "carries": carries.collect::<Vec<_>>(),
+        "sql": decision.sql.as_ref().map(sql_as_json),
+        "role": decision.role,
+        "rule": decision.rule,
+        "credential": decision.credential,
+        "scope": decision.scope,
+        "subject": decision.caller.as_ref().map(|(caller, _)| caller.subject()),
+        "idp": decision.caller.as_ref().map(|(_, provider)| &**provider),
+        "groups": groups(decision),
+        "token": decision.token.as_ref().map(|token| token_as_json(token, decision)),
+        "steps": decision.steps.as_ref().map(|steps| steps_as_json(steps, decision)),
+    })
+}
+
+fn token_as_json(token: &Token, decision: &Decision) -> Value {
+    let of = |name: &str| token.claims.get(name).cloned().unwrap_or_default();
+    let expected = if is_about_token(decision) { expected(token, decision) } else { Vec::new() };
+    json!({
+        "iss": of("iss"), "aud": of("aud"), "sub": of("sub"), "iat": of("iat"), "nbf": of("nbf"), "exp": of("exp"),
+        "alg": token.algorithm, "expected": expected,
+    })
+}
+
+fn sql_as_json(scan: &Scan) -> Value {
+    let objects = |list: &[Object]| -> Vec<Value> {
+        list.iter().map(|one| json!({"kind": word(one.kind), "name": one.name, "resolved": one.resolved})).collect()
+    };
+    json!({
+        "classes": scan.classes.iter().map(|one| class(*one)).collect::<Vec<_>>(),
+        "unparsed": scan.parsed.err().map(|why| why.to_string()),
+        "reads": objects(&scan.reads),
+        "writes": objects(&scan.writes),
+        "functions": scan.functions,
+    })
+}
+
+fn steps_as_json(steps: &Explanation, decision: &Decision) -> Value {
+    let roles = steps.roles.iter().map(|role| {
+        let (standing, key) = match role.standing {
+            Standing::Held => ("held", None),
+            Standing::NotMatched(key) => ("not_matched", Some(key)),
+            Standing::NotInForce => ("not_in_force", None),
+            Standing::NotAskedFor => ("not_asked_for", None),
+        };
+        json!({"role": &*role.name, "standing": standing, "key": key, "observes": role.observes})
+    });
+    let rules = steps.rules.iter().map(|rule| {
+        let owner = if rule.is_agent { "agent" } else { "role" };
+        let mut value =
+            json!({"rule": &*rule.pointer, owner: &*rule.owner, "matches": rule.miss.is_none(), "why": rule.miss});
+        let miss = decision.misses.iter().find(|miss| *miss.pointer == *rule.pointer);
+        if let (Some(miss), Some(members)) = (miss, value.as_object_mut()) {
+            members.insert("carried".to_owned(), json!(miss.carried));
+            members.insert("named".to_owned(), json!(miss.named));
+        }
+        value
+    });
+    json!({
+        "roles": roles.collect::<Vec<_>>(),
+        "agents": steps.agents.iter().map(|agent| &**agent).collect::<Vec<_>>(),
+        "rules": rules.collect::<Vec<_>>(),
+    })
+}
