@@ -3,13 +3,12 @@
 use super::Settings;
 use super::record::{Decision, Grant, Record, Sql, TokenUse};
 use super::text::fit;
-use crate::base::{Reason, UnixTime};
+use crate::base::{Reason, SortedMap, UnixTime};
 use crate::databricks::sql::{Class, Kind, Scan};
 use crate::databricks::{Operation, Resource};
 use crate::jwt::{Caller, token_id};
 use crate::policy::{Denial, Permit};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 /// Bytes that a value may take. All values together fit into a line of the log; see the tests.
@@ -78,11 +77,12 @@ impl Draft {
 
     /// What it touches, as far as that was read.
     pub fn touches(&mut self, resources: &[Resource], scan: Option<&Scan>, settings: &Settings) {
-        let mut lists = BTreeMap::<_, BTreeSet<_>>::new();
-        for resource in resources {
-            lists.entry(resource.kind).or_default().insert(resource.id.as_str());
-        }
-        self.record.resources = lists.into_iter().map(|(kind, ids)| (kind, self.list(ids))).collect();
+        let mut named: Vec<_> = resources.iter().map(|resource| (resource.kind, resource.id.as_str())).collect();
+        named.sort_unstable();
+        named.dedup();
+        let lists = named.chunk_by(|(one, _), (other, _)| one == other);
+        self.record.resources =
+            lists.filter_map(|list| Some((list.first()?.0, self.list(list.iter().map(|(_, id)| *id))))).collect();
         self.record.sql = scan.map(|scan| self.sql(scan, settings.sql_tables));
     }
 
@@ -195,12 +195,14 @@ impl Draft {
 
     fn sql(&mut self, scan: &Scan, with_tables: bool) -> Sql {
         let parsed = scan.parsed.is_ok();
-        let classes: BTreeSet<_> = scan.classes.iter().copied().collect();
-        let classes: Vec<_> = classes.into_iter().map(class).collect();
+        let classes: SortedMap<_, _> = scan.classes.iter().map(|one| (*one, class(*one))).collect();
+        let classes: Vec<_> = classes.into_iter().map(|(_, name)| name).collect();
         // paths and functions are parts of the text, and may hold anything
         let named = |kind| matches!(kind, Kind::Table | Kind::Schema | Kind::Catalog);
-        let tables: BTreeSet<_> = scan.reads.iter().chain(&scan.writes).filter(|object| named(object.kind)).collect();
-        let tables: BTreeSet<_> = tables.into_iter().map(|object| object.name.as_str()).collect();
+        let objects = scan.reads.iter().chain(&scan.writes).filter(|object| named(object.kind));
+        let mut tables: Vec<_> = objects.map(|object| object.name.as_str()).collect();
+        tables.sort_unstable();
+        tables.dedup();
         Sql {
             class: (parsed && !classes.is_empty()).then(|| classes.join(",")),
             tables: if with_tables { self.list(tables) } else { Vec::new() },

@@ -12,7 +12,7 @@ mod text;
 pub use draft::Draft;
 pub use record::{Decision, Grant, LONGEST_LINE, Record, Sql, TokenUse};
 
-use std::collections::BTreeMap;
+use crate::base::SortedMap;
 use std::rc::Rc;
 
 /// What a configuration says about records.
@@ -25,11 +25,11 @@ pub struct Settings {
     /// Whether subjects are in it as they are, or only a digest by which they can be told apart.
     pub digest_subjects: bool,
     /// Why roles are granted, by their names.
-    pub grants: BTreeMap<Rc<str>, Grant>,
+    pub grants: SortedMap<Rc<str>, Grant>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { log: true, sql_tables: true, digest_subjects: false, grants: BTreeMap::new() }
+        Self { log: true, sql_tables: true, digest_subjects: false, grants: SortedMap::new() }
     }
 }

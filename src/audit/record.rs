@@ -2,9 +2,8 @@
 
 use super::draft::time;
 use super::text::to_ascii_json;
-use crate::base::{Reason, UnixTime};
+use crate::base::{Reason, SortedMap, UnixTime};
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// The longest record in a log line: Kong cuts lines at 2048 bytes, its own words included (`NGX_MAX_ERROR_STR`).
 pub const LONGEST_LINE: usize = 1840;
@@ -63,8 +62,8 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_template: Option<&'static str>,
     /// Ids that the request carries, by type, as far as the decision needed to read it.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub resources: BTreeMap<&'static str, Vec<String>>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    pub resources: SortedMap<&'static str, Vec<String>>,
     /// What the request's SQL text does, if the decision needed to read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sql: Option<Sql>,
@@ -200,7 +199,7 @@ impl Record {
         if text.len() <= longest {
             return text;
         }
-        shorter.resources = BTreeMap::new();
+        shorter.resources = SortedMap::new();
         shorter.to_json()
     }
 }

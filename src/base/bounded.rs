@@ -1,7 +1,9 @@
 //! A store that may hold only so much.
 
-use super::UnixTime;
-use std::collections::{BTreeMap, BTreeSet};
+use super::{DigestMap, UnixTime};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hash::{BuildHasherDefault, Hash};
 
 /// How much a [`Bounded`] store may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,9 +19,9 @@ pub struct Budget {
 /// It may vanish at any time and holds nothing that could not be had again.
 #[derive(Debug)]
 pub struct Bounded<K, V, T = UnixTime> {
-    entries: BTreeMap<K, Entry<V, T>>,
-    /// The same entries by their end, to find those that may go.
-    ends: BTreeSet<(T, K)>,
+    entries: DigestMap<K, Entry<V, T>>,
+    /// The same entries by their end, to find those that may go, and some that are gone or end at another time by now.
+    ends: BinaryHeap<Reverse<(T, K)>>,
     bytes: usize,
     budget: Budget,
 }
@@ -31,17 +33,18 @@ struct Entry<V, T> {
     bytes: usize,
 }
 
-impl<K: Copy + Ord, V, T: Copy + Ord> Bounded<K, V, T> {
+impl<K: Copy + Ord + Hash, V, T: Copy + Ord> Bounded<K, V, T> {
     /// An empty store.
     #[must_use]
     pub const fn new(budget: Budget) -> Self {
-        Self { entries: BTreeMap::new(), ends: BTreeSet::new(), bytes: 0, budget }
+        Self { entries: DigestMap::with_hasher(BuildHasherDefault::new()), ends: BinaryHeap::new(), bytes: 0, budget }
     }
 
     /// Changes how much may be held, at once.
     pub fn set_budget(&mut self, budget: Budget) {
         self.budget = budget;
         self.shrink();
+        self.forget_old_ends();
     }
 
     /// The value of `key`, if it has not ended.
@@ -59,20 +62,26 @@ impl<K: Copy + Ord, V, T: Copy + Ord> Bounded<K, V, T> {
     /// Keeps `value`, which takes up `bytes`, until just before `until`, in place of what `key` had. What has ended by `now` goes, and
     /// then what ends first, until the rest is within the budget: that may be `value` itself.
     pub fn insert(&mut self, key: K, value: V, until: T, bytes: usize, now: T) {
-        self.remove(&key);
+        self.take(&key);
         self.entries.insert(key, Entry { value, until, bytes });
-        self.ends.insert((until, key));
+        self.ends.push(Reverse((until, key)));
         self.bytes = self.bytes.saturating_add(bytes);
-        while self.ends.first().is_some_and(|(until, _)| *until <= now) {
+        while self.ends.peek().is_some_and(|Reverse((until, _))| *until <= now) {
             self.remove_first();
         }
         self.shrink();
+        self.forget_old_ends();
     }
 
     /// Takes the value of `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
+        let value = self.take(key);
+        self.forget_old_ends();
+        value
+    }
+
+    fn take(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.remove(key)?;
-        self.ends.remove(&(entry.until, *key));
         self.bytes = self.bytes.saturating_sub(entry.bytes);
         Some(entry.value)
     }
@@ -105,9 +114,18 @@ impl<K: Copy + Ord, V, T: Copy + Ord> Bounded<K, V, T> {
 
     /// Forgets what ends first; whether there was something.
     fn remove_first(&mut self) -> bool {
-        let Some((_, key)) = self.ends.pop_first() else { return false };
-        self.remove(&key);
+        let Some(Reverse((until, key))) = self.ends.pop() else { return false };
+        if self.entries.get(&key).is_some_and(|entry| entry.until == until) {
+            self.take(&key);
+        }
         true
+    }
+
+    /// Keeps the ends of what is gone from becoming more than what is there.
+    fn forget_old_ends(&mut self) {
+        if self.ends.len() / 2 > self.entries.len() {
+            self.ends = self.entries.iter().map(|(key, entry)| Reverse((entry.until, *key))).collect();
+        }
     }
 }
 
@@ -123,7 +141,9 @@ mod tests {
     }
 
     fn keys(store: &Bounded<u8, u8>) -> Vec<u8> {
-        store.entries.keys().copied().collect()
+        let mut keys: Vec<_> = store.entries.keys().copied().collect();
+        keys.sort_unstable();
+        keys
     }
 
     #[test]
@@ -175,7 +195,10 @@ mod tests {
                     store.remove(&key);
                 }
                 prop_assert!(store.len() <= ROOM.entries && store.bytes() <= ROOM.bytes);
-                prop_assert_eq!(store.len(), store.ends.len());
+                prop_assert!(store.ends.len() <= 2 * store.len() + 1, "ends of what is gone stay");
+                for (key, entry) in &store.entries {
+                    prop_assert!(store.ends.iter().any(|Reverse(end)| *end == (entry.until, *key)), "{} never ends", key);
+                }
                 prop_assert_eq!(store.bytes(), store.entries.values().map(|entry| entry.bytes).sum::<usize>());
             }
         }

@@ -3,19 +3,23 @@
 //! Imports nothing of this crate.
 
 mod bounded;
+mod digest_map;
 mod fingerprint;
 mod json;
 mod reason;
 mod secret;
+mod sorted;
 mod text;
 mod time;
 mod url;
 
 pub use bounded::{Bounded, Budget};
+pub use digest_map::DigestMap;
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
 pub use json::{JsonFault, parse_noting_duplicates, parse_object_strict, parse_strict};
 pub use reason::Reason;
 pub use secret::Secret;
+pub use sorted::SortedMap;
 pub use text::{encoded_byte, folded, folds_alike, percent_decoded};
 pub use time::{Now, UnixTime, Uptime};
 pub use url::{Url, UrlFault};

@@ -3,9 +3,8 @@
 //! Nothing here has a meaning yet; `check` gives it one.
 
 use super::read::{FromConfig, Node, object, word};
-use crate::base::Secret;
+use crate::base::{Secret, SortedMap};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 word! {
     /// What an entry of the filter does with requests.
@@ -150,7 +149,7 @@ object! {
         /// Where the caller's attributes stand in the token.
         claims: Option<RawClaims>,
         /// Further claims, each with the value or the list of values that it must have one of.
-        require: Option<BTreeMap<String, Value>>,
+        require: Option<SortedMap<String, Value>>,
         /// Asks the provider whether a token is active (RFC 7662). Not built yet: refused.
         introspection: Option<RawIntrospection>,
         /// A feed of revoked identities. Not built yet: refused.
@@ -236,7 +235,7 @@ object! {
         /// Patterns of which the token's client must match one.
         clients: Option<Vec<String>>,
         /// Claims (names or JSON pointers) with the values of which each must have one.
-        claims: Option<BTreeMap<String, Vec<Value>>>,
+        claims: Option<SortedMap<String, Vec<Value>>>,
     }
 }
 
@@ -269,7 +268,7 @@ object! {
         operations: Option<Vec<String>>,
         /// Resource types with the ids, or patterns of ids, that a request must carry. `${subject}` and `${claim:NAME}` stand for the caller's
         /// own values.
-        resources: Option<BTreeMap<String, Vec<String>>>,
+        resources: Option<SortedMap<String, Vec<String>>>,
         /// Whether a run's job is looked up first. Default false.
         lookup: Option<bool>,
         /// The classes of SQL statements meant.

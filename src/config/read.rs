@@ -2,10 +2,9 @@
 //!
 //! Serde stops at the first error; a platform engineer wants them all at once.
 
-use crate::base::Secret;
+use crate::base::{Secret, SortedMap};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// One thing that is wrong with a configuration: where, and what to do about it.
@@ -46,7 +45,7 @@ impl Errors {
     /// All errors, in the order of their pointers.
     pub(super) fn into_sorted(self) -> Vec<ConfigError> {
         let mut errors = self.0.into_inner();
-        errors.sort();
+        errors.sort_unstable();
         errors.dedup();
         errors
     }
@@ -244,7 +243,7 @@ impl<T: FromConfig> FromConfig for Vec<T> {
     }
 }
 
-impl<T: FromConfig> FromConfig for BTreeMap<String, T> {
+impl<T: FromConfig> FromConfig for SortedMap<String, T> {
     const EXPECTED: &'static str = "an object";
 
     fn read(node: &Node<'_>) -> Option<Self> {

@@ -1,10 +1,9 @@
 //! Secrets that are read for each request.
 
-use crate::base::Secret;
-use std::collections::BTreeMap;
+use crate::base::{Secret, SortedMap};
 
 /// The values of `kong.ctx.shared` that the configuration's secrets name, as far as they are there.
-pub type SharedSecrets = BTreeMap<String, Secret<String>>;
+pub type SharedSecrets = SortedMap<String, Secret<String>>;
 
 /// A `{shared: NAME}` secret that nothing put there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@ use super::interface::VERSION;
 use super::message::{COMMON, Code, Message};
 use super::slab::{Handle, Slab};
 use crate::audit::{LONGEST_LINE, Record};
-use crate::base::{Now, Reason, Secret, UnixTime, Uptime};
+use crate::base::{Now, Reason, Secret, SortedMap, UnixTime, Uptime};
 use crate::config::{Config, ConfigError, Settings};
 use crate::flow::{
     Answer as CalloutHeard, Basis, Callout, CalloutFault, CalloutReply, CalloutResult, Capabilities, Edits, Env, Event,
@@ -13,7 +13,6 @@ use crate::flow::{
     inspect_all_headers, internal_error, invalid_configuration,
 };
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -29,7 +28,7 @@ thread_local! {
 const CAN: Capabilities = Capabilities::ALL;
 
 /// The environment of the process that started the gateway. nginx's workers have another.
-static ENVIRONMENT: OnceLock<BTreeMap<String, Secret<String>>> = OnceLock::new();
+static ENVIRONMENT: OnceLock<SortedMap<String, Secret<String>>> = OnceLock::new();
 
 #[derive(Debug, Default)]
 struct Worker {

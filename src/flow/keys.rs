@@ -4,10 +4,9 @@ use super::callout::{Answer, Callout, CalloutReply, Purpose};
 use super::fetch::{Fault, Fetch, Fetched, Need as Wanted};
 use super::source::{Begin, Held, Need, Source};
 use super::{Env, Metric};
-use crate::base::{Fingerprint, Now, Url, parse_object_strict};
+use crate::base::{DigestMap, Fingerprint, Now, Url, parse_object_strict};
 use crate::config::{CalloutLimits, Endpoint, KeySource, Provider};
 use crate::jwt::{KeySet, ParsedKeys};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ const DISCOVERY_DEPTH: usize = 16;
 
 /// The keys of all providers, by where they come from. Configurations that name the same source share them.
 #[derive(Debug, Default)]
-pub(super) struct Keys(BTreeMap<Fingerprint, State>);
+pub(super) struct Keys(DigestMap<Fingerprint, State>);
 
 #[derive(Debug, Default)]
 struct State {

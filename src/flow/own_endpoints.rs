@@ -9,7 +9,6 @@ use crate::databricks::read_form;
 use crate::jwt::Caller;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
@@ -88,8 +87,10 @@ fn issuers(config: &Config) -> Vec<&str> {
 }
 
 fn databricks_config(base: &str, config: &Config) -> Value {
-    let audiences: BTreeSet<_> =
-        config.providers.iter().flat_map(|provider| provider.expectations.audiences.iter()).collect();
+    let audiences = config.providers.iter().flat_map(|provider| provider.expectations.audiences.iter());
+    let mut audiences: Vec<_> = audiences.map(String::as_str).collect();
+    audiences.sort_unstable();
+    audiences.dedup();
     let mut document = json!({
         "oidc_endpoint": format!("{base}/oidc"),
         "host_type": "workspace",

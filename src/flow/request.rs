@@ -5,7 +5,6 @@ use super::request_id::RequestId;
 use crate::base::Secret;
 use crate::databricks::{Catalogue, Operation, Target, takes_body_on_get, takes_form};
 use crate::exchange::SharedSecrets;
-use std::collections::BTreeSet;
 
 /// Hosts hand over at most this many headers and do not say that there were more.
 const MOST_HEADERS: usize = 100;
@@ -131,8 +130,10 @@ pub fn inspect_all_headers<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8]
 impl Inspected {
     /// Refuses a request in which a header that must be taken off stands twice.
     pub fn refuse_repeated(&mut self) {
-        let names: BTreeSet<_> = self.removals.iter().map(|name| name.to_ascii_lowercase()).collect();
-        if names.len() < self.removals.len() {
+        let stands_before = |(place, name): (usize, &Vec<u8>)| {
+            self.removals.iter().take(place).any(|other| other.eq_ignore_ascii_case(name))
+        };
+        if self.removals.iter().enumerate().any(stands_before) {
             self.problem.get_or_insert(HeaderProblem::Repeated);
         }
     }

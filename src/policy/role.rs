@@ -4,7 +4,6 @@ use super::{Credential, Glob, Rule};
 use crate::base::UnixTime;
 use crate::jwt::{Caller, ClaimPath, Groups};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// A named entry of the configuration: whom it is for, when, and the credential that it gives.
@@ -128,11 +127,11 @@ fn is_one_of(claim: &Value, values: &[Value]) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct RoleIndex {
     /// Roles that need a group of this very name.
-    by_group: BTreeMap<String, Vec<usize>>,
+    by_group: Places,
     /// Roles that need a group whose name begins like this.
-    by_prefix: BTreeMap<String, Vec<usize>>,
-    /// The lengths of those beginnings, in bytes.
-    prefix_lengths: BTreeSet<usize>,
+    by_prefix: Places,
+    /// The lengths of those beginnings, in bytes, each once.
+    prefix_lengths: Vec<usize>,
     /// All others.
     others: Vec<usize>,
 }
@@ -147,14 +146,18 @@ impl RoleIndex {
             };
             for group in groups {
                 match group.as_str().split_once('*') {
-                    None => index.by_group.entry(group.as_str().to_owned()).or_default().push(place),
+                    None => index.by_group.0.push((group.as_str().into(), place)),
                     Some((prefix, _)) => {
-                        index.prefix_lengths.insert(prefix.len());
-                        index.by_prefix.entry(prefix.to_owned()).or_default().push(place);
+                        index.prefix_lengths.push(prefix.len());
+                        index.by_prefix.0.push((prefix.into(), place));
                     }
                 }
             }
         }
+        index.by_group.0.sort_unstable();
+        index.by_prefix.0.sort_unstable();
+        index.prefix_lengths.sort_unstable();
+        index.prefix_lengths.dedup();
         index
     }
 
@@ -164,14 +167,28 @@ impl RoleIndex {
             Groups::Listed(groups) => groups.as_slice(),
             Groups::Overage => &[],
         };
-        let of_names = groups.iter().filter_map(|group| self.by_group.get(group)).flatten();
+        let of_names = groups.iter().flat_map(|group| self.by_group.of(group));
         let of_prefixes = groups.iter().flat_map(|group| {
             // a prefix that ends within a character is none of this group's
             let prefixes = self.prefix_lengths.iter().filter_map(|length| group.get(..*length));
-            prefixes.filter_map(|prefix| self.by_prefix.get(prefix)).flatten()
+            prefixes.flat_map(|prefix| self.by_prefix.of(prefix))
         });
-        let places: BTreeSet<usize> = of_names.chain(of_prefixes).chain(&self.others).copied().collect();
-        places.into_iter().collect()
+        let mut places: Vec<usize> = of_names.chain(of_prefixes).chain(self.others.iter().copied()).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+}
+
+/// Places of roles, each under a name, in the order of the names.
+#[derive(Debug, Default)]
+struct Places(Vec<(Box<str>, usize)>);
+
+impl Places {
+    fn of(&self, name: &str) -> impl Iterator<Item = usize> {
+        let first = self.0.partition_point(|(other, _)| **other < *name);
+        let behind = self.0.get(first..).unwrap_or_default();
+        behind.iter().take_while(move |(other, _)| **other == *name).map(|(_, place)| *place)
     }
 }
 

@@ -7,10 +7,9 @@ use super::request::RequestContext;
 use super::root::RootContext;
 use super::{audit, clock, metrics};
 use crate::audit::Record;
-use crate::base::{Fingerprint, Reason};
+use crate::base::{Fingerprint, Reason, SortedMap};
 use crate::flow::{Answer, Callout, CalloutFault, Memory, Metric, Reply, RequestId, internal_error};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A callout that was sent and not answered.
@@ -26,14 +25,14 @@ struct Awaited {
 
 #[derive(Default)]
 struct Contexts {
-    roots: BTreeMap<u32, Rc<RefCell<RootContext>>>,
-    requests: BTreeMap<u32, RequestContext>,
+    roots: SortedMap<u32, Rc<RefCell<RootContext>>>,
+    requests: SortedMap<u32, Box<RequestContext>>,
     /// By the host's name for the answer.
-    callouts: BTreeMap<u32, Awaited>,
+    callouts: SortedMap<u32, Awaited>,
     /// What was said of requests, by the host's name for them, and the context that said so.
-    marks: BTreeMap<String, (u32, Mark)>,
+    marks: SortedMap<String, (u32, Mark)>,
     /// Requests that waited for a callout, by the host's name for them, and the context that did.
-    waited: BTreeMap<String, u32>,
+    waited: SortedMap<String, u32>,
 }
 
 thread_local! {
@@ -78,6 +77,16 @@ pub(super) fn expect(token: u32, root: u32, context: u32) {
 }
 
 impl Contexts {
+    /// The root context of that number, which is made if it is not there.
+    fn root(&mut self, context: u32) -> Rc<RefCell<RootContext>> {
+        if let Some(root) = self.roots.get(&context) {
+            return Rc::clone(root);
+        }
+        let root = Rc::default();
+        self.roots.insert(context, Rc::clone(&root));
+        root
+    }
+
     fn join(&mut self, share: &Fingerprint, root: u32, context: u32) -> Option<u32> {
         let is_it = |awaited: &Awaited| awaited.root == root && awaited.share.as_ref() == Some(share);
         let (token, awaited) = self.callouts.iter_mut().find(|(_, awaited)| is_it(awaited))?;
@@ -109,16 +118,16 @@ pub(super) fn take_mark(request: &str) -> Option<Mark> {
 pub(super) fn on_context_create(context: u32, root: u32) {
     contexts(|contexts| {
         if root == 0 {
-            contexts.roots.entry(context).or_default();
+            contexts.root(context);
         } else {
-            let settings = Rc::clone(contexts.roots.entry(root).or_default());
-            contexts.requests.insert(context, RequestContext::new(context, root, settings));
+            let settings = contexts.root(root);
+            contexts.requests.insert(context, Box::new(RequestContext::new(context, root, settings)));
         }
     });
 }
 
 fn root(context: u32) -> Option<Rc<RefCell<RootContext>>> {
-    contexts(|contexts| Rc::clone(contexts.roots.entry(context).or_default()))
+    contexts(|contexts| contexts.root(context))
 }
 
 pub(super) fn on_configure(context: u32, size: usize) {
@@ -220,7 +229,7 @@ pub(super) fn on_delete(context: u32) {
     contexts(|contexts| {
         contexts.requests.remove(&context);
         contexts.roots.remove(&context);
-        for awaited in contexts.callouts.values_mut() {
+        for (_, awaited) in contexts.callouts.iter_mut() {
             awaited.contexts.retain(|waits| *waits != context);
         }
         contexts.marks.retain(|_, (marked_by, _)| *marked_by != context);

@@ -1,12 +1,12 @@
 //! The core's counters, as the host's.
 
 use super::abi::{self, Level};
+use crate::base::SortedMap;
 use crate::flow::Metric;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 thread_local! {
-    static COUNTERS: RefCell<BTreeMap<Metric, u32>> = const { RefCell::new(BTreeMap::new()) };
+    static COUNTERS: RefCell<SortedMap<Metric, u32>> = const { RefCell::new(SortedMap::new()) };
 }
 
 /// Defines all counters, once an instance: on Kong a definition waits for a lock that a scrape of the metrics page may hold.
@@ -14,7 +14,7 @@ pub(super) fn define() {
     if COUNTERS.try_with(|counters| counters.try_borrow().is_ok_and(|counters| !counters.is_empty())).unwrap_or(true) {
         return;
     }
-    let defined: BTreeMap<_, _> =
+    let defined: SortedMap<_, _> =
         Metric::all().filter_map(|metric| Some((metric, abi::counter(metric.name()).ok()?))).collect();
     if defined.is_empty() {
         abi::log(Level::Warn, "the host takes no metrics");

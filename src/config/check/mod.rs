@@ -8,11 +8,11 @@ use super::raw::{self, RawConfig, RawMode};
 use super::read::{ConfigError, Errors, FromConfig, Node};
 use super::{CalloutLimits, Config, Endpoint, Limits, Settings, Workspace};
 use crate::audit::{self, Grant};
-use crate::base::{Fingerprint, Url, parse_noting_duplicates};
+use crate::base::{Fingerprint, SortedMap, Url, parse_noting_duplicates};
 use crate::jwt::ClaimPath;
 use crate::policy::Policy;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -215,7 +215,7 @@ const fn is_bare(raw: &RawConfig) -> bool {
         && raw.audit.is_none()
 }
 
-fn audit_settings(raw: Option<&raw::RawAudit>, grants: BTreeMap<Rc<str>, Grant>) -> audit::Settings {
+fn audit_settings(raw: Option<&raw::RawAudit>, grants: SortedMap<Rc<str>, Grant>) -> audit::Settings {
     audit::Settings {
         log: raw.and_then(|raw| raw.log).unwrap_or(true),
         sql_tables: raw.and_then(|raw| raw.sql_tables).unwrap_or(true),
@@ -225,7 +225,7 @@ fn audit_settings(raw: Option<&raw::RawAudit>, grants: BTreeMap<Rc<str>, Grant>)
 }
 
 /// Why roles are granted, by their names.
-fn grants(roles: &[raw::RawRole]) -> BTreeMap<Rc<str>, Grant> {
+fn grants(roles: &[raw::RawRole]) -> SortedMap<Rc<str>, Grant> {
     let grant = |role: &raw::RawRole| {
         let raw = role.grant.clone()?;
         let break_glass = raw.break_glass.unwrap_or(false);

@@ -1,12 +1,12 @@
 //! The identity providers.
 
 use super::Check;
-use crate::base::Fingerprint;
+use crate::base::{Fingerprint, SortedMap};
 use crate::config::raw;
 use crate::config::{Endpoint, KeySource, Provider};
 use crate::jwt::{Algorithm, ClaimPath, Expectations};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ impl Check<'_> {
         read.collect()
     }
 
-    fn required(&self, pointer: &str, raw: BTreeMap<String, Value>) -> Vec<(ClaimPath, Vec<Value>)> {
+    fn required(&self, pointer: &str, raw: SortedMap<String, Value>) -> Vec<(ClaimPath, Vec<Value>)> {
         let read = raw.into_iter().filter_map(|(claim, value)| {
             let pointer = format!("{pointer}/require/{}", claim.replace('~', "~0").replace('/', "~1"));
             let values = match value {

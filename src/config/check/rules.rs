@@ -1,6 +1,7 @@
 //! The rules of roles and agents.
 
 use super::Check;
+use crate::base::SortedMap;
 use crate::config::raw;
 use crate::databricks::sql::Class;
 use crate::databricks::{Catalogue, Features, Operation, canonical, has_statement};
@@ -148,7 +149,7 @@ impl Check<'_> {
     fn resources(
         &self,
         pointer: &str,
-        raw: std::collections::BTreeMap<String, Vec<String>>,
+        raw: SortedMap<String, Vec<String>>,
     ) -> (Vec<(String, Vec<Glob>)>, Vec<OwnPattern>) {
         let mut own = Vec::new();
         let read = raw.into_iter().map(|(kind, patterns)| {

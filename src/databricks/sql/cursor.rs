@@ -343,7 +343,7 @@ impl<'a> Cursor<'a> {
     #[inline(never)]
     fn note(&mut self, is_written: bool, object: Object) {
         let to = if is_written && !self.only_planned { &mut self.found.writes } else { &mut self.found.reads };
-        to.insert(object);
+        to.push(object);
     }
 
     #[inline(never)]
@@ -368,7 +368,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn called(&mut self, name: &Name<'_>, reads_are_noted: bool) -> Step {
         let joined = name.joined();
         let is_inert = name.single().is_some() && super::functions::is_inert(&joined);
-        self.found.functions.insert(joined);
+        self.found.functions.push(joined);
         if is_inert || reads_are_noted { Ok(()) } else { self.read(Kind::Function, name) }
     }
 

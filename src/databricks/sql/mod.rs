@@ -33,7 +33,6 @@ mod types;
 mod words;
 
 use cursor::Cursor;
-use std::collections::BTreeSet;
 
 /// Longer texts are not read.
 pub const LONGEST: usize = 64 * 1024;
@@ -202,9 +201,9 @@ struct Home {
 #[derive(Debug, Default)]
 struct Found {
     classes: Vec<Class>,
-    reads: BTreeSet<Object>,
-    writes: BTreeSet<Object>,
-    functions: BTreeSet<String>,
+    reads: Vec<Object>,
+    writes: Vec<Object>,
+    functions: Vec<String>,
     execute_immediate: bool,
 }
 
@@ -213,10 +212,17 @@ impl Found {
         Scan {
             parsed,
             classes: self.classes,
-            reads: self.reads.into_iter().collect(),
-            writes: self.writes.into_iter().collect(),
-            functions: self.functions.into_iter().collect(),
+            reads: each_once(self.reads),
+            writes: each_once(self.writes),
+            functions: each_once(self.functions),
             execute_immediate: self.execute_immediate,
         }
     }
+}
+
+/// In order. A set would be a tree, and many names of one text would have to be moved for each.
+fn each_once<T: Ord>(mut found: Vec<T>) -> Vec<T> {
+    found.sort_unstable();
+    found.dedup();
+    found
 }
