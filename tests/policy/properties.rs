@@ -122,6 +122,8 @@ proptest! {
     ) {
         let answer = question.answer(&policy);
         let Some(credential) = answer.credential() else { return Ok(()) };
+        // what keeps a sensitive operation from being refused for everybody may be a rule of another role that names it
+        prop_assume!(!question.request().is_sensitive || answer.would_deny().is_none());
         let alone = question.answer(&policy.with_roles(vec![policy.role(credential).clone()]));
         prop_assert_eq!(alone.credential(), Some(credential));
         if let Answer::GoesOn { rule: None, would_deny: Some(_), .. } = &answer {
