@@ -11,10 +11,14 @@
 )]
 
 mod check;
+mod doctor;
 mod examples;
 mod explain;
 mod findings;
+mod init;
+mod learn;
 mod policy_tests;
+mod server;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -42,6 +46,10 @@ impl Ran {
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_databricks-kong"));
     // help is as wide as the terminal, and colours depend on it
+    // a proxy of the developer's is no part of a test
+    for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(name);
+    }
     command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("NO_COLOR").env("COLUMNS", "110").args(arguments);
     command
 }

@@ -135,7 +135,8 @@ fn check_settings(path: &str, arguments: &Arguments) -> Result<Report, String> {
     Ok(report)
 }
 
-fn read(path: &str) -> Result<String, String> {
+/// The text of a file, or of standard input.
+pub(crate) fn read(path: &str) -> Result<String, String> {
     if path == "-" {
         return std::io::read_to_string(std::io::stdin()).map_err(|error| format!("standard input: {error}"));
     }
@@ -150,7 +151,8 @@ impl Arguments {
     }
 }
 
-fn check_text(
+/// What there is to say about a text, and how many configurations of the filter it has.
+pub(crate) fn check_text(
     path: &str,
     text: String,
     environment: &dyn Fn(&str) -> Option<String>,

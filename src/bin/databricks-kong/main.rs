@@ -1,23 +1,30 @@
-//! `databricks-kong`: checks, explains and tests the configuration of the filter of the same name, with the filter's own code.
+//! `databricks-kong`: writes, checks, explains and tests the configuration of the filter of the same name, with the filter's own code.
 
 #![allow(clippy::print_stderr, reason = "what a command line tool is for")]
 
 mod check;
 mod coverage;
 mod decide;
+mod discovery;
+mod doctor;
 mod document;
 mod entries;
 mod explain;
 mod findings;
 mod handbook;
 mod hints;
+mod http;
 mod identity;
+mod init;
+mod init_files;
 mod junit;
+mod learn;
 mod lint;
 mod markers;
 mod nearest;
 mod operations;
 mod output;
+mod records;
 mod shown;
 mod source;
 mod test;
@@ -30,12 +37,15 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
+  databricks-kong init
   databricks-kong check --strict kong.yml
   databricks-kong check --explain W013
   databricks-kong explain kong.yml POST /api/2.2/jobs/run-now --claims '{\"sub\": \"anna\", \"groups\": [\"eng\"]}' --body '{\"job_id\": 101}'
   databricks-kong test examples/
   databricks-kong operations 'jobs.*'
   databricks-kong operations --sensitive --format json
+  databricks-kong doctor https://databricks.gw.example.com --token-file token
+  databricks-kong learn records.jsonl
 
 Exit codes: 0 fine or allowed, 1 failure, 2 denied, 3 invalid configuration.";
 
@@ -55,12 +65,18 @@ struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Write the first files: kong.yml, policy tests, and the command that makes Databricks trust the identity provider
+    Init(Box<init::Arguments>),
     /// Say everything that is wrong or odd about configurations, each with its line
     Check(check::Arguments),
     /// Show what the gateway does with one request of one caller, step by step
     Explain(Box<explain::Arguments>),
     /// Run policy tests
     Test(test::Arguments),
+    /// Look at a running gateway from outside, step by step, and say what to do
+    Doctor(doctor::Arguments),
+    /// Propose the narrowest rules that would have allowed what audit records show
+    Learn(learn::Arguments),
     /// List the operations that rules can name
     Operations(operations::Arguments),
     /// Print the JSON Schema of the configuration
@@ -83,9 +99,12 @@ fn main() -> ExitCode {
         return output::fail("`--format junit` is for `test`").into();
     }
     let exit = match arguments.command {
+        Command::Init(plan) => init::run(&plan, style),
+        Command::Doctor(patient) => doctor::run(&patient, arguments.format, style),
         Command::Check(files) => check::run(&files, arguments.format, style),
         Command::Explain(explained) => explain::run(&explained, arguments.format, style),
         Command::Test(tests) => test::run(&tests, arguments.format, style),
+        Command::Learn(learnt) => learn::run(&learnt, arguments.format),
         Command::Operations(wanted) => operations::run(&wanted, arguments.format, style),
         Command::Schema => print_schema(),
     };

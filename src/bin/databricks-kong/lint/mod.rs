@@ -28,10 +28,11 @@ use databricks_kong::base::UnixTime;
 use owner::Owner;
 use serde_json::Value;
 
+pub(crate) use addresses::host_of;
 pub(crate) use mistyped::lint as mistyped;
 pub(crate) use rule::is_told_by_sql;
 pub(crate) use sets::Sets;
-pub(crate) use settings::secrets;
+pub(crate) use settings::{secrets, workspace_id};
 
 /// One configuration of the filter, to be looked at.
 #[derive(Debug)]

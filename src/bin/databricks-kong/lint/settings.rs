@@ -118,7 +118,7 @@ fn workspace(entry: &Entry<'_>, found: &mut Vec<Finding>) {
 }
 
 /// The id that a workspace's host begins with: `adb-<id>.<n>.azuredatabricks.net`, `<id>.<n>.gcp.databricks.com`.
-fn workspace_id(host: &str) -> Option<&str> {
+pub(crate) fn workspace_id(host: &str) -> Option<&str> {
     let first = host.split('.').next()?;
     let id = match first.strip_prefix("adb-") {
         Some(id) if host.ends_with(".azuredatabricks.net") => id,

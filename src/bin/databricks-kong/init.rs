@@ -1,0 +1,181 @@
+//! `databricks-kong init`: the first files of a gateway: a kong.yml that passes `check --strict`, its policy tests, and the command that
+//! makes Databricks trust the identity provider.
+
+use crate::check::check_text;
+use crate::discovery::{Discovered, discover};
+use crate::explain::now;
+use crate::http::Http;
+use crate::init_files::{Plan, Provider, Who, federation, kong, tests};
+use crate::lint::host_of;
+use crate::output::{Exit, Style, fail, print};
+use clap::Args;
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+/// What is known; the rest is asked for, on a terminal or line by line on standard input.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The identity provider
+    #[arg(long, value_enum)]
+    provider: Option<Provider>,
+    /// Its issuer: `iss` of a token
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// The audience of tokens for this gateway
+    #[arg(long)]
+    audience: Option<String>,
+    /// The Databricks workspace
+    #[arg(long, value_name = "URL")]
+    workspace_url: Option<String>,
+    /// Its numeric id; taken from the url where that has it
+    #[arg(long, value_name = "NUMBER")]
+    workspace_id: Option<String>,
+    /// The host name by which clients reach the gateway
+    #[arg(long, value_name = "HOST")]
+    gateway: Option<String>,
+    /// Whom the first role is for: a group; a domain at Google; `owner/repository` at GitHub
+    #[arg(long, value_name = "NAME")]
+    who: Option<String>,
+    /// GitHub: the numeric id of the repository's owner, which is never given to another one
+    #[arg(long, value_name = "NUMBER")]
+    owner_id: Option<String>,
+    /// GitHub: the application id of the Databricks service principal that workflows become
+    #[arg(long, value_name = "UUID")]
+    client_id: Option<String>,
+    /// The name of the first role
+    #[arg(long, default_value = "job-runner")]
+    role: String,
+    /// The job that the role may run
+    #[arg(long, value_name = "ID")]
+    job: Option<String>,
+    /// Where the files go
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    directory: PathBuf,
+    /// Replace files that are there
+    #[arg(long)]
+    force: bool,
+    /// Does not ask the issuer for its discovery document
+    #[arg(long)]
+    offline: bool,
+    /// Certificates to trust in place of the system's, as PEM
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments, style: Style) -> Exit {
+    match make(arguments, style) {
+        Ok(()) => Exit::Fine,
+        Err(message) => fail(&message),
+    }
+}
+
+fn make(arguments: &Arguments, style: Style) -> Result<(), String> {
+    let plan = plan(arguments)?;
+    if !arguments.offline {
+        let http = Http::new(arguments.ca_file.as_deref())?;
+        match discover(&http, &plan.issuer) {
+            Discovered::Good(says) => print(&format!("{} {says}\n", style.good("+"))),
+            Discovered::Unknown(why) => print(&format!("{} the issuer could not be asked: {why}\n", style.bold("!"))),
+            Discovered::Wrong(why) => return Err(why),
+        }
+    }
+    let kong = kong(&plan);
+    let (report, _) = check_text("kong.yml", kong.clone(), &|_| Some("set".to_owned()), now());
+    if !report.findings.is_empty() {
+        return Err(format!(
+            "with these answers `check --strict` would say:\n\n{}nothing was written",
+            report.human(style)
+        ));
+    }
+    let files = [("kong.yml", kong), ("policy-tests.yaml", tests(&plan)), ("federation-policy.sh", federation(&plan))];
+    write(&arguments.directory, &files, arguments.force)?;
+    let directory = arguments.directory.display();
+    for (name, _) in &files {
+        print(&format!("{} {directory}/{name}\n", style.good("+")));
+    }
+    print(&format!(
+        "\nNext:\n  databricks-kong test {directory}\n  sh {directory}/federation-policy.sh   # once, as an account admin of Databricks\n  \
+         KONG_DATABASE=off KONG_DECLARATIVE_CONFIG={directory}/kong.yml kong start   # with the settings of kong/kong.conf\n  \
+         databricks-kong doctor https://{} --token-file TOKEN\n",
+        plan.gateway
+    ));
+    Ok(())
+}
+
+fn write(directory: &Path, files: &[(&str, String)], force: bool) -> Result<(), String> {
+    let there = files.iter().map(|(name, _)| directory.join(name)).find(|path| path.exists());
+    if let Some(path) = there.filter(|_| !force) {
+        return Err(format!("`{}` is there already; --force replaces it", path.display()));
+    }
+    let failed = |path: &Path, error: std::io::Error| format!("`{}` cannot be written: {error}", path.display());
+    std::fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
+    for (name, text) in files {
+        let path = directory.join(name);
+        std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
+    }
+    Ok(())
+}
+
+/// What to write, from what is given and what is asked for.
+fn plan(arguments: &Arguments) -> Result<Plan, String> {
+    let provider = match arguments.provider {
+        Some(provider) => provider,
+        None => Provider::named(&ask(
+            "provider",
+            "Identity provider (okta, entra-id, auth0, keycloak, google, github-actions, other)",
+            None,
+        )?)?,
+    };
+    let given = |flag: &str, value: &Option<String>, question: &str, default: Option<&str>| match value {
+        Some(value) => Ok(value.clone()),
+        None => ask(flag, question, default),
+    };
+    let workspace = given("workspace-url", &arguments.workspace_url, "Databricks workspace, as https://…", None)?;
+    let workspace = workspace.trim_end_matches('/').to_owned();
+    let host = host_of(&workspace).ok_or_else(|| format!("`{workspace}` is no url of a workspace"))?;
+    let known_id = crate::lint::workspace_id(&host).map(str::to_owned);
+    let workspace_id = match known_id.filter(|_| arguments.workspace_id.is_none()) {
+        Some(id) => id,
+        None => given("workspace-id", &arguments.workspace_id, "Its id (`o=` in its address bar)", None)?,
+    };
+    let gateway = given("gateway", &arguments.gateway, "Host name of the gateway", None)?;
+    let gateway = host_of(&gateway).unwrap_or(gateway);
+    let issuer = given("issuer", &arguments.issuer, &format!("Issuer ({})", provider.issuer()), None)?;
+    let audience = given("audience", &arguments.audience, "Audience of tokens for this gateway", Some("databricks"))?;
+    let question = match provider.who() {
+        Who::Group => "Group of the first role",
+        Who::Domain => "Domain of the first role's people",
+        Who::Repository => "Repository of the first role, as owner/name",
+    };
+    let who = given("who", &arguments.who, question, None)?;
+    let is_repository = provider.who() == Who::Repository;
+    let of_github = |flag: &str, value: &Option<String>, question: &str| {
+        if is_repository { given(flag, value, question, None).map(Some) } else { Ok(None) }
+    };
+    let owner_id =
+        of_github("owner-id", &arguments.owner_id, "Numeric id of its owner (https://api.github.com/users/OWNER)")?;
+    let client_id = of_github("client-id", &arguments.client_id, "Application id of the Databricks service principal")?;
+    let job = given("job", &arguments.job, "Job that the role may run", None)?;
+    if job.is_empty() || !job.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("`{job}` is no job's number"));
+    }
+    let role = arguments.role.clone();
+    Ok(Plan { provider, issuer, audience, workspace, workspace_id, gateway, who, owner_id, client_id, role, job })
+}
+
+/// An answer to a question, from a terminal or the next line of standard input.
+fn ask(flag: &str, question: &str, default: Option<&str>) -> Result<String, String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        let hint = default.map(|text| format!(" [{text}]")).unwrap_or_default();
+        eprint!("{question}{hint}: ");
+    }
+    let mut line = String::new();
+    let read = stdin.lock().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
+    match (line.trim(), default) {
+        ("", Some(default)) => Ok(default.to_owned()),
+        ("", None) if read == 0 => Err(format!("`--{flag}` is missing")),
+        ("", None) => ask(flag, question, default),
+        (answer, _) => Ok(answer.to_owned()),
+    }
+}

@@ -1,0 +1,282 @@
+//! The files that `init` writes.
+
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+/// The shipped file, whose plugins a new one begins with.
+const MINIMAL: &str = include_str!("../../../kong/minimal.yml");
+
+/// An identity provider with ways of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Provider {
+    /// Okta, a custom authorization server
+    Okta,
+    /// Microsoft Entra ID
+    EntraId,
+    /// Auth0
+    Auth0,
+    /// Keycloak
+    Keycloak,
+    /// Google
+    Google,
+    /// GitHub Actions
+    GithubActions,
+    /// Any other that has groups in a claim `groups`
+    Other,
+}
+
+/// By what the first role knows its callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Group,
+    Domain,
+    Repository,
+}
+
+/// What the files are about.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) provider: Provider,
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    pub(crate) workspace: String,
+    pub(crate) workspace_id: String,
+    pub(crate) gateway: String,
+    pub(crate) who: String,
+    pub(crate) owner_id: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) role: String,
+    pub(crate) job: String,
+}
+
+impl Provider {
+    /// # Errors
+    /// There is none of this name.
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        Self::from_str(name, true)
+            .map_err(|_| format!("`{name}` is no identity provider that is known; `other` is any"))
+    }
+
+    pub(crate) const fn who(self) -> Who {
+        match self {
+            Self::Google => Who::Domain,
+            Self::GithubActions => Who::Repository,
+            _ => Who::Group,
+        }
+    }
+
+    /// What issuers of it look like.
+    pub(crate) const fn issuer(self) -> &'static str {
+        match self {
+            Self::Okta => "https://<org>.okta.com/oauth2/default",
+            Self::EntraId => "https://login.microsoftonline.com/<tenant>/v2.0",
+            Self::Auth0 => "https://<tenant>.auth0.com/",
+            Self::Keycloak => "https://<host>/realms/<realm>",
+            Self::Google => "https://accounts.google.com",
+            Self::GithubActions => "https://token.actions.githubusercontent.com",
+            Self::Other => "`iss` of a token",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Okta => "okta",
+            Self::EntraId => "entra",
+            Self::Auth0 => "auth0",
+            Self::Keycloak => "keycloak",
+            Self::Google => "google",
+            Self::GithubActions => "github",
+            Self::Other => "idp",
+        }
+    }
+
+    /// The claim that is the Databricks user name.
+    const fn user_name(self) -> &'static str {
+        match self {
+            Self::EntraId | Self::Keycloak => "preferred_username",
+            Self::Google => "email",
+            _ => "sub",
+        }
+    }
+
+    /// The claim by which records name a caller.
+    const fn subject(self) -> &'static str {
+        match self {
+            Self::EntraId => "oid",
+            other => other.user_name(),
+        }
+    }
+
+    /// Where groups stand in a token.
+    const fn groups(self) -> &'static str {
+        match self {
+            Self::Keycloak => "/realm_access/roles",
+            Self::Auth0 => "/https:~1~1example.com~1roles",
+            _ => "groups",
+        }
+    }
+}
+
+/// A text as YAML and JSON both have it.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// The kong.yml.
+pub(crate) fn kong(plan: &Plan) -> String {
+    let begin = MINIMAL.find("_format_version").and_then(|at| MINIMAL.get(at..)).unwrap_or_default();
+    let plugins = begin.split("\nservices:\n").next().unwrap_or_default();
+    let (workspace, gateway) = (quoted(&plan.workspace), quoted(&plan.gateway));
+    format!(
+        "# Written by `databricks-kong init`. Check it with `databricks-kong check --strict`, and test it with policy-tests.yaml.\n\
+         {plugins}\n\
+         services:\n\
+         - name: databricks\n  url: {workspace}\n  # a retried run-now would be a second run\n  retries: 0\n  read_timeout: 120000\n  \
+         tls_verify: true\n  routes:\n  - name: databricks\n    hosts: [{gateway}]\n    paths: [\"/\"]\n    protocols: [https]\n    \
+         strip_path: false\n    preserve_host: false\n    filter_chains:\n    - filters:\n      - name: databricks_kong\n        config:\n          \
+         workspace:\n            url: {workspace}\n            id: {}\n            public_url: {}\n          \
+         identity_providers:\n{}          roles:\n{}      \
+         # lets a request pass only if the entry above said so, even if that one traps\n      \
+         - name: databricks_kong\n        config: {{mode: guard}}\n",
+        quoted(&plan.workspace_id),
+        quoted(&format!("https://{}", plan.gateway)),
+        provider(plan),
+        role(plan),
+    )
+}
+
+fn provider(plan: &Plan) -> String {
+    let of = plan.provider;
+    let mut claims = Vec::new();
+    if of.subject() != "sub" {
+        claims.push(format!("subject: {}", of.subject()));
+    }
+    if of.who() == Who::Group && of.groups() != "groups" {
+        claims.push(format!("groups: {}", quoted(of.groups())));
+    }
+    let claims =
+        if claims.is_empty() { String::new() } else { format!("            claims: {{{}}}\n", claims.join(", ")) };
+    // an address that nobody has verified is nobody's
+    let require = if of == Provider::Google { "            require: {email_verified: true}\n" } else { "" };
+    format!(
+        "          - name: {}\n            issuer: {}\n            audiences: [{}]\n            algorithms: [RS256, ES256]\n            \
+         max_lifetime: 86400\n{claims}{require}",
+        of.name(),
+        quoted(&plan.issuer),
+        quoted(&plan.audience),
+    )
+}
+
+fn role(plan: &Plan) -> String {
+    let who = quoted(&plan.who);
+    let matches = match plan.provider.who() {
+        Who::Group => format!("{{groups: [{who}]}}"),
+        Who::Domain => format!("{{claims: {{hd: [{who}]}}}}"),
+        Who::Repository => format!(
+            "{{claims: {{repository: [{who}], repository_owner_id: [{}], ref: [refs/heads/main]}}}}",
+            quoted(plan.owner_id.as_deref().unwrap_or_default())
+        ),
+    };
+    let credential = plan.client_id.as_ref().map_or_else(
+        || "{type: user_federation, scope: minimal}".to_owned(),
+        |id| format!("{{type: service_principal_federation, client_id: {}, scope: minimal}}", quoted(id)),
+    );
+    let job = quoted(&plan.job);
+    format!(
+        "          - name: {}\n            match: {matches}\n            credential: {credential}\n            allow:\n            \
+         - operations: [jobs.run_now, jobs.get]\n              resources: {{job: [{job}]}}\n            \
+         # a run's own request does not say whose run it is: the gateway asks once\n            \
+         - operations: [jobs.get_run, jobs.get_run_output]\n              resources: {{job: [{job}]}}\n              lookup: true\n            \
+         - operations: [jobs.list, current_user.me]\n",
+        quoted(&plan.role),
+    )
+}
+
+/// The claims of a caller whom the role is for, or of another one.
+fn claims(plan: &Plan, is_meant: bool) -> Value {
+    let other = "somebody-else".to_owned();
+    let who = if is_meant { &plan.who } else { &other };
+    let mut claims = Map::new();
+    claims.insert(plan.provider.subject().to_owned(), json!("anna@example.com"));
+    match plan.provider.who() {
+        Who::Group => {
+            let groups = json!([who]);
+            match plan.provider.groups().strip_prefix('/') {
+                None => drop(claims.insert(plan.provider.groups().to_owned(), groups)),
+                Some(pointer) => {
+                    let mut steps = pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~"));
+                    let first = steps.next().unwrap_or_default();
+                    let inner = steps.rev().fold(groups, |inner, step| json!({ step: inner }));
+                    claims.insert(first, inner);
+                }
+            }
+        }
+        Who::Domain => {
+            claims.insert("hd".to_owned(), json!(who));
+            claims.insert("email_verified".to_owned(), json!(true));
+        }
+        Who::Repository => {
+            claims.insert("repository".to_owned(), json!(who));
+            claims.insert("repository_owner_id".to_owned(), json!(plan.owner_id));
+            claims.insert("ref".to_owned(), json!("refs/heads/main"));
+        }
+    }
+    Value::Object(claims)
+}
+
+/// The policy tests.
+pub(crate) fn tests(plan: &Plan) -> String {
+    let (meant, other) = (claims(plan, true), claims(plan, false));
+    let (job, role) = (&plan.job, quoted(&plan.role));
+    let run_now = |job: &str| format!("{{method: POST, path: /api/2.2/jobs/run-now, body: {{job_id: {job}}}}}");
+    let mut text = String::from(
+        "# Written by `databricks-kong init`. Run with `databricks-kong test`.\nconfig: kong.yml\ntests:\n",
+    );
+    let mut add = |name: &str, claims: Option<&Value>, request: &str, expect: &str| {
+        let claims = claims.map(|claims| format!("  claims: {claims}\n")).unwrap_or_default();
+        text.push_str(&format!("- name: {name}\n{claims}  request: {request}\n  expect: {{{expect}}}\n"));
+    };
+    add(
+        "the job is run by whom the role is for",
+        Some(&meant),
+        &run_now(job),
+        &format!("decision: allow, role: {role}"),
+    );
+    add("another job is not", Some(&meant), &run_now(&format!("{job}0")), "decision: deny, reason: NO_RULE");
+    add("nobody else runs it", Some(&other), &run_now(job), "decision: deny, reason: NO_ROLE");
+    add("jobs are listed", Some(&meant), "GET /api/2.2/jobs/list", &format!("decision: allow, role: {role}"));
+    add("nothing else is done", Some(&meant), "GET /api/2.1/clusters/list", "decision: deny, reason: NO_RULE");
+    add(
+        "a request without a token is refused",
+        None,
+        "GET /api/2.2/jobs/list",
+        "decision: deny, status: 401, reason: TOKEN_MISSING",
+    );
+    text
+}
+
+/// The command that makes Databricks trust the issuer.
+pub(crate) fn federation(plan: &Plan) -> String {
+    let mut policy = Map::new();
+    let mut add = |key: &str, value: Value| drop(policy.insert(key.to_owned(), value));
+    add("issuer", json!(plan.issuer));
+    add("audiences", json!([plan.audience]));
+    let command = if plan.client_id.is_some() {
+        add("subject", json!(format!("repo:{}:ref:refs/heads/main", plan.who)));
+        "service-principal-federation-policy create SERVICE_PRINCIPAL_ID"
+    } else {
+        add("subject_claim", json!(plan.provider.user_name()));
+        "federation-policy create"
+    };
+    let json = format!("{:#}", json!({ "oidc_policy": policy })).replace('\'', "'\\''");
+    let note = if plan.client_id.is_some() {
+        "# SERVICE_PRINCIPAL_ID is the service principal's numeric id, not its application id. `subject` is `sub` of a workflow's token:\n\
+         # look at one, as repositories can write it in another way.\n"
+    } else {
+        "# The claim `subject_claim` must hold the name of a user that exists in the Databricks account.\n"
+    };
+    format!(
+        "#!/bin/sh\n# Written by `databricks-kong init`. Run once, as an account admin of Databricks.\n{note}\
+         databricks account {command} --json '{json}'\n"
+    )
+}

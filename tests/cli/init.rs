@@ -1,0 +1,109 @@
+//! `databricks-kong init`: what it writes passes what it tells to run.
+
+use crate::server::serve;
+use crate::{run, run_with};
+use serde_json::json;
+use std::path::Path;
+
+fn directory(name: &str) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("init-{name}"));
+    let _ = std::fs::remove_dir_all(&path);
+    path.display().to_string()
+}
+
+const COMMON: [&str; 7] = [
+    "init",
+    "--workspace-url",
+    "https://adb-7405619408829168.8.azuredatabricks.net",
+    "--gateway",
+    "databricks.gw.example.com",
+    "--job",
+    "101",
+];
+
+#[test]
+fn for_each_provider_the_files_pass_check_and_their_tests() {
+    let github = ["--owner-id", "4711", "--client-id", "3f2e1d0c-9b8a-4765-8432-10fedcba9876"];
+    for (provider, issuer, who, more) in [
+        ("okta", "https://example.okta.com/oauth2/default", "job-runners", &[][..]),
+        ("entra-id", "https://login.microsoftonline.com/6f4a1c0e-2a75-4d5d-9a5e-0b8a3f1c7d21/v2.0", "5f0f4f5c", &[]),
+        ("auth0", "https://example.eu.auth0.com/", "runner", &[]),
+        ("keycloak", "https://sso.example.com/realms/data", "runner", &[]),
+        ("google", "https://accounts.google.com", "example.com", &[]),
+        ("github-actions", "https://token.actions.githubusercontent.com", "example/lakehouse", &github),
+        ("other", "https://idp.example.com", "it's \"odd\"", &[]),
+    ] {
+        let directory = directory(provider);
+        let own = ["--provider", provider, "--issuer", issuer, "--who", who, "--audience", "databricks", "--offline"];
+        let ran = run(&[&COMMON[..], &own, more, &["--directory", &directory]].concat());
+        assert_eq!(ran.exit, 0, "{provider}: {}", ran.shown());
+        let checked = run(&["check", "--strict", &format!("{directory}/kong.yml")]);
+        assert_eq!(checked.exit, 0, "{provider}: {}", checked.shown());
+        let tested = run(&["test", &directory, "--coverage"]);
+        assert_eq!(tested.exit, 0, "{provider}: {}", tested.shown());
+        assert!(tested.stdout.contains("6 passed, 0 failed"), "{}", tested.stdout);
+        let policy = std::fs::read_to_string(format!("{directory}/federation-policy.sh")).unwrap();
+        let json = policy.split_once("--json '").unwrap().1.trim().trim_end_matches('\'');
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json["oidc_policy"]["issuer"], issuer);
+        let command = if more.is_empty() {
+            "account federation-policy create"
+        } else {
+            "service-principal-federation-policy create"
+        };
+        assert!(policy.contains(command), "{policy}");
+        // a second run replaces nothing
+        let again = run(&[&COMMON[..], &own, more, &["--directory", &directory]].concat());
+        assert!(again.exit == 1 && again.stderr.contains("is there already"), "{}", again.shown());
+    }
+}
+
+#[test]
+fn what_is_not_given_is_asked_for() {
+    let directory = directory("asked");
+    let answers = "okta\nhttps://adb-1.1.azuredatabricks.net\ngw.example.com\nhttps://example.okta.com/oauth2/default\n\nrunners\n7\n";
+    let ran = run_with(&["init", "--offline", "--directory", &directory], answers);
+    assert_eq!(ran.exit, 0, "{}", ran.shown());
+    let kong = std::fs::read_to_string(format!("{directory}/kong.yml")).unwrap();
+    assert!(kong.contains("id: \"1\"") && kong.contains("audiences: [\"databricks\"]"), "{kong}");
+    let ran = run_with(&["init", "--offline", "--directory", &directory], "okta\n");
+    assert!(ran.exit == 1 && ran.stderr.contains("`--workspace-url` is missing"), "{}", ran.shown());
+}
+
+#[test]
+fn an_answer_that_check_would_not_take_writes_nothing() {
+    let directory = directory("wrong");
+    let own = ["--provider", "okta", "--issuer", "https://login.microsoftonline.com/common/v2.0", "--who", "g"];
+    let ran = run(&[&COMMON[..], &own, &["--audience", "databricks", "--offline", "--directory", &directory]].concat());
+    assert!(ran.exit == 1 && ran.stderr.contains("E021"), "{}", ran.shown());
+    assert!(!Path::new(&directory).exists());
+}
+
+#[test]
+fn the_issuer_is_asked_what_it_calls_itself() {
+    let issuer = serve(|line, _, own| match line {
+        "GET /.well-known/openid-configuration" => {
+            (200, vec![], json!({"issuer": format!("{own}/"), "jwks_uri": format!("{own}/keys")}).to_string())
+        }
+        "GET /other/.well-known/openid-configuration" => {
+            (200, vec![], json!({"issuer": format!("{own}/other"), "jwks_uri": format!("{own}/keys")}).to_string())
+        }
+        "GET /keys" => {
+            let key = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+            (200, vec![], json!({"keys": [key]}).to_string())
+        }
+        _ => (404, vec![], String::new()),
+    });
+    let ran = |issuer: &str, name: &str| {
+        let own = ["--provider", "other", "--issuer", issuer, "--who", "g", "--audience", "databricks"];
+        run(&[&COMMON[..], &own, &["--directory", &directory(name)]].concat())
+    };
+    let differs = ran(&issuer, "differs");
+    assert!(differs.exit == 1 && differs.stderr.contains(&format!("calls itself `{issuer}/`")), "{}", differs.shown());
+    let right = ran(&format!("{issuer}/other"), "right");
+    assert!(right.exit == 0 && right.stdout.contains("has 1 keys that the gateway can use"), "{}", right.shown());
+    let none = ran(&format!("{issuer}/none"), "none");
+    assert!(none.exit == 1 && none.stderr.contains("answers 404"), "{}", none.shown());
+    let gone = ran("http://127.0.0.1:1", "gone");
+    assert!(gone.exit == 0 && gone.stdout.contains("could not be asked"), "{}", gone.shown());
+}
