@@ -172,6 +172,8 @@ fn secrets_and_scopes_that_do_not_work() {
         let found = findings(&edited(&[(CREDENTIAL, &wrong)]));
         assert!(found[0]["help"].as_str().unwrap().contains(meant), "{found:?}");
     }
+    let part = "credential: {type: user_federation, scope: ['jobs:read']}";
+    assert_eq!(codes(&findings(&edited(&[(CREDENTIAL, part)]))), [""; 0], "not all parts of scopes are published");
     let sql = "credential: {type: user_federation, scope: [sql]}";
     sample(
         "W023",
@@ -202,6 +204,8 @@ fn patterns_that_mean_something_else() {
         &[("roles:", &cut_off("subjects: [mallory@example.com]"))],
         &[("roles:", &cut_off("claims: {oid: [6f4a1c0e]}"))],
     );
+    let both = "subjects: [mallory@example.com, Mallory@example.com]";
+    assert_eq!(codes(&findings(&edited(&[("roles:", &cut_off(both))]))), [""; 0], "both spellings are cut off");
     let looked_up = "operations: [jobs.get_run]\n              resources: {job: [\"1\"]}\n              lookup: true";
     let not = "operations: [jobs.get_run]\n              resources: {job: [\"1\"]}";
     sample("W013", "operations", &[(RULE, not)], &[(RULE, looked_up)]);
@@ -270,6 +274,25 @@ fn roles_that_cut_somebody_off_are_told_nothing_wrong() {
     assert!(codes(&found).contains(&"W003"), "{found:?}");
     let found = findings(&edited(&[(RULE, "paths: [\"GET /api/**\"]"), (CREDENTIAL, none)]));
     assert!(!codes(&found).contains(&"W003"), "behind an egress route is no Databricks: {found:?}");
+}
+
+/// Twelve seconds with optimisation, and many times that without, when it was quadratic.
+#[allow(clippy::disallowed_methods, reason = "what is tested is how long it takes")]
+#[test]
+fn thousands_of_roles_take_no_more_than_thousands_of_times_one() {
+    let (from, to) = (CLEAN.find("          - name: runner").unwrap(), CLEAN.find(ONE_GUARD).unwrap());
+    let role = |number: usize| {
+        CLEAN[from..to]
+            .replace("runner", &format!("runner-{number}"))
+            .replace("[\"1\"]", &format!("[\"{number}\"]"))
+            .replace("scope: minimal", "scope: jobs")
+    };
+    let roles: String = (0..4000).map(role).collect();
+    let file = crate::temporary("many.yml", &format!("{}{roles}{}", &CLEAN[..from], &CLEAN[to..]));
+    let begin = std::time::Instant::now();
+    let ran = crate::run(&["check", "--strict", &file]);
+    assert_eq!(ran.exit, 0, "{:.2000}", ran.shown());
+    assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -189,6 +189,27 @@ def test_each_request_has_a_record_in_the_log_and_a_counter(envoy: Envoy):
     assert "wasmcustom.denied_token_missing: " in page
 
 
+def test_the_doctor_follows_a_token_through_the_shipped_file(envoy: Envoy, tmp_path: Path):
+    (tmp_path / "token").write_text(envoy.token("alice", "job-runners"))
+
+    def steps(*more: str) -> dict[str, tuple[str, str]]:
+        where = ["--connect-to", f"127.0.0.1:{envoy.port}", "--ca-file", str(envoy.authority.path), "--format", "json"]
+        ran = databricks_kong("doctor", f"https://{GATEWAY}", *where, *more)
+        return {one["step"]: (one["state"], f"{one['says']} {one['do']}") for one in json.loads(ran.stdout)}
+
+    page = f"http://127.0.0.1:{envoy.admin_port}/stats/prometheus"
+    found = steps("--token-file", str(tmp_path / "token"), "--metrics", page)
+    good = ["reachable", "clock", "filter", "no token", "token", "verified", "request", "metrics"]
+    assert {name: state for name, (state, _) in found.items()} == dict.fromkeys(good, "good") | {"guard": "odd"}, found
+    (tmp_path / "token").write_text(envoy.token("alice", "nobodys"))
+    assert steps("--token-file", str(tmp_path / "token"))["request"][1].startswith("the filter answers 403 NO_ROLE")
+    (tmp_path / "token").write_text(okta()[0].token("mallory@example.com", groups=[]))
+    forged = steps("--token-file", str(tmp_path / "token"))
+    assert forged["verified"][0] == forged["request"][0] == "bad", forged
+    stranger = databricks_kong("doctor", f"https://{GATEWAY}", "--connect-to", f"127.0.0.1:{envoy.port}")
+    assert stranger.returncode == 1 and "--ca-file" in stranger.stdout, stranger.stdout
+
+
 def test_a_query_is_not_in_the_access_log(envoy: Envoy):
     envoy.ask("GET", "/api/2.2/jobs/list?access_token=stolen-canary")
 

@@ -7,6 +7,7 @@ use crate::output::{Exit, Format, Style, fail, print};
 use clap::Args;
 use databricks_kong::base::Secret;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -28,6 +29,9 @@ pub(crate) struct Arguments {
     /// The gateway's metrics page, such as http://localhost:8100/metrics
     #[arg(long, value_name = "URL")]
     metrics: Option<String>,
+    /// The node to ask, whatever the gateway's name resolves to, such as 10.0.0.5:8443
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    connect_to: Option<SocketAddr>,
     /// Certificates to trust in place of the system's, as PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -64,8 +68,12 @@ fn bad(name: &'static str, says: impl Into<String>, cure: impl Into<String>) -> 
 }
 
 pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
-    let http = match Http::new(arguments.ca_file.as_deref()) {
-        Ok(http) => http,
+    let certificates = arguments.ca_file.as_deref();
+    // the metrics page is another host's
+    let both =
+        Http::new(certificates, arguments.connect_to).and_then(|http| Ok((http, Http::new(certificates, None)?)));
+    let (http, page) = match both {
+        Ok(both) => both,
         Err(message) => return fail(&message),
     };
     let token = arguments.token_file.as_ref().map(|path| crate::check::read(&path.display().to_string()));
@@ -73,7 +81,10 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
         Ok(token) => token.map(|text| Secret::new(text.trim().to_owned())),
         Err(message) => return fail(&message),
     };
-    let steps = examine(&http, arguments, token.as_ref());
+    let mut steps = examine(&http, arguments, token.as_ref());
+    if let Some(url) = &arguments.metrics {
+        metrics(&page, url, &mut steps);
+    }
     match format {
         Format::Json => {
             let list = steps.iter().map(|step| {
@@ -133,9 +144,6 @@ fn examine(http: &Http, arguments: &Arguments, token: Option<&Secret<String>>) -
     ));
     if let Some(token) = token {
         way(http, base, token, &mut steps);
-    }
-    if let Some(url) = &arguments.metrics {
-        metrics(http, url, &mut steps);
     }
     steps
 }
@@ -379,16 +387,21 @@ fn metrics(http: &Http, url: &str, steps: &mut Vec<Step>) {
     }
 }
 
-/// The filter's counters on a page for Prometheus, under whichever prefix.
+/// How the names of the filter's counters begin (docs/metrics.md).
+const COUNTERS: [&str; 7] =
+    ["requests_", "denied_", "keys_", "exchange_", "token_cache_", "verdict_cache_", "revocation_"];
+/// What hosts write before these names.
+const PREFIXES: [&str; 2] = ["pw_databricks_kong_", "wasmcustom."];
+
+/// The filter's counters on a page of Kong's or Envoy's.
 fn counters(page: &str) -> Vec<(String, f64)> {
-    let lines = page.lines().filter(|line| !line.starts_with('#'));
     let counter = |line: &str| {
-        let name = line.split(['{', ' ']).next()?;
-        let (_, name) = name.split_once("databricks_kong_")?;
+        let name = PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
+        let name = name.split(['{', ' ', ':']).next()?;
         let value = line.rsplit_once([' ', '}'])?.1.trim().parse().ok()?;
-        Some((name.to_owned(), value))
+        COUNTERS.iter().any(|start| name.starts_with(start)).then(|| (name.to_owned(), value))
     };
-    lines.filter_map(counter).collect()
+    page.lines().filter(|line| !line.starts_with('#')).filter_map(counter).collect()
 }
 
 #[cfg(test)]
@@ -405,8 +418,10 @@ mod tests {
 
     #[test]
     fn counters_are_found_on_pages_of_kong_and_envoy() {
-        let page = "# TYPE x counter\npw_databricks_kong_keys_fetch_ok 3\nenvoy_wasmcustom_databricks_kong_exchange_failed{} 2\nkong_x 1\n";
-        let expected = [("keys_fetch_ok".to_owned(), 3.0), ("exchange_failed".to_owned(), 2.0)];
+        let page = "# TYPE x counter\npw_databricks_kong_keys_fetch_ok 3\nwasmcustom.exchange_failed: 2\ndenied_no_rule{} 1\n\
+                    kong_nginx_requests_total 9\nenvoy_cluster_x{} 7\n";
+        let expected = [("keys_fetch_ok", 3.0), ("exchange_failed", 2.0), ("denied_no_rule", 1.0)];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value));
         assert_eq!(counters(page), expected);
     }
 }

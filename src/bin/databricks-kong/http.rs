@@ -1,12 +1,16 @@
 //! Questions to gateways and identity providers, over the network.
 
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::Agent;
-use ureq::http::Response;
+use ureq::config::Config;
+use ureq::http::{Response, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -15,6 +19,18 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// Asks, with the system's certificates or those of a file; follows no redirect.
 pub(crate) struct Http(Agent);
+
+/// Every name stands for one address.
+#[derive(Debug)]
+struct Fixed(SocketAddr);
+
+impl Resolver for Fixed {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = self.empty();
+        addresses.push(self.0);
+        Ok(addresses)
+    }
+}
 
 /// What was answered.
 #[derive(Debug)]
@@ -37,9 +53,11 @@ impl Answer {
 }
 
 impl Http {
+    /// Trusts the system's certificates, or those of a file; asks the hosts that names resolve to, or one address for all.
+    ///
     /// # Errors
-    /// The file of certificates cannot be read, or holds none.
-    pub(crate) fn new(certificates: Option<&Path>) -> Result<Self, String> {
+    /// The file cannot be read, or holds no certificate.
+    pub(crate) fn new(certificates: Option<&Path>, address: Option<SocketAddr>) -> Result<Self, String> {
         let roots = match certificates {
             None => RootCerts::PlatformVerifier,
             Some(path) => {
@@ -66,7 +84,10 @@ impl Http {
             .http_status_as_error(false)
             .user_agent(concat!("databricks-kong/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self(config.into()))
+        Ok(Self(match address {
+            Some(address) => Agent::with_parts(config, DefaultConnector::default(), Fixed(address)),
+            None => config.into(),
+        }))
     }
 
     /// # Errors

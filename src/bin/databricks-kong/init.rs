@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments, style: Style) -> Exit {
 fn make(arguments: &Arguments, style: Style) -> Result<(), String> {
     let plan = plan(arguments)?;
     if !arguments.offline {
-        let http = Http::new(arguments.ca_file.as_deref())?;
+        let http = Http::new(arguments.ca_file.as_deref(), None)?;
         match discover(&http, &plan.issuer) {
             Discovered::Good(says) => print(&format!("{} {says}\n", style.good("+"))),
             Discovered::Unknown(why) => print(&format!("{} the issuer could not be asked: {why}\n", style.bold("!"))),

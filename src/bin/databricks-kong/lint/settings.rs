@@ -147,8 +147,9 @@ pub(crate) fn secrets(config: &Value) -> Vec<String> {
         let kind = role.pointer("/credential/type").and_then(Value::as_str).unwrap_or_default();
         secret_members(kind).iter().map(move |member| format!("/roles/{index}/credential/{member}"))
     });
+    const OF_PROVIDERS: [&str; 3] = ["introspection/client_secret", "revocation/authorization", "login/client_secret"];
     let of_providers = items(config, "identity_providers")
-        .map(|(index, _)| format!("/identity_providers/{index}/introspection/client_secret"));
+        .flat_map(|(index, _)| OF_PROVIDERS.map(|member| format!("/identity_providers/{index}/{member}")));
     let all = of_roles.chain(of_providers).chain(["/identity_header/key".to_owned()]);
     all.filter(|pointer| config.pointer(pointer).is_some_and(Value::is_string)).collect()
 }
