@@ -54,6 +54,18 @@ fn more_ids_than_anybody_reads_are_a_star() {
     assert!(ran.stdout.contains("resources: {job: [\"*\"]}"), "{}", ran.stdout);
 }
 
+#[test]
+fn with_the_configuration_each_role_says_whom_it_is_for() {
+    let of_okta = record(json!({"role": "job-runner", "operation": "jobs.list"}));
+    let ran = run_with(&["learn", "-", "--config", "examples/okta/kong.yml"], &of_okta);
+    assert!(
+        ran.stdout.contains("- name: \"job-runner\"  # 1 request\n  match: {\"groups\":[\"job-runners\"]}\n"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(run_with(&["learn", "-", "--config", "nowhere.yml"], &of_okta).exit, 1);
+}
+
 /// What was seen is allowed by what was learnt, and nothing beside it.
 #[test]
 fn the_proposal_allows_what_was_seen_and_no_other_job_or_table() {

@@ -108,7 +108,8 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     }
 }
 
-fn counted(count: usize, noun: &str) -> String {
+/// A number of things.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -3,13 +3,16 @@
 //! Learnt is from requests that went on, allowed or only recorded as denied. What would open more than was meant is written as a comment,
 //! for somebody to decide: sensitive operations, and what was only asked for by agents.
 
+use crate::check::counted;
 use crate::output::{Exit, Format, fail, print};
 use crate::records::Records;
+use crate::source::Source;
 use clap::Args;
 use databricks_kong::databricks::{Catalogue, Operation, has_statement};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 /// Ids of these are new in each request, so that a rule cannot list them.
 const PASSING: [&str; 5] = ["run", "statement", "trace", "experiment_run", "logged_model"];
@@ -20,6 +23,12 @@ pub(crate) struct Arguments {
     /// Audit records, one a line, as they are in Kong's log, a host's log or Loki; or Loki's whole answer; `-` is standard input
     #[arg(required = true)]
     files: Vec<String>,
+    /// The configuration that made the records: each role's `match`, and so the group that it is for, is then written beside its rules
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Which entry of that file is meant: a part of its service's or route's name
+    #[arg(long, value_name = "NAME", requires = "config")]
+    entry: Option<String>,
     /// Of more ids than these of one type a rule says `*`
     #[arg(long, default_value_t = 50)]
     most_ids: usize,
@@ -40,7 +49,12 @@ pub(crate) fn run(arguments: &Arguments, format: Format) -> Exit {
     if learnt.roles.is_empty() && learnt.left_out.is_empty() {
         return fail("there is no audit record of a verified caller");
     }
-    let roles = learnt.proposals(arguments.most_ids);
+    let matches = arguments.config.as_deref().map(|path| matches(path, arguments.entry.as_deref())).transpose();
+    let matches = match matches {
+        Ok(matches) => matches.unwrap_or_default(),
+        Err(message) => return fail(&message),
+    };
+    let roles = learnt.proposals(arguments.most_ids, &matches);
     match format {
         Format::Json => {
             let roles: Vec<_> = roles.iter().map(Proposal::json).collect();
@@ -54,6 +68,15 @@ pub(crate) fn run(arguments: &Arguments, format: Format) -> Exit {
         }
     }
     Exit::Fine
+}
+
+/// The `match` of each role of a configuration.
+fn matches(path: &Path, entry: Option<&str>) -> Result<BTreeMap<String, Value>, String> {
+    let source = Source::read(path)?;
+    let entry = source.entry(entry)?;
+    let roles = source.config(&entry).get("roles").and_then(Value::as_array).into_iter().flatten();
+    let named = roles.filter_map(|role| Some((role.get("name")?.as_str()?.to_owned(), role.get("match")?.clone())));
+    Ok(named.collect())
 }
 
 /// What requests of one sort asked for: those of one operation that carried ids of the same types.
@@ -124,7 +147,7 @@ impl Learnt {
             .extend(classes.into_iter().flat_map(|classes| classes.split(',')).map(|one| one.trim().to_owned()));
     }
 
-    fn proposals(&self, most_ids: usize) -> Vec<Proposal> {
+    fn proposals(&self, most_ids: usize, matches: &BTreeMap<String, Value>) -> Vec<Proposal> {
         let proposal = |(role, sorts): (&String, &BTreeMap<Sort, Asked>)| {
             let mut rules: Vec<Rule> = Vec::new();
             for (sort, asked) in sorts {
@@ -134,7 +157,8 @@ impl Learnt {
                     None => rules.push(rule),
                 }
             }
-            Proposal { role: role.clone(), count: sorts.values().map(|asked| asked.count).sum(), rules }
+            let count = sorts.values().map(|asked| asked.count).sum();
+            Proposal { role: role.clone(), matches: matches.get(role).cloned(), count, rules }
         };
         self.roles.iter().map(proposal).collect()
     }
@@ -142,10 +166,10 @@ impl Learnt {
     fn notes(&self, others: usize) -> String {
         let mut text = String::new();
         for (why, count) in &self.left_out {
-            let _ = writeln!(text, "# left out: {count} requests {why}");
+            let _ = writeln!(text, "# left out: {} {why}", counted(*count, "request"));
         }
         if others > 0 {
-            let _ = writeln!(text, "# left out: {others} lines without a record");
+            let _ = writeln!(text, "# left out: {} without a record", counted(others, "line"));
         }
         text.push_str("# Records do not say what needs `permit`. Put `match` and `credential` of each role beside `allow`, and try it with `observe: true` first.\n");
         text
@@ -177,6 +201,8 @@ fn ids(record: &Map<String, Value>) -> BTreeMap<String, BTreeSet<String>> {
 #[derive(Debug)]
 struct Proposal {
     role: String,
+    /// Whom it is for, where that is known.
+    matches: Option<Value>,
     count: usize,
     rules: Vec<Rule>,
 }
@@ -231,8 +257,7 @@ impl Rule {
 
     fn yaml(&self) -> String {
         let start = if self.held_back.is_some() { "  # " } else { "  " };
-        let requests = if self.count == 1 { "request" } else { "requests" };
-        let mut text = format!("  # {} {requests}", self.count);
+        let mut text = format!("  # {}", counted(self.count, "request"));
         if self.denied > 0 {
             let _ = write!(text, ", {} of them denied so far", self.denied);
         }
@@ -283,7 +308,10 @@ fn note(operation: Operation, sort: &Sort) -> Option<String> {
 
 impl Proposal {
     fn yaml(&self) -> String {
-        let mut text = format!("- name: {}  # {} requests\n", json!(self.role), self.count);
+        let mut text = format!("- name: {}  # {}\n", json!(self.role), counted(self.count, "request"));
+        if let Some(matches) = &self.matches {
+            let _ = writeln!(text, "  match: {matches}");
+        }
         // a list of comments alone would be `null`, which allows nearly everything
         let is_empty = self.rules.iter().all(|rule| rule.held_back.is_some());
         text.push_str(if is_empty { "  allow: []\n" } else { "  allow:\n" });
@@ -293,6 +321,6 @@ impl Proposal {
 
     fn json(&self) -> Value {
         let rules: Vec<_> = self.rules.iter().map(Rule::json).collect();
-        json!({"name": self.role, "requests": self.count, "rules": rules})
+        json!({"name": self.role, "match": self.matches, "requests": self.count, "rules": rules})
     }
 }
