@@ -2,6 +2,7 @@
 
 use super::catalogue::{Leaf, Member, Named, Shape, kind_called, kind_collected};
 use super::features::Features;
+use super::files;
 use super::kind::Kind;
 use super::resources::{IdFault, Origin, Resource};
 use serde_json::{Map, Value};
@@ -130,6 +131,8 @@ impl Reader<'_> {
         let text = match (member.leaf(), value) {
             (Leaf::Data, _) => return Ok(()),
             (Leaf::SecretReferences, value) if !value.is_string() => return Ok(()),
+            (Leaf::ForeignCatalog, Value::Bool(false)) => return Ok(()),
+            (Leaf::ForeignCatalog, _) => String::new(),
             (_, value) => plain(value)?,
         };
         self.found.resources.extend(of_leaf(member.leaf(), &text, Origin::Body(member.name()))?);
@@ -144,7 +147,11 @@ pub(super) fn of_leaf(leaf: Leaf, text: &str, origin: Origin) -> Result<Vec<Reso
         Leaf::Data => Ok(Vec::new()),
         Leaf::Id(kind) => one(kind),
         Leaf::TraceLocation if text.bytes().all(|byte| byte.is_ascii_digit()) => one("experiment"),
-        Leaf::TraceLocation => one("schema"),
+        Leaf::TraceLocation => trace_location(text, origin).map(|resource| vec![resource]),
+        Leaf::ForeignCatalog => one("table_id"),
+        Leaf::Files => {
+            files::named_in(text)?.into_iter().map(|path| Resource::new(Some("path"), path, origin)).collect()
+        }
         Leaf::ResourceName => {
             let named = named_resource(text).map(|(kind, id)| Resource::new(Some(kind), id, origin));
             Ok(named.transpose()?.into_iter().collect())
@@ -153,6 +160,13 @@ pub(super) fn of_leaf(leaf: Leaf, text: &str, origin: Origin) -> Result<Vec<Reso
             secret_scopes(text).map(|scope| Resource::new(Some("secret_scope"), scope, origin)).collect()
         }
     }
+}
+
+/// `catalog.schema`, `catalog.schema.prefix`, or an id that stands for one of them.
+fn trace_location(text: &str, origin: Origin) -> Result<Resource, IdFault> {
+    let names: Vec<_> = text.split('.').take(2).collect();
+    let kind = if names.len() == 2 { "schema" } else { "table_id" };
+    Resource::new(Some(kind), &names.join("."), origin)
 }
 
 fn misformed(member: Member) -> Result<(), IdFault> {
@@ -225,9 +239,19 @@ fn same_in_both_forms(shape: Shape, object: &Map<String, Value>, forms: &str) ->
     if !says(one) || !others.split(',').any(says) {
         return Ok(());
     }
+    let name = one;
     let (one, others) =
         (named_by(shape, object, &[one])?, named_by(shape, object, &others.split(',').collect::<Vec<_>>())?);
-    if one == others { Ok(()) } else { Err(IdFault::Disagree) }
+    // parts of an id are no ids by themselves
+    let is_part = one.0.is_empty() && object.get(name).is_some_and(Value::is_string);
+    let same = if is_part { same_text(object, name, forms) } else { one == others };
+    if same { Ok(()) } else { Err(IdFault::Disagree) }
+}
+
+/// Whether all forms of a text that are there are one text.
+fn same_text(object: &Map<String, Value>, one: &str, forms: &str) -> bool {
+    let others = forms.split(['|', ',']).filter_map(|name| object.get(name)).filter(|value| !value.is_null());
+    others.into_iter().all(|value| Some(value) == object.get(one))
 }
 
 /// What some members say: the ids that they name, in one order, and the features there.

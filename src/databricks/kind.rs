@@ -96,7 +96,7 @@ static KINDS: [Kind; 62] = [
     kind("connection", Folded, Alone, UC),
     kind("credential", Folded, Alone, UC),
     kind("dashboard", Exact, Alone, NONE),
-    kind("data_source", Exact, Alone, NONE),
+    kind("data_source", Exact, Hides(&["warehouse"]), NONE),
     kind("database_instance", Exact, Alone, NONE),
     kind("database_project", Exact, Alone, NONE),
     kind("dbfs", Dbfs, Hierarchy::Path, PATHS),
@@ -185,7 +185,7 @@ impl Kind {
     #[must_use]
     pub fn within<'a>(&self, id: &'a str, other: &str) -> Within<'a> {
         if self.name == other {
-            return if id.starts_with('.') { Within::Unknown } else { Within::Is(Cow::Borrowed(id)) };
+            return if self.is_told_in_part(id) { Within::Unknown } else { Within::Is(Cow::Borrowed(id)) };
         }
         let depth = match other {
             "catalog" => 1_usize,
@@ -202,6 +202,12 @@ impl Kind {
             Column => beginning(id, depth, 4),
             Alone | Named | NamedOrPlain => beginning(id, depth, 3),
         }
+    }
+
+    /// Whether the request leaves out the first names of an id, or its last.
+    fn is_told_in_part(&self, id: &str) -> bool {
+        let has_parts = matches!(self.hierarchy, Named | NamedOrPlain | Schema | Column);
+        id.starts_with('.') || (has_parts && id.ends_with('.'))
     }
 
     /// An id in the one spelling in which ids of this kind are compared; a pattern of ids likewise.
@@ -375,6 +381,15 @@ mod tests {
             ("table", "b.c", "catalog", Within::Unknown),
             ("table", ".b.c", "catalog", Within::Unknown),
             ("table", ".b.c", "table", Within::Unknown),
+            ("table", "a.b.", "table", Within::Unknown),
+            ("table", "a.b.", "schema", is("a.b")),
+            ("table", "a..", "schema", Within::Unknown),
+            ("table", "a..", "catalog", is("a")),
+            ("table", "..", "catalog", Within::Unknown),
+            ("schema", "a.", "schema", Within::Unknown),
+            ("schema", "a.", "catalog", is("a")),
+            ("path", "/a.", "path", is("/a.")),
+            ("data_source", "x", "warehouse", Within::Unknown),
             ("schema", "a.b", "catalog", is("a")),
             ("schema", ".b", "catalog", Within::Unknown),
             ("schema", "b", "catalog", Within::Unknown),

@@ -158,6 +158,12 @@ pub fn carried(
     Ok(Carried { resources: found, features, unknown })
 }
 
+/// Whether ids may stand in a header of this name, which is in lower case.
+#[must_use]
+pub fn may_name_resources(header: &str) -> bool {
+    ["x-databricks-", "x-mlflow-", "databricks-model-"].iter().any(|begin| header.starts_with(begin))
+}
+
 /// The ids alone of [`carried`].
 ///
 /// # Errors
@@ -183,11 +189,18 @@ fn refuse_disagreement(operation: Operation, target: &Target<'_>, body: &Map<Str
         |id: Id| id.places().filter_map(|place| if let Place::Query(name) = place { Some(name) } else { None });
     for name in operation.ids().flat_map(in_query) {
         let given: Vec<_> = target.parameter(name).map(str::to_owned).collect();
-        if let Some(value) = body.get(name).filter(|value| !value.is_null() && !given.is_empty()) {
+        if let Some(value) = written_out(body, name).filter(|value| !value.is_null() && !given.is_empty()) {
             agree(&given, value)?;
         }
     }
     Ok(())
+}
+
+/// The member of a body that a parameter of the query names: `a.b` is the member `b` of `a`.
+fn written_out<'b>(body: &'b Map<String, Value>, name: &str) -> Option<&'b Value> {
+    let mut steps = name.split('.');
+    let first = body.get(steps.next()?)?;
+    steps.try_fold(first, |value, step| value.get(step))
 }
 
 fn members_like<'b>(body: &'b Map<String, Value>, name: &str) -> impl Iterator<Item = &'b Value> {
@@ -246,6 +259,7 @@ fn values(
         Place::Absolute(index) => {
             Ok(vec![format!("/{}", open_end(&segments().skip(index).collect::<Vec<_>>().join("/"))?)])
         }
+        Place::Unsaid => Ok(vec![String::new()]),
         Place::Query(name) => {
             if target.names().any(|other| other != name && folds_alike(other, name)) {
                 return Err(IdFault::Spelling);
@@ -341,6 +355,60 @@ mod tests {
         let table = |name: &str| found("GET", &format!("/api/2.1/unity-catalog/tables/{name}"), &json!({}));
         assert_eq!(table("a.b.%E2%84%AAx"), Err(IdFault::NotAnId));
         assert_eq!(table("a.b.%C3%84x").unwrap(), ["table a.b.äx"]);
+    }
+
+    #[test]
+    fn an_object_of_the_query_has_its_members_written_out() {
+        let lineage = "/api/2.0/lineage-tracking/external-lineage";
+        let list = format!("{lineage}?object_info.table.name=Main.Hr.People&lineage_direction=UPSTREAM");
+        assert_eq!(found("GET", &list, &json!({})).unwrap(), ["table main.hr.people"]);
+        let side = |name: &str| json!({"source": {"table": {"name": name}}});
+        let delete = |name: &str, body: &Value| {
+            found("DELETE", &format!("{lineage}?external_lineage_relationship.source.table.name={name}"), body)
+        };
+        assert_eq!(delete("a.b.c", &json!({})).unwrap(), ["table a.b.c"]);
+        let body = |name: &str| json!({"external_lineage_relationship": side(name)});
+        assert_eq!(delete("a.b.c", &body("a.b.c")).unwrap(), ["table a.b.c", "table a.b.c"]);
+        assert_eq!(delete("a.b.c", &body("a.b.d")), Err(IdFault::Disagree));
+        let other = format!("{lineage}?object_info.Table.name=a.b.c");
+        assert_eq!(found("GET", &other, &json!({})), Err(IdFault::Spelling));
+    }
+
+    #[test]
+    fn where_mlflow_keeps_traces_is_an_experiment_a_schema_or_hides_one() {
+        let at = |location: &str| {
+            found("GET", &format!("/api/5.0/mlflow/tracing/locations/{location}"), &json!({})).unwrap()
+        };
+        assert_eq!(at("17"), ["experiment 17"]);
+        assert_eq!(at("Main.Hr"), ["schema main.hr"]);
+        assert_eq!(at("main.hr.prefix"), ["schema main.hr"]);
+        assert_eq!(at("0b1c"), ["table_id 0b1c"]);
+    }
+
+    #[test]
+    fn files_are_found_in_requirements_and_what_is_ingested_from_a_foreign_catalog_hides_its_tables() {
+        let submit = |task: Value| found("POST", "/api/2.2/jobs/runs/submit", &json!({"tasks": [task]}));
+        let libraries = |package: &str| submit(json!({"libraries": [{"pypi": {"package": package}}]}));
+        assert_eq!(libraries("numpy==1.26").unwrap(), [""; 0]);
+        assert_eq!(libraries("x @ file:///Workspace/Users/eve/x.whl").unwrap(), ["path /Users/eve/x.whl"]);
+        assert_eq!(libraries("/Workspace/a/../b.whl"), Err(IdFault::NotAnId));
+        let spark = json!({"spark_submit_task": {"parameters": ["--class", "a.B", "dbfs:/eve/x.jar"]}});
+        assert_eq!(submit(spark).unwrap(), ["path dbfs:/eve/x.jar"]);
+        let create = |flag: Value| {
+            let body = json!({"ingestion_definition": {"ingest_from_uc_foreign_catalog": flag}});
+            found("POST", "/api/2.0/pipelines", &body).unwrap()
+        };
+        assert_eq!(create(json!(true)), ["table_id "]);
+        assert_eq!((create(json!(false)), create(json!(null))), (vec![], vec![]));
+    }
+
+    #[test]
+    fn every_header_of_the_catalogue_is_looked_at() {
+        let places = Catalogue::operations().flat_map(|operation| operation.ids().flat_map(Id::places));
+        let headers: Vec<_> =
+            places.filter_map(|place| if let Place::Header(name) = place { Some(name) } else { None }).collect();
+        assert!(headers.contains(&"x-databricks-uc-table-name") && headers.contains(&"x-mlflow-experiment-id"));
+        assert!(headers.iter().all(|name| may_name_resources(name)), "{headers:?}");
     }
 
     #[test]

@@ -111,17 +111,28 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Databricks' word for it is `org`, and its letter `o`.
+    /// Databricks' words for it are `o`, for `org`, and `workspaces`.
     fn workspace_in_path(&self) -> Option<&str> {
-        let mut segments = self.path.split('/').skip(1);
-        let first = segments.next()?.to_ascii_lowercase();
-        let second = if first == "sql" { segments.next()?.to_ascii_lowercase() } else { String::new() };
-        let leads = matches!(
-            (first.as_str(), second.as_str()),
-            ("sql", "protocolv1") | ("driver-proxy-api" | "driver-proxy", "")
-        );
-        if leads && segments.next()?.eq_ignore_ascii_case("o") { segments.next() } else { None }
+        let path = self.path.strip_prefix('/')?;
+        WORKSPACES.iter().find_map(|before| {
+            let mut segments = path.split('/');
+            let is_there = |expected: &&str| segments.next().is_some_and(|one| is_like(expected, one));
+            if before.iter().all(is_there) { segments.next() } else { None }
+        })
     }
+}
+
+/// What stands before the id of a workspace in a path; `*` is any segment.
+const WORKSPACES: [&[&str]; 5] = [
+    &["sql", "protocolv1", "o"],
+    &["driver-proxy-api", "o"],
+    &["driver-proxy", "o"],
+    &["driver-proxy-http", "o"],
+    &["api", "*", "ai-search", "workspaces"],
+];
+
+fn is_like(expected: &str, segment: &str) -> bool {
+    expected == "*" || expected.eq_ignore_ascii_case(segment)
 }
 
 /// What the paths of files begin with: what follows is one parameter, which the Databricks CLI sends with its slashes encoded

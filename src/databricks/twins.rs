@@ -25,6 +25,9 @@ fn is_twin(operation: Operation, parameter: &str) -> bool {
     // `a.b` is the field `b` of `a`
     let mut steps = parameter.split('.');
     let first = steps.next().unwrap_or_default();
+    if is_written_out(operation, &parameter, first) {
+        return false;
+    }
     let in_body = || match operation.body().map(|shape| shape.named(first)) {
         Some(Named::Member(member) | Named::Twin(member)) => member.matters(),
         _ => false,
@@ -32,6 +35,13 @@ fn is_twin(operation: Operation, parameter: &str) -> bool {
     let is_feature = || Features::can_be_in(operation) && parameter.split('.').any(Features::is_told_by);
     let is_sql = || has_statement(operation) && MEMBERS.iter().any(|member| fold(member) == first);
     is_in_path(operation, first) || in_body() || is_feature() || is_sql()
+}
+
+/// Whether the operation takes the object `first` in the query, its members written out.
+fn is_written_out(operation: Operation, parameter: &str, first: &str) -> bool {
+    let begins_so = |name: &str| name.split_once('.').is_some_and(|(begin, _)| fold(begin) == first);
+    parameter.contains('.')
+        && operation.ids().flat_map(Id::places).any(|place| matches!(place, Place::Query(name) if begins_so(name)))
 }
 
 fn fold(name: &str) -> String {

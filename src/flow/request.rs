@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use crate::base::Secret;
-use crate::databricks::{Catalogue, Operation, Target, takes_body_on_get, takes_form};
+use crate::databricks::{Catalogue, Operation, Target, may_name_resources, takes_body_on_get, takes_form};
 use crate::exchange::SharedSecrets;
 
 /// Hosts hand over at most this many headers and do not say that there were more.
@@ -165,7 +165,7 @@ impl Inspected {
             }
             "content-length" => self.announces_body |= value != b"0",
             "transfer-encoding" => self.announces_body = true,
-            _ if folded.starts_with("x-databricks-") && !is_ours(folded) => {
+            _ if may_name_resources(folded) && !is_ours(folded) => {
                 self.resource_headers.extend(text().map(|value| (folded.to_owned(), value)));
             }
             _ => {}

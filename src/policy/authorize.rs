@@ -263,8 +263,7 @@ fn allowing<'a>(
         }
         Allow::Rules(rules) => {
             for rule in rules {
-                let own = rule.for_caller(caller);
-                let outcome = own.allows(action)?;
+                let outcome = rule.allows(action, caller)?;
                 witness.tried(owner, rule, &outcome);
                 if outcome.is_ok() {
                     return Ok(Some(Some(rule)));
@@ -283,8 +282,7 @@ fn denying<'a>(
     witness: &mut impl Witness,
 ) -> Result<Option<&'a Rule>, Lack> {
     for rule in rules {
-        let own = rule.for_caller(caller);
-        let outcome = own.denies(action)?;
+        let outcome = rule.denies(action, caller)?;
         witness.tried(owner, rule, &outcome);
         if outcome.is_ok() {
             return Ok(Some(rule));

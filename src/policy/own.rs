@@ -3,7 +3,6 @@
 use super::{Glob, Rule};
 use crate::databricks::canonical;
 use crate::jwt::{Caller, ClaimPath, ClaimPathError};
-use std::borrow::Cow;
 
 /// A pattern of ids of one type in which values of the caller stand.
 #[derive(Clone, Debug)]
@@ -80,17 +79,35 @@ fn literal(value: &str) -> Option<&str> {
     (!value.is_empty() && !value.contains("..") && !value.contains(is_special)).then_some(value)
 }
 
+/// The patterns of ids of one type, as they are for a caller.
+#[derive(Debug)]
+pub(super) struct Patterns<'r> {
+    written: &'r [Glob],
+    own: Vec<Glob>,
+}
+
+impl Patterns<'_> {
+    pub(super) fn any(&self, meant: impl FnMut(&Glob) -> bool) -> bool {
+        self.written.iter().chain(&self.own).any(meant)
+    }
+
+    pub(super) fn match_id(&self, id: &str) -> bool {
+        self.any(|glob| glob.matches(id))
+    }
+}
+
+impl<'r> From<&'r [Glob]> for Patterns<'r> {
+    fn from(written: &'r [Glob]) -> Self {
+        Self { written, own: Vec::new() }
+    }
+}
+
 impl Rule {
-    /// The rule as it is for `caller`. A pattern of which the caller has none matches nothing.
-    pub(super) fn for_caller(&self, caller: &Caller) -> Cow<'_, Self> {
-        if self.own.is_empty() {
-            return Cow::Borrowed(self);
-        }
-        let mut rule = self.clone();
-        for (kind, globs) in &mut rule.resources {
-            globs.extend(self.own.iter().filter(|own| own.kind == *kind).filter_map(|own| own.of(caller)));
-        }
-        Cow::Owned(rule)
+    /// The rule's patterns of ids of type `kind` for `caller`, of which `written` are everybody's. One of which the caller has none
+    /// matches nothing.
+    pub(super) fn patterns<'r>(&self, kind: &str, written: &'r [Glob], caller: &Caller) -> Patterns<'r> {
+        let own = self.own.iter().filter(|own| own.kind == kind).filter_map(|own| own.of(caller)).collect();
+        Patterns { written, own }
     }
 }
 

@@ -1,10 +1,12 @@
 //! One rule of a role or an agent: which requests it means.
 
 use super::action::{Action, Lack};
+use super::own::Patterns;
 use super::sql::{self, SqlClasses};
 use super::{Glob, OwnPattern, Scope};
 use crate::databricks::sql::{Scan, Unparsed};
 use crate::databricks::{Catalogue, Features, Operation};
+use crate::jwt::Caller;
 use std::rc::Rc;
 
 /// Which requests a rule means. It is for allowing or for denying, which differ in what a wildcard covers and in whether all or any of
@@ -64,10 +66,10 @@ pub enum Miss<'r> {
 }
 
 impl Rule {
-    /// Whether an allow rule lets the request pass.
-    pub(super) fn allows(&self, action: &Action<'_>) -> Result<Result<(), Miss<'_>>, Lack> {
+    /// Whether an allow rule lets the request of `caller` pass.
+    pub(super) fn allows(&self, action: &Action<'_>, caller: &Caller) -> Result<Result<(), Miss<'_>>, Lack> {
         let before = action.rests_on_body();
-        let outcome = self.allows_all(action)?;
+        let outcome = self.allows_all(action, caller)?;
         if outcome.is_err() {
             action.rests_on_body_as(before);
         } else if !self.permit.have_unknown_fields() {
@@ -76,12 +78,12 @@ impl Rule {
         Ok(outcome)
     }
 
-    fn allows_all(&self, action: &Action<'_>) -> Result<Result<(), Miss<'_>>, Lack> {
+    fn allows_all(&self, action: &Action<'_>, caller: &Caller) -> Result<Result<(), Miss<'_>>, Lack> {
         if !self.names_for_allowing(action) {
             return Ok(Err(Miss::Operation));
         }
         for (kind, globs) in &self.resources {
-            if let Err(miss) = self.allows_resources(kind, globs, action)? {
+            if let Err(miss) = self.allows_resources(kind, &self.patterns(kind, globs, caller), action)? {
                 return Ok(Err(miss));
             }
         }
@@ -112,7 +114,7 @@ impl Rule {
     fn allows_resources<'r>(
         &'r self,
         kind: &'r str,
-        globs: &[Glob],
+        patterns: &Patterns<'_>,
         action: &Action<'_>,
     ) -> Result<Result<(), Miss<'r>>, Lack> {
         let scan = if sql::tells_of(kind) { action.sql()? } else { None };
@@ -120,7 +122,7 @@ impl Rule {
             if let Err(unparsed) = scan.parsed {
                 return Ok(Err(Miss::Unparsed(unparsed)));
             }
-            if !sql::is_within(scan, kind, globs) {
+            if !sql::is_within(scan, kind, patterns) {
                 return Ok(Err(Miss::Resource { kind }));
             }
         }
@@ -128,11 +130,11 @@ impl Rule {
         if self.looks_up(kind, action)? {
             let job = action.runs_job()?;
             count = usize::from(job.is_some());
-            all_match = job.is_none_or(|job| any_matches(globs, job));
+            all_match = job.is_none_or(|job| patterns.match_id(job));
         } else {
             for id in action.ids(kind)? {
                 count = count.saturating_add(1);
-                all_match &= id.is_some_and(|id| any_matches(globs, &id));
+                all_match &= id.is_some_and(|id| patterns.match_id(&id));
             }
         }
         Ok(match (count, scan) {
@@ -152,18 +154,18 @@ impl Rule {
         })
     }
 
-    /// Whether a deny rule refuses the request.
+    /// Whether a deny rule refuses the request of `caller`.
     ///
     /// What cannot be told counts as meant: SQL that is not understood may touch any table, an id that hides a name may be of any, and the
     /// job of a run that the workspace does not show may be any.
-    pub(super) fn denies(&self, action: &Action<'_>) -> Result<Result<(), Miss<'_>>, Lack> {
+    pub(super) fn denies(&self, action: &Action<'_>, caller: &Caller) -> Result<Result<(), Miss<'_>>, Lack> {
         let named =
             action.operation().or_else(|| action.near()).is_some_and(|operation| self.operations.contains(operation));
         if !named && !self.paths.iter().any(|pattern| pattern.may_match(action.method(), action.path())) {
             return Ok(Err(Miss::Operation));
         }
         for (kind, globs) in &self.resources {
-            if !self.denies_resources(kind, globs, action)? {
+            if !self.denies_resources(kind, &self.patterns(kind, globs, caller), action)? {
                 return Ok(Err(Miss::Resource { kind }));
             }
         }
@@ -177,19 +179,19 @@ impl Rule {
         Ok(Ok(()))
     }
 
-    fn denies_resources(&self, kind: &str, globs: &[Glob], action: &Action<'_>) -> Result<bool, Lack> {
+    fn denies_resources(&self, kind: &str, patterns: &Patterns<'_>, action: &Action<'_>) -> Result<bool, Lack> {
         // where a request only looks like an operation, its ids cannot be told
         if action.near().is_some_and(|near| near.may_carry(kind)) {
             return Ok(true);
         }
         let scan = if sql::tells_of(kind) { action.sql()? } else { None };
-        if scan.is_some_and(|scan| sql::may_touch(scan, kind, globs)) {
+        if scan.is_some_and(|scan| sql::may_touch(scan, kind, patterns)) {
             return Ok(true);
         }
         if self.looks_up(kind, action)? {
-            return Ok(action.runs_job()?.is_none_or(|job| any_matches(globs, job)));
+            return Ok(action.runs_job()?.is_none_or(|job| patterns.match_id(job)));
         }
-        Ok(action.ids(kind)?.any(|id| id.is_none_or(|id| any_matches(globs, &id))))
+        Ok(action.ids(kind)?.any(|id| id.is_none_or(|id| patterns.match_id(&id))))
     }
 
     /// Whether the ids of that type are those of the request's run, which must be asked for.
@@ -200,10 +202,6 @@ impl Rule {
     fn has_path(&self, action: &Action<'_>) -> bool {
         self.paths.iter().any(|pattern| pattern.matches(action.method(), action.path()))
     }
-}
-
-fn any_matches(globs: &[Glob], id: &str) -> bool {
-    globs.iter().any(|glob| glob.matches(id))
 }
 
 /// A set of operations, looked up in constant time.

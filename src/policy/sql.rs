@@ -1,6 +1,6 @@
 //! What a rule says about the SQL text of a request.
 
-use super::Glob;
+use super::own::Patterns;
 use crate::databricks::sql::{Class, Kind, Object, Scan};
 
 /// The classes of statements that a rule means.
@@ -56,31 +56,31 @@ fn depth(kind: &str) -> usize {
     }
 }
 
-/// Whether everything that the text touches is, or stands in, a resource of type `kind` that one of `globs` matches, or holds only such. A
-/// text that touches nothing is within everything; one that was not parsed, within nothing.
-pub(super) fn is_within(scan: &Scan, kind: &str, globs: &[Glob]) -> bool {
-    scan.parsed.is_ok() && touched(scan).all(|object| covers(globs, kind, object))
+/// Whether everything that the text touches is, or stands in, a resource of type `kind` that one of the patterns matches, or holds only
+/// such. A text that touches nothing is within everything; one that was not parsed, within nothing.
+pub(super) fn is_within(scan: &Scan, kind: &str, patterns: &Patterns<'_>) -> bool {
+    scan.parsed.is_ok() && touched(scan).all(|object| covers(patterns, kind, object))
 }
 
-fn covers(globs: &[Glob], kind: &str, object: &Object) -> bool {
+fn covers(patterns: &Patterns<'_>, kind: &str, object: &Object) -> bool {
     object.resolved
         && match beginning(object, depth(kind)) {
-            Some(Named::Within(name)) => globs.iter().any(|glob| glob.matches(&name)),
-            Some(Named::Around(prefix)) => globs.iter().any(|glob| glob.matches_all_within(&prefix)),
+            Some(Named::Within(name)) => patterns.match_id(&name),
+            Some(Named::Around(prefix)) => patterns.any(|glob| glob.matches_all_within(&prefix)),
             // files, functions and the like may reach any table; what a path is called is never asked, not even if it is ''
             None => false,
         }
 }
 
-/// Whether the text touches, or may touch, a resource of type `kind` that one of `globs` matches.
-pub(super) fn may_touch(scan: &Scan, kind: &str, globs: &[Glob]) -> bool {
-    scan.parsed.is_err() || touched(scan).any(|object| may_match(globs, kind, object))
+/// Whether the text touches, or may touch, a resource of type `kind` that one of the patterns matches.
+pub(super) fn may_touch(scan: &Scan, kind: &str, patterns: &Patterns<'_>) -> bool {
+    scan.parsed.is_err() || touched(scan).any(|object| may_match(patterns, kind, object))
 }
 
-fn may_match(globs: &[Glob], kind: &str, object: &Object) -> bool {
+fn may_match(patterns: &Patterns<'_>, kind: &str, object: &Object) -> bool {
     match beginning(object, depth(kind)) {
-        Some(Named::Within(name)) if object.resolved => globs.iter().any(|glob| glob.matches(&name)),
-        Some(Named::Around(prefix)) if object.resolved => globs.iter().any(|glob| glob.matches_some_within(&prefix)),
+        Some(Named::Within(name)) if object.resolved => patterns.match_id(&name),
+        Some(Named::Around(prefix)) if object.resolved => patterns.any(|glob| glob.matches_some_within(&prefix)),
         _ => true,
     }
 }
@@ -119,17 +119,18 @@ fn touched(scan: &Scan) -> impl Iterator<Item = &Object> {
 mod tests {
     use super::*;
     use crate::databricks::sql::scan;
+    use crate::policy::Glob;
 
     fn globs(patterns: &[&str]) -> Vec<Glob> {
         patterns.iter().map(|pattern| Glob::new((*pattern).to_owned())).collect()
     }
 
     fn within(text: &str, patterns: &[&str]) -> bool {
-        is_within(&scan(text, Some("main"), Some("sales")), "table", &globs(patterns))
+        is_within(&scan(text, Some("main"), Some("sales")), "table", &globs(patterns).as_slice().into())
     }
 
     fn touches(text: &str, patterns: &[&str]) -> bool {
-        may_touch(&scan(text, Some("main"), Some("sales")), "table", &globs(patterns))
+        may_touch(&scan(text, Some("main"), Some("sales")), "table", &globs(patterns).as_slice().into())
     }
 
     #[test]
@@ -169,16 +170,16 @@ mod tests {
     #[test]
     fn a_name_that_is_not_complete_is_not_within_and_may_be_any() {
         let scan = scan("SELECT * FROM orders", None, None);
-        assert!(!is_within(&scan, "table", &globs(&["*"])));
-        assert!(may_touch(&scan, "table", &globs(&["main.hr.people"])));
+        assert!(!is_within(&scan, "table", &globs(&["*"]).as_slice().into()));
+        assert!(may_touch(&scan, "table", &globs(&["main.hr.people"]).as_slice().into()));
     }
 
     #[test]
     fn a_schema_whose_catalog_is_not_known_may_be_any() {
         let scan = scan("SHOW TABLES IN hr", None, None);
         assert_eq!(scan.parsed, Ok(()));
-        assert!(!is_within(&scan, "table", &globs(&["hr.*", "*"])));
-        assert!(may_touch(&scan, "table", &globs(&["main.hr.people"])));
+        assert!(!is_within(&scan, "table", &globs(&["hr.*", "*"]).as_slice().into()));
+        assert!(may_touch(&scan, "table", &globs(&["main.hr.people"]).as_slice().into()));
     }
 
     #[test]

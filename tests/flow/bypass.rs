@@ -156,7 +156,7 @@ fn the_table_has_attempts_of_every_kind_and_controls() {
 fn path_of(template: &str) -> String {
     let fill = |segment: &str| match segment.split_once('}') {
         // another workspace's would be refused for that alone
-        Some(("{org_id", "")) => "7405619408829168".to_owned(),
+        Some(("{org_id" | "{workspace" | "{workspace_id", "")) => "7405619408829168".to_owned(),
         Some((_, verb)) => format!("x{verb}"),
         None => segment.to_owned(),
     };

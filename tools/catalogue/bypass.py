@@ -34,7 +34,15 @@ PARTS = {"schema": 2, "column": 4} | dict.fromkeys(
     ),
     3,
 )
-TOLD = {"@resource": "database_project", "@secret": "secret_scope", "@trace_location": "schema", "@typed": "table"}
+TOLD = {
+    "@resource": "database_project",
+    "@secret": "secret_scope",
+    "@trace_location": "schema",
+    "@typed": "table",
+    "@files": "path",
+    "@foreign_catalog": "table",
+}
+WORKSPACE = "7405619408829168"
 NAMES = set()
 # the path says something else, or a type that there is not
 CONTRADICTED = ["400", "REQUEST_AMBIGUOUS", "-"]
@@ -85,6 +93,8 @@ class Place:
             return [f"projects/{word}/branches/b"]
         if self.kind == "@secret":
             return [f"{{{{secrets/{word}/k}}}}"]
+        if self.kind == "@foreign_catalog":
+            return [True]
         whole = sample(self.about, word)
         return whole.split(".") if len(self.parts) > 1 else [whole]
 
@@ -116,10 +126,10 @@ def request(template, placed):
                 query.append(f"{name}={quote(value, safe='/.')}")
             elif where == "header":
                 headers.append(f"{name}: {value}")
-            else:
-                number = int(value) if value.isdigit() and place.kind in ("job", "run") else value
+            elif name:
+                number = int(value) if place.kind in ("job", "run") and value.isdigit() else value
                 put(body, name, number)
-    path = re.sub(r"\{org_id\}", "7405619408829168", path)
+    path = re.sub(r"\{org_id\}|(?<=/ai-search/workspaces/)\{\w+\}", WORKSPACE, path)
     path = re.sub(r"\{\w+\.\.\.\}", "y/z", path)
     path = re.sub(r"\{\w+\}", "1", path)
     return path + ("?" + "&".join(query) if query else ""), " | ".join(headers), body
@@ -135,6 +145,9 @@ def rows():
         places, seen = [], set()
         for place in map(Place, ids.split()):
             if method in ("GET", "HEAD") and place.parts[0][0] == "body":
+                continue
+            # another workspace is refused whatever a rule says: src/databricks/target.rs
+            if place.kind == "workspace" and "/ai-search/" in template:
                 continue
             # the whole of a path is tried where all of it is open
             where, first = place.parts[0]

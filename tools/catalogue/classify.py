@@ -58,6 +58,8 @@ class Additions:
         self.families = text["versions"]["families"]
         self.versions = text["versions"]["versions"]
         self.path_ids = dict(table(text["ids"]["path"]))
+        self.reasons = {name: why for name, why in text["no_kind"].items() if name != "rows"}
+        self.no_kind = dict(table(text["no_kind"]["rows"]))
         self.get_bodies = text["get_bodies"]
         self.crossing = text["crossing"]
         self.scopes = sorted(table(text["ids"]["scopes"]), key=lambda row: len(row[0]))
@@ -208,6 +210,48 @@ def ids_of(additions, leaves, call, template):
     return [entry for entry in ids if entry.partition("=")[0] not in replaced] + override
 
 
+def unexplained(additions, rows):
+    """Placeholders that are the id of no kind and have no reason for it that holds, and reasons that nothing has."""
+    used = set()
+    for row in rows:
+        segments = row.template.split("/")
+        for index, segment in enumerate(segments):
+            name = re.match(r"\{(\w+)(\.\.\.)?\}", segment)
+            if not name or has_kind(row, name):
+                continue
+            rule = longest(additions.no_kind, segments[1:index])
+            used.add(rule)
+            if problem := broken(additions.no_kind.get(rule), row, segments[1:index]):
+                yield f"{problem}: {segment} of {row.name} {row.method} {row.template}"
+    yield from (f"no_kind says `{rule}`, which nothing has" for rule in additions.no_kind if rule not in used)
+    keys = set(additions.no_kind.values())
+    yield from (f"no_kind gives a reason wrongly: {key}" for key in keys ^ set(additions.reasons))
+
+
+def has_kind(row, name):
+    """Whether a placeholder is, or is a part of, an id."""
+    parts = [part for entry in row.ids for part in entry.partition("=")[2].split("+")]
+    return f"path:{name[1]}" in parts or (name[2] and any(part.startswith(("rest:", "absolute:")) for part in parts))
+
+
+def broken(key, row, before):
+    """Why a reason is none for this placeholder."""
+    sensitive, reads = row.sensitive, row.method in READS
+    if key is None:
+        return "neither a kind nor a reason in no_kind"
+    if key == "part" and not any(segment.startswith("{") for segment in before):
+        return "a part of nothing"
+    if (key == "sensitive" and not sensitive) or (key == "changes" and not (sensitive or reads)):
+        return f"not sensitive, which `{key}` says"
+    return None
+
+
+def longest(table, segments):
+    """The longest of the rows whose literals stand last in `segments`."""
+    before = "/" + shape("/".join(segments))
+    return max((rule for rule in table if before.endswith("/" + rule)), key=len, default=None)
+
+
 def path_ids(additions, template):
     ids = []
     segments = template.split("/")
@@ -215,9 +259,7 @@ def path_ids(additions, template):
         name = re.fullmatch(r"\{(\w+)\}(:\w+)?", segment)
         if not name or name[1] == "account_id":
             continue
-        before = shape("/".join(segments[1:index]))
-        rules = [rule for rule in additions.path_ids if ("/" + before).endswith("/" + rule)]
-        kind = additions.path_ids[max(rules, key=len)] if rules else "-"
+        kind = additions.path_ids.get(longest(additions.path_ids, segments[1:index]), "-")
         if kind == "@typed":
             ids.append(f"@typed=path:{segments[index - 1].strip('{}')}+path:{name[1]}")
         elif kind != "-":

@@ -10,7 +10,7 @@ from shapes import FEATURES, fold, kinds_below, places
 
 METHODS = ["*", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 COLUMNS = ["name", "method", "template", "scope", "sensitive", "ids", "also"]
-PLACES = {"path": "p", "rest": "r", "absolute": "a", "query": "q", "header": "h", "body": "b"}
+PLACES = {"path": "p", "rest": "r", "absolute": "a", "query": "q", "header": "h", "body": "b", "unsaid": "n"}
 NO_COLON = 0x8000
 
 
@@ -26,7 +26,7 @@ def tsv(rows, sdk_version):
         "# Method `*` is any; `{name}` is one segment, `{name...}` whatever follows; jobs and clusters also answer to the",
         "# versions 2.0, 2.1 and 2.2. Ids are `type=place`, their parts joined with dots where `+` stands between them.",
         "# Places: path:PLACEHOLDER, rest:N (the path from segment N), absolute:N (the same with its slash), query:NAME,",
-        "# header:NAME, body:JSON.PATH (`[*]` each of a list, `.*` each of free keys). Types with `@` are told from what stands there:",
+        "# header:NAME, unsaid: (a part that may be any), body:JSON.PATH (`[*]` each of a list, `.*` each of free keys). Types with `@` are told from what stands there:",
         "# `@typed` by the type beside it, `@resource` by a resource name, `@secret` is a scope in `{{secrets/SCOPE/KEY}}`. The last column has the other names by which the SDK sends the same request.",
         "# " + "\t".join(COLUMNS),
     ]
@@ -123,30 +123,55 @@ def encoded_ids(row):
     return " ".join(found)
 
 
+# what is told by the value: the same numbers stand in shape.rs
+CODES = {"": 0, "@resource": 250, "@secret": 251, "@trace_location": 252, "@files": 253, "@foreign_catalog": 254}
+
+
+def one_of_each(shapes, number):
+    """The shapes and all that nest in them, of those that are alike all the way down one. `number` gets the place of each by its id."""
+    found = []
+
+    def collect(each):
+        if id(each) not in number:
+            number[id(each)] = 0
+            found.append(each)
+            for member in each.members.values():
+                if member.shape:
+                    collect(member.shape)
+
+    def form(each):
+        members = (
+            (m.name, m.kind, m.feature, m.is_list, m.is_map, m.is_any, number[id(m.shape)] if m.shape else None)
+            for m in each.members.values()
+        )
+        return number[id(each)], each.is_open, tuple(each.composites), tuple(sorted(members, key=lambda m: m[0]))
+
+    for each in shapes:
+        collect(each)
+    forms = 1
+    # shapes nest in themselves: told apart from outside, step by step, until nothing more is
+    while True:
+        places = {}
+        numbers = [places.setdefault(form(each), len(places)) for each in found]
+        number.update((id(each), place) for each, place in zip(found, numbers))
+        if len(places) == forms:
+            return [found[numbers.index(place)] for place in range(forms)]
+        forms = len(places)
+
+
 class Bodies:
     """The shapes of all bodies as rows: each object once, its members sorted as they are looked up."""
 
     def __init__(self, rows, leaves):
         self.leaves = leaves
-        self.order, self.number, self.kept = [], {}, []
+        self.number = {}
         for row in rows:
-            if row.body and any(self.below(row.body)):
-                self.add(row.body)
-            else:
+            if not row.body or not any(self.below(row.body)):
                 row.body = None
+        self.order = one_of_each([row.body for row in rows if row.body], self.number)
 
     def below(self, shape):
         return kinds_below(shape, set(self.leaves.types.values()), set(self.leaves.collections.values()))
-
-    def add(self, shape):
-        if id(shape) in self.number:
-            return
-        self.number[id(shape)] = len(self.order)
-        self.kept.append(shape)
-        self.order.append(shape)
-        for member in shape.members.values():
-            if member.shape:
-                self.add(member.shape)
 
     def members(self, shape):
         return [shape.members[name] for name in sorted(shape.members, key=lambda name: (fold(name), name))]
@@ -158,26 +183,21 @@ class Bodies:
 
     def blocks(self, text, lists, kinds):
         place = {entry: index for index, entry in enumerate(lists)}
-        shapes, members = [], []
+        names = sorted({name for shape in self.order for name in shape.members}, key=lambda name: (fold(name), name))
+        name_of = {name: index for index, name in enumerate(names)}
+        shapes, members, below_of, what_of = [], [], {}, {}
         for each in self.order:
-            below, features = self.below(each)
-            mask = sum(1 << kinds.index(kind) for kind in below)
-            bits = sum(1 << FEATURES.index(feature) for feature in features) | (0x8000 if each.is_open else 0)
-            shapes.append(f"({len(members)}, {place[' '.join(each.composites)]}, {mask:#x}, {bits:#x})")
-            members += [self.member(member, text, kinds) for member in self.members(each)]
-        shapes.append(f"({len(members)}, 0, 0, 0)")
-        yield block(
-            "SHAPES",
-            "(u16, u16, u64, u16)",
-            shapes,
-            "First member, composites in `LISTS`, kinds below, features below.",
-        )
-        yield block(
-            "MEMBERS",
-            "(u32, u16, u8, u8)",
-            members,
-            "Name, shape and 1, kind, form and feature; sorted within a shape.",
-        )
+            below = below_of.setdefault(self.masks(each, kinds), len(below_of))
+            shapes.append(f"({len(members)}, {place[' '.join(each.composites)]}, {below})")
+            for member in self.members(each):
+                what = what_of.setdefault(self.what(member, kinds), len(what_of))
+                members.append(f"({name_of[member.name]}, {what})")
+        shapes.append(f"({len(members)}, 0, 0)")
+        yield block("SHAPES", "(u16, u16, u8)", shapes, "First member, composites in `LISTS`, place in `BELOW`.")
+        yield block("BELOW", "(u64, u16)", list(below_of), "Kinds and features that stand somewhere in a shape.")
+        yield block("MEMBERS", "(u16, u16)", members, "Place in `NAMES` and in `WHAT`; sorted within a shape.")
+        yield block("NAMES", "u32", [text.spans[name] for name in names], "The names of members.")
+        yield block("WHAT", "(u16, u8, u8)", list(what_of), "Shape and 1, kind, form and feature of a member.")
         told = sorted({fold(m.name) for shape in self.order for m in shape.members.values() if m.feature})
         yield strings(
             "TELLING", told, "The names of all members that are features, in lower case and without underscores."
@@ -195,13 +215,19 @@ class Bodies:
         collections = [f'("{name}", {kinds.index(kind)})' for name, kind in sorted(self.leaves.collections.items())]
         yield block("COLLECTIONS", "(&str, u8)", collections, "What resource names begin with, and the kinds.")
 
-    def member(self, member, text, kinds):
-        code = {"": 0, "@resource": 250, "@secret": 251, "@trace_location": 252}.get(member.kind)
+    def masks(self, shape, kinds):
+        below, features = self.below(shape)
+        mask = sum(1 << kinds.index(kind) for kind in below)
+        bits = sum(1 << FEATURES.index(feature) for feature in features) | (0x8000 if shape.is_open else 0)
+        return f"({mask:#x}, {bits:#x})"
+
+    def what(self, member, kinds):
+        code = CODES.get(member.kind)
         code = kinds.index(member.kind) + 1 if code is None else code
         form = member.is_list | member.is_map << 1 | member.is_any << 2
         feature = (FEATURES.index(member.feature) + 1) << 3 if member.feature else 0
         shape = self.number[id(member.shape)] + 1 if member.shape else 0
-        return f"({text.spans[member.name]}, {shape}, {code}, {form | feature})"
+        return f"({shape}, {code}, {form | feature})"
 
 
 def kinds_of(rows, bodies):
@@ -249,12 +275,12 @@ def rust(rows, additions, leaves):
 
 
 def prefixes(rows, additions):
-    """Patterns of sensitive paths that hold for what nobody knows too: those with an end or a name that is open."""
+    """Patterns of sensitive paths that hold for what nobody knows too: those with an open end, an open name or open methods."""
     reasons = ["", *sorted({row.sensitive for row in rows} - {""})]
     entries = [
         f'({reasons.index(reason)}, "{method}", "{path}")'
         for reason, method, path in additions.patterns
-        if "*" in path and reason in reasons
+        if ("*" in path or method in ("W", "*")) and reason in reasons
     ]
     return block(
         "PREFIXES", "(u8, &str, &str)", entries, "Reason, methods and pattern of what is sensitive by its path."

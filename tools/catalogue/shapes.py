@@ -123,7 +123,7 @@ class Shapes:
         self.sdk, self.leaves, self.extra = sdk, leaves, extra
         self.counts, self.problems = Counter(), []
         self.seen_leaves, self.classes = set(), {}
-        self.modules = {}
+        self.by_name, self.modules = {}, {}
         for (module, _), service in sdk.services().items():
             self.modules.setdefault(service, module)
 
@@ -180,6 +180,14 @@ class Shapes:
         folded = Counter(fold(name) for name in shape.members)
         self.problems += [f"members of {owner} fold to one name: {name}" for name, count in folded.items() if count > 1]
 
+    def of_hand(self, name):
+        """A shape that extra_shapes.txt gives a name: one for all that it stands in, itself among them."""
+        assert name in self.extra, f"extra_shapes.txt does not say what `+{name}` is"
+        if name not in self.by_name:
+            shape = self.by_name[name] = Shape(name)
+            self.add_extra(name, shape)
+        return self.by_name[name]
+
     def specified(self, owner, name, spec):
         """A member as extra_shapes.txt writes it: a kind, `data`, `any`, or a class, with `[]` for a list and `{}` for a map."""
         is_list, is_map = spec.endswith("[]"), spec.endswith("{}")
@@ -189,8 +197,7 @@ class Shapes:
         if "." in spec and tuple(spec.split(".")) in self.sdk.classes:
             member.shape = self.of_class(*spec.split("."))
         elif spec.startswith("+"):
-            member.shape = Shape(f"{owner}.{name}")
-            self.add_extra(spec[1:], member.shape)
+            member.shape = self.of_hand(spec[1:])
         elif spec == "any":
             member.is_any = True
         elif spec != "data":
@@ -287,6 +294,15 @@ def read_extra(path):
     return found
 
 
+# the kinds of which an id may be whose kind the value tells
+TOLD = {
+    "@secret": ["secret_scope"],
+    "@trace_location": ["experiment", "schema", "table_id"],
+    "@files": ["path"],
+    "@foreign_catalog": ["table_id"],
+}
+
+
 def kinds_below(shape, typed, collections):
     """The kinds of which an id may stand anywhere in a shape, and the features."""
     kinds, features, seen = set(), set(), set()
@@ -303,10 +319,8 @@ def kinds_below(shape, typed, collections):
                 features.add(member.feature)
             if member.kind == "@resource":
                 kinds.update(collections)
-            elif member.kind == "@trace_location":
-                kinds.update(("experiment", "schema"))
-            elif member.kind == "@secret":
-                kinds.add("secret_scope")
+            elif member.kind in TOLD:
+                kinds.update(TOLD[member.kind])
             elif member.kind:
                 kinds.add(member.kind)
             if member.shape:

@@ -9,10 +9,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from classify import Additions, Row, finish, merge, shape, unclassified  # noqa: E402
-from emit import ambiguous, encoded_ids, tree  # noqa: E402
+from classify import Additions, Row, broken, finish, merge, shape, unclassified, unexplained  # noqa: E402
+from emit import ambiguous, encoded_ids, one_of_each, tree  # noqa: E402
 from sdk import documented_format  # noqa: E402
-from shapes import Leaves, Shapes  # noqa: E402
+from shapes import Leaves, Member, Shape, Shapes  # noqa: E402
 
 LOADER = importlib.machinery.SourceFileLoader("generate", str(HERE / "generate"))
 GENERATE = importlib.util.module_from_spec(importlib.util.spec_from_loader("generate", LOADER))
@@ -125,6 +125,55 @@ class Classified(unittest.TestCase):
         self.assertEqual((member.kind, member.is_list, member.is_map), ("cluster", True, False))
         member = self.problems("cluster_id", "Dict[str, str]")[1]
         self.assertEqual((member.kind, member.is_list, member.is_map), ("cluster", False, True))
+
+
+class Placeholders(unittest.TestCase):
+    def problems(self, template, ids=(), sensitive="", method="DELETE"):
+        row = Row("a.b", method, template, sensitive=sensitive, ids=list(ids))
+        return [problem for problem in unexplained(ADDITIONS, [row]) if "a.b" in problem]
+
+    def test_a_placeholder_has_a_kind_or_a_reason_that_holds(self):
+        for template, ids, sensitive, problem in [
+            ("/api/2.0/new/{x}", [], "", "neither"),
+            ("/api/2.0/new/{x...}", [], "", "neither"),
+            ("/api/2.0/new/{x}/{y}", ["job=path:y"], "", "neither"),
+            ("/api/2.0/quality-monitors/x/{y}", ["job=path:y"], "", None),
+            ("/api/2.0/new/{x}", ["job=path:x"], "", None),
+            ("/api/2.0/new/{x...}", ["path=absolute:4"], "", None),
+            ("/api/2.0/jobs/{x}/tags/{y}", ["job=path:x"], "", None),
+            ("/api/2.0/ip-access-lists/{x}", [], "network", None),
+            ("/api/2.0/ip-access-lists/{x}", [], "", "not sensitive"),
+            ("/api/2.0/lakebox/ssh-keys/{x}", [], "", "not sensitive"),
+        ]:
+            found = self.problems(template, ids, sensitive)
+            self.assertEqual([problem in text for text in found], [True] if problem else [], (template, found))
+        self.assertEqual(self.problems("/api/2.0/ip-access-lists/{x}", method="GET"), [])
+        self.assertEqual(len(self.problems("/api/2.0/lakebox/ssh-keys/{x}", method="GET")), 1)
+        self.assertEqual(broken("part", Row("a.b", "GET", "/x/{y}"), ["x"]), "a part of nothing")
+
+
+class Alike(unittest.TestCase):
+    def nested(self, name, kind):
+        inner = Shape(name, {"x": Member("x", kind)})
+        return Shape(f"{name}s", {"inner": Member("inner", shape=inner)})
+
+    def test_shapes_that_are_alike_all_the_way_down_are_one(self):
+        numbers = {}
+        a, b, c = self.nested("a", "job"), self.nested("b", "job"), self.nested("c", "run")
+        self.assertEqual(len(one_of_each([a, b, c], numbers)), 4)
+        self.assertEqual(numbers[id(a)], numbers[id(b)])
+        self.assertNotEqual(numbers[id(a)], numbers[id(c)])
+
+    def test_a_shape_in_itself_is_told_from_one_that_ends(self):
+        def endless(kind):
+            shape = Shape("a", {"x": Member("x", kind)})
+            shape.members["next"] = Member("next", shape=shape)
+            return shape
+
+        numbers = {}
+        a, b, c = endless("job"), endless("job"), endless("run")
+        self.assertEqual(len(one_of_each([a, b, c], numbers)), 2)
+        self.assertEqual(numbers[id(a)], numbers[id(b)])
 
 
 class Nothing:

@@ -24,6 +24,8 @@ pub enum Place {
     Query(&'static str),
     /// The header of this name, in lower case.
     Header(&'static str),
+    /// Nowhere: this part may be any.
+    Unsaid,
 }
 
 impl Place {
@@ -31,7 +33,7 @@ impl Place {
     #[must_use]
     pub const fn origin(self) -> Origin {
         match self {
-            Self::Segment(_) | Self::Rest(_) | Self::Absolute(_) => Origin::Path,
+            Self::Segment(_) | Self::Rest(_) | Self::Absolute(_) | Self::Unsaid => Origin::Path,
             Self::Query(name) => Origin::Query(name),
             Self::Header(name) => Origin::Header(name),
         }
@@ -54,7 +56,7 @@ impl Id {
         };
         let told = table.iter().filter_map(|(_, kind)| table::KINDS.get(usize::from(*kind)).copied());
         let own: &[&'static str] = match self.kind {
-            "@trace_location" => &["experiment", "schema"],
+            "@trace_location" => &["experiment", "schema", "table_id"],
             "@secret" => &["secret_scope"],
             _ => &[],
         };
@@ -93,6 +95,7 @@ fn place(text: &'static str) -> Option<Place> {
         "a" => Place::Absolute(value.parse().ok()?),
         "q" => Place::Query(value),
         "h" => Place::Header(value),
+        "n" => Place::Unsaid,
         _ => return None,
     })
 }

@@ -11,7 +11,7 @@ pub struct Shape(u16);
 /// A member of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    name: u32,
+    name: u16,
     shape: u16,
     code: u8,
     form: u8,
@@ -28,8 +28,13 @@ pub enum Leaf {
     ResourceName,
     /// Text in which `{{secrets/SCOPE/KEY}}` names a secret.
     SecretReferences,
-    /// Where MLflow keeps traces: the number of an experiment, or a schema.
+    /// Where MLflow keeps traces: the number of an experiment, a schema, which a beginning of tables' names may follow, or an id that
+    /// stands for one of these.
     TraceLocation,
+    /// Text in which files may be named: a line of pip's requirements, a parameter of `spark-submit`.
+    Files,
+    /// Whether tables of Unity Catalog are meant by names that are the source's own otherwise.
+    ForeignCatalog,
 }
 
 /// What an object has under a name.
@@ -51,16 +56,21 @@ impl Shape {
         place_and_one.checked_sub(1).map(Self)
     }
 
-    fn row(self) -> (u16, u16, u64, u16) {
+    fn row(self) -> (u16, u16, u8) {
         table::SHAPES.get(usize::from(self.0)).copied().unwrap_or_default()
+    }
+
+    /// The kinds and the features that may stand in it, as bits.
+    fn below(self) -> (u64, u16) {
+        table::BELOW.get(usize::from(self.row().2)).copied().unwrap_or_default()
     }
 
     /// All members, sorted by their names without case and underscores.
     pub fn members(self) -> impl Iterator<Item = Member> {
-        self.rows().iter().map(|row| Member { name: row.0, shape: row.1, code: row.2, form: row.3 })
+        self.rows().iter().map(Member::of)
     }
 
-    fn rows(self) -> &'static [(u32, u16, u8, u8)] {
+    fn rows(self) -> &'static [(u16, u16)] {
         let first = usize::from(self.row().0);
         let next = self.0.checked_add(1).and_then(|next| table::SHAPES.get(usize::from(next)));
         next.and_then(|next| table::MEMBERS.get(first..usize::from(next.0))).unwrap_or_default()
@@ -70,9 +80,8 @@ impl Shape {
     #[must_use]
     pub fn named(self, name: &str) -> Named {
         let rows = self.rows();
-        let found = rows.binary_search_by(|row| compare(text(row.0), name)).ok().and_then(|place| rows.get(place));
-        let Some(row) = found else { return Named::Nothing };
-        let member = Member { name: row.0, shape: row.1, code: row.2, form: row.3 };
+        let found = rows.binary_search_by(|row| compare(name_at(row.0), name)).ok().and_then(|place| rows.get(place));
+        let Some(member) = found.map(Member::of) else { return Named::Nothing };
         if member.name() == name { Named::Member(member) } else { Named::Twin(member) }
     }
 
@@ -86,7 +95,7 @@ impl Shape {
     #[must_use]
     pub fn may_hold(self, kind: &str) -> bool {
         let bit = table::KINDS.iter().position(|known| *known == kind).and_then(|place| u32::try_from(place).ok());
-        bit.and_then(|bit| 1_u64.checked_shl(bit)).is_some_and(|bit| self.row().2 & bit != 0)
+        bit.and_then(|bit| 1_u64.checked_shl(bit)).is_some_and(|bit| self.below().0 & bit != 0)
     }
 
     /// The types of which an id may stand in it, however deep.
@@ -97,19 +106,19 @@ impl Shape {
     /// The features that may stand in it, however deep, as bits in their order.
     #[must_use]
     pub fn features(self) -> u16 {
-        self.row().3 & !OPEN
+        self.below().1 & !OPEN
     }
 
     /// Whether anything in it matters to a rule.
     #[must_use]
     pub fn matters(self) -> bool {
-        self.row().2 != 0 || self.features() != 0
+        self.below().0 != 0 || self.features() != 0
     }
 
     /// Whether it takes members of any name.
     #[must_use]
     pub fn is_open(self) -> bool {
-        self.row().3 & OPEN != 0
+        self.below().1 & OPEN != 0
     }
 
     /// Every id that may stand in it, and where, as operations.tsv writes it. An object is gone into once in itself.
@@ -151,10 +160,15 @@ impl Shape {
 }
 
 impl Member {
+    fn of(row: &(u16, u16)) -> Self {
+        let (shape, code, form) = table::WHAT.get(usize::from(row.1)).copied().unwrap_or_default();
+        Self { name: row.0, shape, code, form }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        text(self.name)
+        name_at(self.name)
     }
 
     /// The object that it is, or that it is a list or a map of.
@@ -170,6 +184,8 @@ impl Member {
             250 => Leaf::ResourceName,
             251 => Leaf::SecretReferences,
             252 => Leaf::TraceLocation,
+            253 => Leaf::Files,
+            254 => Leaf::ForeignCatalog,
             code => code
                 .checked_sub(1)
                 .and_then(|place| table::KINDS.get(usize::from(place)))
@@ -184,6 +200,8 @@ impl Member {
             Leaf::ResourceName => "@resource",
             Leaf::SecretReferences => "@secret",
             Leaf::TraceLocation => "@trace_location",
+            Leaf::Files => "@files",
+            Leaf::ForeignCatalog => "@foreign_catalog",
         })
     }
 
@@ -216,6 +234,10 @@ impl Member {
     pub fn matters(self) -> bool {
         self.leaf() != Leaf::Data || self.feature().is_some() || self.shape().is_some_and(Shape::matters)
     }
+}
+
+fn name_at(place: u16) -> &'static str {
+    table::NAMES.get(usize::from(place)).map(|span| text(*span)).unwrap_or_default()
 }
 
 /// The kind of resource that `name` calls, where a request says the type by a name: `TABLE`, `clusters`, `cluster-policies`.

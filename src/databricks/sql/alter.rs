@@ -65,6 +65,9 @@ impl Cursor<'_> {
             self.reclass(Class::Grant);
             return self.mask();
         }
+        if self.eat_words(&["set", "default"]) {
+            return self.expression();
+        }
         self.rest_of_alter()
     }
 

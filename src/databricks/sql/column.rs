@@ -98,7 +98,7 @@ impl Cursor<'_> {
             } else if self.eat("after") {
                 self.any_name()?;
             } else if self.eat("first") {
-            } else if self.at_any(&["constraint", "references", "check"]) {
+            } else if self.at_any(&["constraint", "references", "check"]) || self.at_words(&["foreign", "key"]) {
                 self.constraint()?;
             } else if !self.eat_any(&CHARACTERISTICS) {
                 return Ok(());

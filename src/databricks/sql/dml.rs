@@ -41,7 +41,7 @@ impl Cursor<'_> {
                 return self.directory();
             }
         }
-        self.eat("table");
+        let has_table = self.eat("table");
         self.writes(Kind::Table)?;
         self.partition()?;
         self.eat_if_exists();
@@ -52,6 +52,10 @@ impl Cursor<'_> {
         if self.at_symbol("(") && !self.at_query(1) && !self.symbol_at(1, "(") {
             self.columns()?;
             self.eat_words(&["by", "name"]);
+            // those are of an alias then, and `TABLE` is the table
+            if has_table && self.at_word("replace") && !self.word_at(1, "where") {
+                return Err(Unparsed::Statement);
+            }
         }
         self.replace_clause()
     }

@@ -58,6 +58,9 @@ impl Cursor<'_> {
         if self.eat_words(&["storage", "credential"]) || self.eat_words(&["external", "location"]) {
             return self.any_name();
         }
+        if self.at_query(0) && self.names_by_text() {
+            return Err(Unparsed::Statement);
+        }
         if self.eat("query") || self.at_query(0) && !self.at_word("table") && !self.at_column_of_keyword() {
             return self.query();
         }
@@ -73,6 +76,18 @@ impl Cursor<'_> {
         }
         self.eat("table");
         self.described_table()
+    }
+
+    /// `DESCRIBE SELECT IDENTIFIER('a')` has the column of a table called `select` too.
+    fn names_by_text(&self) -> bool {
+        let mut ahead = 0_usize;
+        while !matches!(self.peek_at(ahead).text, "" | ";") {
+            if self.word_at(ahead, "identifier") {
+                return true;
+            }
+            ahead = ahead.saturating_add(1);
+        }
+        false
     }
 
     /// `DESCRIBE SELECT a.b` has the column of a table called `select`.

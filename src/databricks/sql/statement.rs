@@ -8,6 +8,49 @@ use super::{Class, Unparsed};
 const NOT_IN_OPTIONS: [&str; 9] =
     ["select", "from", "join", "table", "values", "identifier", "insert", "reduce", "transform"];
 
+/// What stands before a parenthesis in a list of options or behind one and is no call: transforms, types and clauses.
+const NO_CALLS: [&str; 39] = [
+    "bucket",
+    "truncate",
+    "years",
+    "months",
+    "days",
+    "hours",
+    "year",
+    "month",
+    "day",
+    "hour",
+    "decimal",
+    "numeric",
+    "dec",
+    "varchar",
+    "char",
+    "character",
+    "string",
+    "by",
+    "with",
+    "on",
+    "columns",
+    "column",
+    "key",
+    "partition",
+    "partitions",
+    "tblproperties",
+    "properties",
+    "serdeproperties",
+    "options",
+    "tags",
+    "unset",
+    "set",
+    "in",
+    "replace",
+    "exists",
+    "dbproperties",
+    "apply",
+    "format_options",
+    "copy_options",
+];
+
 impl Cursor<'_> {
     pub(super) fn statements(&mut self) -> Step {
         let mut any = false;
@@ -77,7 +120,7 @@ impl Cursor<'_> {
         self.expect_symbol("(")?;
         let mut depth = 1_usize;
         while depth > 0 {
-            if self.at_end_of_statement() || self.at_any(&NOT_IN_OPTIONS) {
+            if self.at_end_of_statement() || self.at_any(&NOT_IN_OPTIONS) || self.may_be_call() {
                 return Err(Unparsed::Syntax);
             }
             match self.next().text {
@@ -89,13 +132,19 @@ impl Cursor<'_> {
         Ok(())
     }
 
+    /// Values of options are expressions, in which a function may be called.
+    fn may_be_call(&self) -> bool {
+        let is_name = self.at_kind(Is::Quoted) || self.at_kind(Is::Word);
+        is_name && self.symbol_at(1, "(") && !self.at_any(&NO_CALLS)
+    }
+
     /// The rest of a statement, if nothing in it can be a table.
     #[inline(never)]
     pub(super) fn plain_rest(&mut self) -> Step {
         while !self.at_end_of_statement() {
             if self.at_symbol("(") {
                 self.options()?;
-            } else if self.at_any(&NOT_IN_OPTIONS) || self.at_symbol(")") {
+            } else if self.at_any(&NOT_IN_OPTIONS) || self.at_symbol(")") || self.may_be_call() {
                 return Err(Unparsed::Syntax);
             } else {
                 self.next();
