@@ -1,6 +1,8 @@
 //! What the fuzzers and tests/corpora.rs feed: a function for each parser of what others send, with what must hold for any
 //! bytes at all. A panic is a finding.
 
+use dashu_int::UBig;
+use dashu_int::monty::MontgomeryRepr;
 use databricks_kong::base::{Secret, UnixTime, parse_object_strict};
 use databricks_kong::config::{Config, Settings};
 use databricks_kong::databricks::sql::{Kind, LONGEST, Unparsed, scan};
@@ -8,13 +10,19 @@ use databricks_kong::databricks::{Catalogue, Features, Target, canonical, read_f
 use databricks_kong::flow::Flow;
 use databricks_kong::jwt::{Algorithm, ClaimPath, Expectations, KeySet, UnverifiedToken, verify};
 use databricks_kong::sim::{Answer, Client, End, Purpose, Script, Sim};
+use modular_power::{Lanes, Modulus, Words};
+use num_bigint::BigUint;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// The file itself, because no other crate has a use for powers.
+#[path = "../../src/jwt/modular_power/mod.rs"]
+mod modular_power;
 
 type Check = fn(&[u8]);
 
 /// By the names of their folders in fuzz/corpus.
-pub const TARGETS: [(&str, Check); 7] = [
+pub const TARGETS: [(&str, Check); 8] = [
     ("token", token),
     ("jwks", jwks),
     ("reply", reply),
@@ -22,6 +30,7 @@ pub const TARGETS: [(&str, Check); 7] = [
     ("target", target),
     ("body", body),
     ("sql", sql),
+    ("power", power),
 ];
 
 /// Made once for these files: nobody has the private keys any more.
@@ -217,4 +226,53 @@ fn sql(bytes: &[u8]) {
             assert!(object.kind == Kind::Path || !object.name.is_empty(), "{plain:?}");
         }
     }
+}
+
+/// A header of seven bytes (bits of the modulus, exponent, shape), then the modulus and the base. Both kernels come to what two
+/// libraries come to, for any odd modulus of at most 4096 bits.
+fn power(bytes: &[u8]) {
+    let Some((header, rest)) = bytes.split_first_chunk::<7>() else { return };
+    let [low, high, e0, e1, e2, e3, shape] = *header;
+    let bits = 2 + usize::from(u16::from_be_bytes([high, low])) % 4095;
+    let exponent = u32::from_be_bytes([e0, e1, e2, e3]) | 1;
+    let (modulus, base) = rest.split_at(rest.len() / 2);
+    let modulus = odd(bits, &stretched(modulus, bits.div_ceil(8), shape & 1 == 1));
+    let n = BigUint::from_bytes_be(&modulus);
+    let base = BigUint::from_bytes_be(&stretched(base, modulus.len(), shape & 2 == 2)) % &n;
+    // as near to the modulus as otherwise to zero
+    let base = if shape & 4 == 4 { &n - 1_u8 - base } else { base };
+    let padded = |number: &[u8]| [vec![0; modulus.len() - number.len()].as_slice(), number].concat();
+    let base = padded(&base.to_bytes_be());
+
+    let words = Modulus::<Words>::new(&modulus).expect("an odd modulus");
+    let lanes = Modulus::<Lanes>::new(&modulus).expect("an odd modulus");
+    assert_eq!(words.bytes(), modulus);
+    assert_eq!(words.power(&modulus, exponent), None, "a base that is not below");
+    if exponent == 1 {
+        assert_eq!((words.power(&base, 1), lanes.power(&base, 1)), (None, None));
+        return;
+    }
+    let expected = BigUint::from_bytes_be(&base).modpow(&BigUint::from(exponent), &n).to_bytes_be();
+    let expected = padded(&expected);
+    let ring = MontgomeryRepr::new(UBig::from_be_bytes(&modulus));
+    let other = ring.reduce(UBig::from_be_bytes(&base)).pow(&UBig::from(exponent)).residue().to_be_bytes();
+    assert_eq!(padded(&other), expected, "the two libraries differ");
+    assert_eq!(words.power(&base, exponent).as_ref(), Some(&expected), "words");
+    assert_eq!(lanes.power(&base, exponent).as_ref(), Some(&expected), "lanes");
+}
+
+/// Bytes over and over, or each of them as often as the next one says: long runs are where carries go far.
+fn stretched(bytes: &[u8], length: usize, as_runs: bool) -> Vec<u8> {
+    let run = |pair: &[u8]| std::iter::repeat_n(pair[0], usize::from(pair.get(1).copied().unwrap_or(1)) + 1);
+    let bytes = if as_runs { bytes.chunks(2).flat_map(run).collect() } else { bytes.to_vec() };
+    bytes.into_iter().chain(std::iter::once(0)).cycle().take(length).collect()
+}
+
+/// The odd number of just as many bits that is next to these.
+fn odd(bits: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut number = bytes.to_vec();
+    let above = bits.next_multiple_of(8) - bits;
+    number[0] = number[0] & (0xff >> above) | (0x80 >> above);
+    *number.last_mut().expect("a byte") |= 1;
+    number
 }

@@ -32,6 +32,7 @@ mod eddsa;
 mod error;
 mod groups;
 mod jwks;
+mod modular_power;
 mod rsa;
 mod signature;
 #[cfg(test)]

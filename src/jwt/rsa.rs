@@ -1,11 +1,10 @@
 //! RSASSA-PKCS1-v1_5 and RSASSA-PSS (RFC 8017 8.1, 8.2), verification only.
 //!
-//! Everything here is public, so nothing needs constant time. The only big-number work is one modular power; paddings
-//! are built or taken apart byte by byte in this file.
+//! Everything here is public, so nothing needs constant time. The only big-number work is one modular power
+//! (`modular_power`); paddings are built or taken apart byte by byte in this file.
 
+use super::modular_power::Modulus;
 use super::{Algorithm, SkipReason};
-use dashu_int::UBig;
-use dashu_int::monty::MontgomeryRepr;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// Below 2048 bits is too weak (RFC 7518 3.3); above 4096 one verification costs too much of a worker's time.
@@ -13,14 +12,13 @@ const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 /// Small exponents have a history of forged paddings (CVE-2006-4339); large ones make a verification slow.
 const EXPONENTS: std::ops::RangeInclusive<u32> = 65537..=u32::MAX;
 
-/// An RSA public key with the constants of Montgomery's reduction.
+/// An RSA public key, whose modulus is made ready for powers.
 #[derive(Clone)]
 pub(super) struct RsaKey {
-    ring: MontgomeryRepr,
-    exponent: UBig,
-    /// Big-endian, without leading zeros; as long as a signature.
-    modulus: Vec<u8>,
+    /// As long as a signature.
+    modulus: Modulus,
     modulus_bits: usize,
+    exponent: u32,
 }
 
 impl RsaKey {
@@ -32,17 +30,10 @@ impl RsaKey {
         if !MODULUS_BITS.contains(&modulus_bits) {
             return Err(SkipReason::RsaModulus);
         }
-        // Montgomery's reduction needs an odd modulus, and a product of two primes of this size is odd
-        if modulus.last().is_none_or(|low| low % 2 == 0) {
-            return Err(SkipReason::RsaModulus);
-        }
         let exponent = exponent_of(without_leading_zeros(exponent)).ok_or(SkipReason::RsaExponent)?;
-        Ok(Self {
-            ring: MontgomeryRepr::new(UBig::from_be_bytes(modulus)),
-            exponent: UBig::from(exponent),
-            modulus: modulus.to_vec(),
-            modulus_bits,
-        })
+        // odd, as a product of two primes of this size is
+        let modulus = Modulus::new(modulus).ok_or(SkipReason::RsaModulus)?;
+        Ok(Self { modulus, modulus_bits, exponent })
     }
 
     pub(super) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
@@ -51,21 +42,16 @@ impl RsaKey {
         let digest = hash.of(&[message]);
         match padding {
             Padding::Pkcs1 => {
-                pkcs1_encoding(hash, &digest, self.modulus.len()).is_some_and(|expected| expected == encoded)
+                pkcs1_encoding(hash, &digest, self.modulus.bytes().len()).is_some_and(|expected| expected == encoded)
             }
             Padding::Pss => pss_holds(hash, &digest, &encoded, self.modulus_bits).is_some_and(|holds| holds),
         }
     }
 
-    /// RSAVP1 and I2OSP (RFC 8017 5.2.2, 4.1): the encoded message, as long as the modulus.
+    /// RSAVP1 and I2OSP (RFC 8017 5.2.2, 4.1): the encoded message, as long as the modulus. A signature that is not below
+    /// the modulus would be a second spelling, and has none.
     fn open(&self, signature: &[u8]) -> Option<Vec<u8>> {
-        // as bytes of one length, big-endian numbers compare as the numbers do; s >= n would be a second spelling
-        if signature.len() != self.modulus.len() || signature >= self.modulus.as_slice() {
-            return None;
-        }
-        let message = self.ring.reduce(UBig::from_be_bytes(signature)).pow(&self.exponent).residue().to_be_bytes();
-        let zeros = self.modulus.len().checked_sub(message.len())?;
-        Some([vec![0; zeros].as_slice(), &message].concat())
+        self.modulus.power(signature, self.exponent)
     }
 }
 
@@ -295,10 +281,10 @@ mod tests {
     fn trivial_signatures_are_refused() {
         let vectors = vectors();
         let key = key(&vectors["second spelling"]);
-        let mut below = key.modulus.clone();
+        let mut below = key.modulus.bytes().to_vec();
         *below.last_mut().unwrap() -= 1;
         let one = [vec![0; 255], vec![1]].concat();
-        for signature in [vec![], vec![0; 256], one, below, key.modulus.clone(), vec![0xff; 256]] {
+        for signature in [vec![], vec![0; 256], one, below, key.modulus.bytes().to_vec(), vec![0xff; 256]] {
             for algorithm in [Algorithm::RS256, Algorithm::RS512, Algorithm::PS256, Algorithm::PS512] {
                 assert!(!key.verify(algorithm, MESSAGE, &signature), "{algorithm}");
             }
