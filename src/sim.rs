@@ -12,7 +12,7 @@ pub use crate::flow::Purpose;
 use crate::exchange::SharedSecrets;
 use crate::flow::{
     Answer as HostAnswer, Callout, CalloutFault, CalloutReply, CalloutResult, Capabilities, Edits, Env, Event, Flow,
-    Memory, Metric, Prefetch, ReadBody, Reply, Request, RequestId, Step, inspect_headers,
+    Memory, Metric, Prefetch, ReadBody, Reply, Request, RequestId, Shown as Certificate, Step, inspect_headers,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -126,16 +126,22 @@ pub struct Client {
     pub body: Option<Secret<Vec<u8>>>,
     /// What plugins before the filter left in `kong.ctx.shared`.
     pub shared: SharedSecrets,
+    /// The certificate that the client has shown, where the host itself ends TLS.
+    pub certificate: Certificate,
 }
 
 impl Client {
-    /// The head as the shells hand it to the core; `None` if the method is not text.
+    /// The head as the shells hand it to the core under `config`; `None` if the method is not text.
     #[must_use]
-    pub fn request(&self, id: RequestId) -> Option<Request> {
+    pub fn request(&self, id: RequestId, config: &Config) -> Option<Request> {
         let pseudo = [(&b":method"[..], self.method.as_bytes()), (b":path", self.target.as_slice())];
         let headers = self.headers.iter().map(|(name, value)| (name.as_bytes(), value.expose().as_bytes()));
-        let seen = inspect_headers(pseudo.into_iter().chain(headers));
-        Request::new(id, seen, self.target.clone(), self.body.is_some(), self.shared.clone())
+        let seen = inspect_headers(pseudo.into_iter().chain(headers), &config.own_headers);
+        let request = Request::new(id, seen, self.target.clone(), self.body.is_some(), self.shared.clone())?;
+        Some(match config.own_headers.certificate {
+            Some(_) => request,
+            None => request.with_certificate(self.certificate),
+        })
     }
 
     fn read_body(&self, limit: usize) -> ReadBody {
@@ -199,7 +205,8 @@ impl Sim {
     /// Runs a request from its headers to its end. `flow` is left as it is then, to hear of the response.
     pub fn run(&mut self, flow: &mut Flow, client: &Client, world: &mut dyn World) -> Transcript {
         let mut transcript = Transcript { callouts: Vec::new(), log: Vec::new(), record: None, end: End::Unfinished };
-        let Some(request) = client.request(self.next_id()) else { return transcript };
+        let id = self.next_id();
+        let Some(request) = client.request(id, &self.config) else { return transcript };
         let mut event = Event::Request(request);
         for _ in 0..MOST_STEPS {
             event = match self.on(flow, event, &mut transcript.log) {

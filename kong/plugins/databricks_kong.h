@@ -23,6 +23,7 @@ typedef struct {
   size_t headers_count;
   const dk_bytes *shared;
   size_t shared_count;
+  dk_bytes certificate;
   uint32_t has_body;
   uint32_t has_more_headers;
 } dk_head;

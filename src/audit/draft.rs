@@ -70,7 +70,8 @@ impl Draft {
             self.fit(caller.subject(), LONG)
         });
         self.record.client = caller.client().map(|client| self.fit(client, NAME));
-        self.record.act = caller.actor().map(|actor| self.fit(actor, NAME));
+        let chain = caller.actors().join(", ");
+        self.record.act = (!chain.is_empty()).then(|| self.fit(&chain, LONG));
         self.record.agent = agent.map(|agent| self.fit(agent, SHORT));
         self.record.token_id = Some(caller.token_id().to_owned());
     }

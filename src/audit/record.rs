@@ -46,7 +46,7 @@ pub struct Record {
     /// The first entry of `agents` that the caller is; if one refused the request, that one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// Who acts for the subject (`act.sub` of the token).
+    /// Who acts for the subject (`act.sub` of the token); where that goes on inside, those before it follow, with commas between.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act: Option<String>,
     /// The first 16 hex digits of SHA-256 of the token, also of one that was refused.

@@ -18,6 +18,12 @@ impl Fingerprint {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// Its first half as 32 hex digits.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        self.0.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl fmt::Debug for Fingerprint {

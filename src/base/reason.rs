@@ -48,6 +48,12 @@ reasons! {
     TokenExpired = "TOKEN_EXPIRED" 401 "UNAUTHENTICATED" "denied_token_expired",
     /// The token will be acceptable later.
     TokenNotYetValid = "TOKEN_NOT_YET_VALID" 401 "UNAUTHENTICATED" "denied_token_not_yet_valid",
+    /// No client certificate was shown, and one is needed.
+    CertificateRequired = "CERTIFICATE_REQUIRED" 401 "UNAUTHENTICATED" "denied_certificate_required",
+    /// The token is bound to another client certificate than the one that was shown.
+    CertificateMismatch = "CERTIFICATE_MISMATCH" 401 "UNAUTHENTICATED" "denied_certificate_mismatch",
+    /// The caller sent more requests than it may.
+    QuotaExceeded = "QUOTA_EXCEEDED" 429 "RESOURCE_EXHAUSTED" "denied_quota_exceeded",
     /// The token does not list the caller's groups, because they are too many.
     GroupsOverage = "GROUPS_OVERAGE" 403 "PERMISSION_DENIED" "denied_groups_overage",
     /// No role is for the caller, or not the one asked for.

@@ -187,6 +187,9 @@ impl Writer {
     }
 
     fn nested(&mut self, name: &str, schema: &Value) {
+        if is_secret(schema) {
+            return self.line(&format!("{name} = secret({}),", quoted("One of them.")));
+        }
         self.line(&format!("{name} = {{"));
         self.depth = self.depth.saturating_add(1);
         self.kind(schema, &description(schema), false);

@@ -18,10 +18,18 @@ pub mod schema;
 
 pub use read::ConfigError;
 
+/// Stands for a secret that is known where the gateway runs, and not where its configuration is checked or explained. It will do for whatever
+/// it is for, keys included: it is the key of RFC 6979, A.2.5, which everybody knows.
+pub const SET_ELSEWHERE: &str = "-----BEGIN PRIVATE KEY-----
+MEECAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEJzAlAgEBBCDJr6nYRbp1FmtcIVdn
+sdaTTlDD2zbomxJ7imIrEg9nIQ==
+-----END PRIVATE KEY-----
+";
+
 use crate::audit;
 use crate::base::{Fingerprint, Url};
 use crate::jwt::Expectations;
-use crate::policy::Policy;
+use crate::policy::{Policy, SigningKeySource};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -45,6 +53,14 @@ pub struct Config {
     pub providers: Vec<Rc<Provider>>,
     /// What decisions are made by.
     pub policy: Policy,
+    /// Which callers must show a TLS client certificate.
+    pub client_certificate: ClientCertificate,
+    /// Who the caller is, for the service behind the gateway.
+    pub identity_header: Option<IdentityHeader>,
+    /// Headers that are the gateway's own.
+    pub own_headers: OwnHeaders,
+    /// How many requests a caller may send.
+    pub quota: Option<Quota>,
     /// Bounds on requests of the gateway's own.
     pub callouts: CalloutLimits,
     /// Bounds on sizes and memory.
@@ -100,6 +116,98 @@ pub struct Provider {
     pub allow_http: bool,
     /// How long known keys serve once they should have been refreshed and could not be.
     pub keys_max_stale: Duration,
+}
+
+/// Which callers must show a TLS client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// None.
+    Off,
+    /// Those whose token is bound to one (RFC 8705): that one.
+    Bound,
+    /// All; those whose token is bound to one, that one.
+    Required,
+}
+
+/// A signed assertion of the caller for the upstream.
+#[derive(Debug)]
+pub struct IdentityHeader {
+    /// The header's name, in lower case.
+    pub name: Rc<str>,
+    /// The key that signs.
+    pub first: SigningKeySource,
+    /// Keys that are published too: of before a rotation, or of after.
+    pub others: Vec<SigningKeySource>,
+    /// The assertion's `aud`.
+    pub audience: Option<String>,
+    /// How long it is good for.
+    pub life: Duration,
+    /// Its `iss`.
+    pub issuer: String,
+}
+
+impl IdentityHeader {
+    /// The key that signs.
+    #[must_use]
+    pub const fn signs_with(&self) -> &SigningKeySource {
+        &self.first
+    }
+
+    /// All keys, the one that signs first.
+    pub fn keys(&self) -> impl Iterator<Item = &SigningKeySource> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+/// Headers that are the gateway's own by configuration, their names in lower case: no client's passes.
+#[derive(Clone, Debug, Default)]
+pub struct OwnHeaders {
+    /// Holds the assertion of the caller.
+    pub identity: Option<Rc<str>>,
+    /// Holds the client certificate that a TLS terminator before the gateway was shown (RFC 9440).
+    pub certificate: Option<Rc<str>>,
+}
+
+impl OwnHeaders {
+    /// Whether a header of this name, folded, is one of them.
+    #[must_use]
+    pub fn has(&self, folded: &str) -> bool {
+        [&self.identity, &self.certificate].into_iter().flatten().any(|name| &**name == folded)
+    }
+}
+
+/// How many requests a caller may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Quota {
+    /// What is counted.
+    pub per: QuotaPer,
+    /// As many at once, and within each window.
+    pub requests: u64,
+    /// The time in which all of them come back.
+    pub window: Duration,
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaPer {
+    /// Those of a subject of an identity provider.
+    Subject,
+    /// Those that a role lets on.
+    Role,
+    /// Those of an agent, whoever it acts for.
+    Agent,
+}
+
+impl QuotaPer {
+    /// As the configuration names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Role => "role",
+            Self::Agent => "agent",
+        }
+    }
 }
 
 /// Where a provider's keys are.

@@ -21,6 +21,12 @@ const CLAIM: &str = "^(?:[^/]|(?:/(?:[^~/]|~[01])*)+$)";
 const TIME: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\\.[0-9]+)?Z$";
 /// An id or a pattern of ids, in which `${` begins a value of the caller.
 const OWN: &str = "^(?:[^$]|\\$(?!\\{)|\\$\\{(?:subject|claim:[^}]+)\\})*$";
+/// A header's name without `_`, which some servers take for `-`.
+const HEADER: &str = "^[A-Za-z0-9-]+$";
+/// A name in `kong.ctx.shared`.
+const SHARED: &str = "^[A-Za-z0-9_]+$";
+/// A tenant's id or domain.
+const TENANT: &str = "^[A-Za-z0-9.-]+$";
 /// `METHOD /a/*/b`, or `METHOD /a/*/**`.
 const PATH: &str = "^(?:\\*|[A-Z]+) /(?:(?:[^*?#/ ]*|\\*)(?:/(?:[^*?#/ ]*|\\*))*|(?:(?:[^*?#/ ]+|\\*)/)*\\*\\*)$";
 /// Scope tokens (RFC 6749 section 3.3), one blank between two; `minimal` alone.
@@ -28,10 +34,8 @@ const SCOPES: &str = "^(?:minimal|(?!(?:[^ ]+ )*minimal(?: |$))[!#-\\[\\]-~]+(?:
 /// One of a list.
 const SCOPE: &str = "^(?!minimal$)[!#-\\[\\]-~]+$";
 
-/// What the filter refuses until it is built, and of credentials these types.
-const NOT_BUILT: [&str; 3] =
-    ["identity_providers/*/introspection", "identity_providers/*/revocation", "identity_header"];
-const NOT_BUILT_CREDENTIALS: [&str; 2] = ["gateway_assertion", "entra_on_behalf_of"];
+/// What the filter refuses until it is built.
+const NOT_BUILT: [&str; 2] = ["identity_providers/*/introspection", "identity_providers/*/revocation"];
 
 /// Narrows the schema of a configuration, in draft-04.
 pub(super) fn narrow(schema: &mut Value) -> Result<(), SchemaFault> {
@@ -122,7 +126,9 @@ fn keys() -> Vec<(&'static str, Value)> {
         ("agents/*/match/clients", some()),
         ("agents/*/match/actors", some()),
         ("agents/*/match", json!({"allOf": [has_list(&["clients", "actors"])]})),
-        ("client_certificate", json!({"anyOf": [{"enum": ["off"]}, {"type": "null"}]})),
+        ("client_certificate_header", json!({"pattern": HEADER})),
+        ("identity_header/name", json!({"pattern": HEADER})),
+        ("identity_header/keys", json!({"minItems": 1, "maxItems": 8})),
     ];
     keys.into()
 }
@@ -191,10 +197,7 @@ fn scopes_of_rules() -> Value {
 fn narrow_credentials(credential: &mut Value) {
     let Some(Value::Array(types)) = credential.get_mut("oneOf") else { return };
     for one in types {
-        let name = one.pointer("/properties/type/enum/0").and_then(Value::as_str).unwrap_or_default();
-        if NOT_BUILT_CREDENTIALS.contains(&name) {
-            merge(one, json!({"not": {}}));
-        } else if let Some(Value::Object(properties)) = one.get_mut("properties") {
+        if let Some(Value::Object(properties)) = one.get_mut("properties") {
             narrow_credential(properties);
         }
     }
@@ -204,10 +207,17 @@ fn narrow_credential(properties: &mut Map<String, Value>) {
     if let Some(property) = properties.get_mut("scope") {
         merge(property, scope());
     }
-    let shared =
-        properties.get_mut("client_secret").and_then(|secret| secret.pointer_mut("/anyOf/2/properties/shared"));
-    if let Some(shared) = shared {
-        merge(shared, json!({"pattern": "^[A-Za-z0-9_]+$"}));
+    for secret in ["client_secret", "key"] {
+        let shared = properties.get_mut(secret).and_then(|secret| secret.pointer_mut("/anyOf/2/properties/shared"));
+        if let Some(shared) = shared {
+            merge(shared, json!({"pattern": SHARED}));
+        }
+    }
+    if let Some(tenant) = properties.get_mut("tenant_id") {
+        merge(tenant, json!({"pattern": TENANT}));
+    }
+    if let Some(authority) = properties.get_mut("authority") {
+        merge(authority, json!({"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+(?:/[^?#\\s]*)?$"}));
     }
 }
 
@@ -240,6 +250,7 @@ fn safe_addresses() -> Value {
         },
         {"properties": {
             "workspace": {"properties": {"url": safe(), "token_url": safe()}},
+            "roles": {"items": {"properties": {"credential": {"properties": {"authority": safe()}}}}},
             "identity_providers": {"items": {"anyOf": [
                 {"required": ["jwks_url"], "properties": {"jwks_url": {"type": "string", "pattern": SAFE}}},
                 {"properties": {"jwks_url": {"type": "null"}, "issuer": safe()}},

@@ -43,6 +43,18 @@ word! {
 }
 
 word! {
+    /// Whose requests are counted together.
+    RawQuotaPer {
+        /// Those of one subject of one identity provider.
+        Subject = "subject",
+        /// Those that one role lets on.
+        Role = "role",
+        /// Those of one entry of `agents`, whoever it acts for; callers that are no agent are not counted.
+        Agent = "agent",
+    }
+}
+
+word! {
     /// Which tokens are introspected.
     RawIntrospectionWhen {
         /// Those that are not JWTs.
@@ -91,10 +103,15 @@ object! {
         roles: Option<Vec<RawRole>>,
         /// What an AI agent may do at most, whoever it acts for.
         agents: Option<Vec<RawAgent>>,
-        /// Whether callers must show a TLS client certificate. Default `off`. Not built yet: anything else is refused.
+        /// Whether callers must show a TLS client certificate. Default `off`.
         client_certificate: Option<RawClientCertificate>,
-        /// A signed assertion of the caller for the upstream. Not built yet: refused.
+        /// The header in which a trusted TLS terminator before the gateway hands on the client's certificate, as RFC 9440 says (`Client-Cert`).
+        /// With it, a certificate of the connection itself counts for nothing; clients must not reach the gateway but through the terminator.
+        client_certificate_header: Option<String>,
+        /// A signed assertion of the caller for the upstream.
         identity_header: Option<RawIdentityHeader>,
+        /// How many requests a caller may send; counted after authentication, by each worker for itself.
+        quota: Option<RawQuota>,
         /// Bounds on requests of the gateway's own to identity providers and token endpoints.
         callouts: Option<RawCallouts>,
         /// Bounds on sizes and memory.
@@ -309,14 +326,31 @@ object! {
 object! {
     /// A signed assertion of the caller for the upstream.
     RawIdentityHeader {
-        /// The header's name.
-        name: String,
-        /// The signing key: PEM, PKCS#8.
-        key: RawSecret,
+        /// The header's name. Default X-Databricks-Kong-Identity. A client's header of this name never passes.
+        name: Option<String>,
+        /// The signing key: PEM, PKCS#8, on P-256.
+        key: Option<RawSecret>,
+        /// In place of `key`, several: the first signs, the public halves of all are published.
+        keys: Option<Vec<RawSecret>>,
         /// The assertion's `aud`.
         audience: Option<String>,
-        /// Its life in seconds.
+        /// Its life in seconds. Default 60.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 300)))]
         ttl: Option<u64>,
+    }
+}
+
+object! {
+    /// How many requests a caller may send: so many at once, which come back evenly over the window.
+    RawQuota {
+        /// Whose requests are counted together: `subject`, `role` or `agent`.
+        per: RawQuotaPer,
+        /// How many.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000)))]
+        requests: u64,
+        /// The window in seconds. Default 60.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 86_400)))]
+        window: Option<u64>,
     }
 }
 
@@ -394,7 +428,7 @@ object! {
 }
 
 object! {
-    /// The gateway signs a short assertion and exchanges it under a service principal's federation policy.
+    /// The gateway signs an assertion of at most 300 seconds, always with ES256, and exchanges it under a service principal's federation policy.
     RawGatewayAssertion {
         /// The service principal's application id.
         client_id: String,
@@ -404,9 +438,9 @@ object! {
         audience: String,
         /// Its `sub`.
         subject: String,
-        /// The signing key: PEM, PKCS#8.
+        /// The signing key: PEM, PKCS#8, on P-256.
         key: RawSecret,
-        /// The key's id.
+        /// The key's id in the assertion's header. Default: the key's thumbprint (RFC 7638).
         kid: Option<String>,
         /// `all-apis` (default), a list of scopes, or `minimal`.
         scope: Option<RawScope>,
@@ -414,11 +448,11 @@ object! {
 }
 
 object! {
-    /// Microsoft's on-behalf-of grant.
+    /// Microsoft's on-behalf-of grant, with a client secret.
     RawEntraOnBehalfOf {
-        /// The Entra tenant.
+        /// The Entra tenant: its id, or one of its domains.
         tenant_id: String,
-        /// The gateway's application id.
+        /// The gateway's application id; callers' tokens must be for it.
         client_id: String,
         /// Its secret.
         client_secret: RawSecret,
@@ -449,9 +483,9 @@ pub(super) enum RawCredential {
     ServicePrincipalFederation(RawServicePrincipalFederation),
     /// A token of a service principal by its secret (RFC 6749, client credentials grant).
     ServicePrincipalSecret(RawServicePrincipalSecret),
-    /// The gateway signs a short assertion and exchanges it under a service principal's federation policy. Not built yet: refused.
+    /// The gateway signs an assertion and exchanges it (RFC 8693) under a service principal's federation policy.
     GatewayAssertion(RawGatewayAssertion),
-    /// Microsoft's on-behalf-of grant. Not built yet: refused.
+    /// A token of that same user from Entra ID, by Microsoft's on-behalf-of grant; for Azure Databricks.
     EntraOnBehalfOf(RawEntraOnBehalfOf),
     /// The verified token itself; for tokens that Databricks accepts as they are.
     Passthrough(RawPassthrough),

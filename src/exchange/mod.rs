@@ -10,8 +10,8 @@ mod response;
 mod secret;
 
 pub use cache::{Lookup, TokenCache};
-pub use credential::secret_members;
+pub use credential::{Server, secret_members};
 pub use form::TokenForm;
-pub use plan::{Authorized, Exchange, Granted, Pending, RunLookup, is_same_credential};
+pub use plan::{Authorized, Errand, Exchange, Granted, Pending, RunLookup, is_same_credential};
 pub use response::{ExchangeFault, WorkspaceToken, read_retry_after, refuses_token};
-pub use secret::{SecretUnavailable, SharedSecrets};
+pub use secret::{SecretUnavailable, SharedSecrets, SigningKeys};

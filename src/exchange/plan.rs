@@ -1,10 +1,12 @@
 //! What a permit's credential needs: nothing, or a token that is kept or must be asked for.
 
-use super::credential::{self, Exchanged};
+use super::credential::{self, Asking, Exchanged, Own, Server};
 use super::response::{self, ExchangeFault, WorkspaceToken};
-use super::{SecretUnavailable, SharedSecrets, TokenForm};
+use super::{SecretUnavailable, SharedSecrets, SigningKeys, TokenForm, secret};
 use crate::base::{Fingerprint, Secret, UnixTime};
+use crate::jwt::SigningKey;
 use crate::policy::{Credential, Permit};
+use std::rc::Rc;
 
 /// How a permit becomes a [`Granted`].
 #[derive(Debug)]
@@ -15,20 +17,35 @@ pub enum Exchange {
     Needed(Pending),
 }
 
+/// Where and for which request a permit is to get its credential.
+#[derive(Debug)]
+pub struct Errand<'a> {
+    /// What tells workspaces apart.
+    pub workspace: &'a str,
+    /// The request's own name.
+    pub request: &'a str,
+    /// What plugins brought with it.
+    pub shared: &'a SharedSecrets,
+}
+
 impl Exchange {
-    /// Starts from a permit. `workspace` is what tells workspaces apart.
+    /// Starts from a permit.
     ///
     /// # Errors
-    /// A secret of the credential is not there; the request cannot go on.
-    pub fn start(permit: Permit, workspace: &str, shared: &SharedSecrets) -> Result<Self, SecretUnavailable> {
+    /// A secret of the credential is not there, or is no key to sign with; the request cannot go on.
+    pub fn start(permit: Permit, errand: &Errand<'_>, keys: &mut SigningKeys) -> Result<Self, SecretUnavailable> {
         let Some(exchanged) = credential::exchanged(permit.credential()) else {
             let is_none = matches!(permit.credential(), Credential::None);
             let authorization = (!is_none).then(|| bearer(permit.caller().token().expose()));
             return Ok(Self::Direct(Granted::new(permit, authorization, None)));
         };
-        let secret = exchanged.secret().map(|source| credential::resolve(source, shared)).transpose()?;
-        let key = token_key(&permit, exchanged, workspace, secret.as_ref());
-        Ok(Self::Needed(Pending { permit, key, secret }))
+        let secret = own_text(exchanged, errand.shared)?;
+        let signing = match exchanged.own() {
+            Own::Key(source) => Some(keys.get(source, errand.shared)?),
+            Own::Nothing | Own::Secret(_) => None,
+        };
+        let key = token_key(&permit, exchanged, errand.workspace, secret.as_ref());
+        Ok(Self::Needed(Pending { permit, key, secret, signing, request: errand.request.to_owned() }))
     }
 }
 
@@ -37,10 +54,19 @@ impl Exchange {
 pub fn is_same_credential(one: &Permit, other: &Permit, workspace: &str, shared: &SharedSecrets) -> bool {
     let key = |permit: &Permit| {
         let exchanged = credential::exchanged(permit.credential())?;
-        let secret = exchanged.secret().map(|source| credential::resolve(source, shared)).transpose().ok()?;
+        let secret = own_text(exchanged, shared).ok()?;
         Some(token_key(permit, exchanged, workspace, secret.as_ref()))
     };
     one.credential().kind() == other.credential().kind() && key(one) == key(other)
+}
+
+/// What tells what the gateway itself needs from all that it needed before.
+fn own_text(exchanged: &dyn Exchanged, shared: &SharedSecrets) -> Result<Option<Secret<String>>, SecretUnavailable> {
+    match exchanged.own() {
+        Own::Nothing => Ok(None),
+        Own::Secret(source) => secret::secret(source, shared).map(Some),
+        Own::Key(source) => secret::key_text(source, shared).map(Some),
+    }
 }
 
 /// The name under which a token is kept. It holds everything that the token depends on, so that no token can be used for
@@ -55,8 +81,10 @@ fn token_key(
         .field(workspace.as_bytes())
         .field(permit.credential().kind().as_bytes())
         .field(permit.role().as_bytes())
-        .field(permit.scope().as_str().as_bytes());
-    exchanged.add_to_key(key, permit.caller(), secret).finish()
+        .field(permit.scope().as_str().as_bytes())
+        .fields(secret.map(|secret| secret.expose().as_bytes()).into_iter());
+    let key = if exchanged.is_callers() { credential::add_identity(key, permit.caller()) } else { key };
+    exchanged.add_to_key(key).finish()
 }
 
 fn bearer(token: &str) -> Secret<String> {
@@ -69,6 +97,8 @@ pub struct Pending {
     permit: Permit,
     key: Fingerprint,
     secret: Option<Secret<String>>,
+    signing: Option<Rc<SigningKey>>,
+    request: String,
 }
 
 impl Pending {
@@ -78,26 +108,59 @@ impl Pending {
         self.key
     }
 
+    /// What tells the answer from those to other requests for tokens: who has the same mark may share it. A token of the caller's own ends
+    /// with the JWT that it is obtained with; of which there may be several.
+    #[must_use]
+    pub fn share(&self) -> Fingerprint {
+        let mark = Fingerprint::builder("token").field(self.key.as_bytes());
+        let own = self.exchanged().filter(|exchanged| exchanged.is_callers());
+        mark.fields(own.map(|_| self.permit.caller().token().expose().as_bytes()).into_iter()).finish()
+    }
+
     /// Who waits.
     #[must_use]
     pub const fn permit(&self) -> &Permit {
         &self.permit
     }
 
+    fn exchanged(&self) -> Option<&dyn Exchanged> {
+        credential::exchanged(self.permit.credential())
+    }
+
     /// Until when a token can live at most: one that was obtained with the caller's JWT dies with it.
     #[must_use]
     pub fn not_after(&self) -> UnixTime {
-        let exchanged = credential::exchanged(self.permit.credential());
-        exchanged.map_or(UnixTime::MAX, |exchanged| exchanged.not_after(self.permit.caller()))
+        let own = self.exchanged().filter(|exchanged| exchanged.is_callers());
+        own.map_or(UnixTime::MAX, |_| self.permit.caller().expires_at())
     }
 
-    /// The request that asks for the token; an empty one if the credential needs none.
+    /// The token endpoint that is asked, if it is not the workspace's.
     #[must_use]
-    pub fn form(&self) -> TokenForm {
-        let exchanged = credential::exchanged(self.permit.credential());
-        exchanged.map_or_else(TokenForm::default, |exchanged| {
-            exchanged.form(self.permit.caller(), self.permit.scope(), self.secret.as_ref())
-        })
+    pub fn server(&self) -> Option<Server<'_>> {
+        self.exchanged().and_then(Exchanged::server)
+    }
+
+    /// The request that asks for the token at `now`; an empty one if the credential needs none.
+    #[must_use]
+    pub fn form(&self, now: UnixTime) -> TokenForm {
+        let Some(exchanged) = self.exchanged() else { return TokenForm::default() };
+        let asking = Asking {
+            caller: self.permit.caller(),
+            scope: self.permit.scope(),
+            secret: self.secret.as_ref(),
+            key: self.signing.as_ref(),
+            now,
+            unique: &self.unique(now),
+        };
+        exchanged.form(&asking)
+    }
+
+    /// What names a request for a token as no other: hosts promise no random numbers, but give each request a name of its own, and what
+    /// is asked for is part of it. Only if a client can choose that name (Envoy, where `x-request-id` is kept) do two in one millisecond,
+    /// for one token, have one.
+    fn unique(&self, now: UnixTime) -> String {
+        let unique = Fingerprint::builder("jti").field(self.request.as_bytes()).field(self.key.as_bytes());
+        unique.field(&now.as_millis().to_be_bytes()).finish().to_hex()
     }
 
     /// Reads the token endpoint's answer. `asked_at` is when it was asked, from which the token's life counts.

@@ -84,6 +84,8 @@ structures! {
         shared: *const DkBytes,
         /// How many elements `shared` has.
         shared_count: usize,
+        /// The certificate that the client has shown in TLS, PEM; nothing if it has shown none.
+        certificate: DkBytes,
         /// Whether a body follows that no header announces (HTTP/2).
         has_body: u32,
         /// Whether there are more headers than `headers` has.

@@ -112,6 +112,7 @@ impl Sent<'_> {
             headers_count: headers.len(),
             shared: null(),
             shared_count: 0,
+            certificate: span(b""),
             has_body: 0,
             has_more_headers: 0,
         };
@@ -364,6 +365,7 @@ fn what_cannot_be_read_is_refused() {
         headers_count,
         shared: null(),
         shared_count: 0,
+        certificate: span(b""),
         has_body: 0,
         has_more_headers: 0,
     };

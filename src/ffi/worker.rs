@@ -6,11 +6,11 @@ use super::message::{COMMON, Code, Message};
 use super::slab::{Handle, Slab};
 use crate::audit::{LONGEST_LINE, Record};
 use crate::base::{Now, Reason, Secret, SortedMap, UnixTime, Uptime};
-use crate::config::{Config, ConfigError, Settings};
+use crate::config::{Config, ConfigError, SET_ELSEWHERE, Settings};
 use crate::flow::{
-    Answer as CalloutHeard, Basis, Callout, CalloutFault, CalloutReply, CalloutResult, Capabilities, Edits, Env, Event,
-    Flow, Memory, Metric, Prefetch, ReadBody, Reply, Request, RequestId, Step, changed_after_decision,
-    inspect_all_headers, internal_error, invalid_configuration,
+    Answer as CalloutHeard, Basis, Callout, CalloutFault, CalloutReply, CalloutResult, Capabilities, CertificateDigest,
+    Edits, Env, Event, Flow, Memory, Metric, Prefetch, ReadBody, Reply, Request, RequestId, Shown, Step,
+    changed_after_decision, inspect_all_headers, internal_error, invalid_configuration,
 };
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -136,7 +136,7 @@ fn parse(text: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> Result<Rc<Conf
 }
 
 pub(super) fn check(text: &[u8], lacks_environment: bool) -> Answer {
-    let set = |name: &str| variable(name).or_else(|| lacks_environment.then(|| "set elsewhere".to_owned()));
+    let set = |name: &str| variable(name).or_else(|| lacks_environment.then(|| SET_ELSEWHERE.to_owned()));
     match parse(text, &set) {
         Ok(_) => (Code::Done, Message::default()),
         Err(errors) => (Code::Nothing, errors),
@@ -203,12 +203,17 @@ pub(super) fn on_headers(request: Handle, head: &Head<'_>) -> Answer {
             return None;
         }
         live.id = request_id(head.id);
-        let seen = inspect(head);
+        let seen = inspect(head, &live.config);
         let has_body = head.has_body || seen.announces_body;
         live.decided = Some(Basis::new(&seen, head.target, has_body));
         let removals = seen.removals.clone();
         let shared = head.shared.iter().filter_map(|(name, value)| Some((text(name)?, Secret::new(text(value)?))));
         let request = Request::new(live.id.clone(), seen, head.target.to_vec(), has_body, shared.collect())?;
+        let request = match live.config.own_headers.certificate {
+            // what a terminator before the gateway hands on is in the headers
+            Some(_) => request,
+            None => request.with_certificate(Shown::read(head.certificate, CertificateDigest::of_pem)),
+        };
         live.drive(Event::Request(request), &removals, memory)
     })
 }
@@ -230,7 +235,7 @@ pub(super) fn on_send(request: Handle, head: &Head<'_>, kind: u32, body: &[u8]) 
         // taken out before anything else: what is not sent now is never sent
         let allowed = live.allowed.take()?;
         let decided = live.decided.take()?;
-        let seen = inspect(head);
+        let seen = inspect(head, &live.config);
         let has_body = head.has_body || seen.announces_body;
         let difference = decided.difference(&seen, head.target, has_body, &read_body(kind, body));
         if let Some(what) = difference {
@@ -357,9 +362,13 @@ impl Live {
     }
 }
 
-fn inspect(head: &Head<'_>) -> crate::flow::Inspected {
+fn inspect(head: &Head<'_>, config: &Config) -> crate::flow::Inspected {
     let pseudo = [(&b":method"[..], head.method), (b":scheme", head.scheme)];
-    inspect_all_headers(pseudo.into_iter().chain(head.headers.iter().copied()), head.has_more_headers)
+    inspect_all_headers(
+        pseudo.into_iter().chain(head.headers.iter().copied()),
+        head.has_more_headers,
+        &config.own_headers,
+    )
 }
 
 fn request_id(id: &[u8]) -> RequestId {

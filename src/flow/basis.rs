@@ -72,10 +72,12 @@ fn fingerprint(body: &ReadBody) -> Option<Fingerprint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::OwnHeaders;
     use crate::flow::inspect_headers;
 
     fn seen(headers: &[(&str, &str)]) -> Inspected {
-        inspect_headers(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+        let headers = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        inspect_headers(headers, &OwnHeaders::default())
     }
 
     const HEADERS: [(&str, &str); 4] = [

@@ -1,7 +1,7 @@
 //! Requests of the gateway's own: to identity providers, token endpoints and the workspace.
 
 use super::request_id::RequestId;
-use crate::base::{Fingerprint, Secret, Url};
+use crate::base::{Fingerprint, Secret, UnixTime, Url};
 use crate::config::{CalloutLimits, Endpoint};
 use crate::exchange::{Pending, RunLookup};
 use std::time::Duration;
@@ -97,18 +97,19 @@ impl Callout {
         }
     }
 
-    /// Asks for a token.
-    pub(super) fn token(pending: &Pending, endpoint: &Endpoint, limits: CalloutLimits) -> Self {
-        let mut callout = Self::get(Purpose::Token, endpoint, limits);
-        let form = pending.form();
+    /// Asks for a token at `now`.
+    pub(super) fn token(pending: &Pending, workspace: &Endpoint, limits: CalloutLimits, now: UnixTime) -> Self {
+        let other = pending
+            .server()
+            .map(|server| Endpoint { url: server.url.clone(), upstream: server.upstream.map(str::to_owned) });
+        let mut callout = Self::get(Purpose::Token, other.as_ref().unwrap_or(workspace), limits);
+        let form = pending.form(now);
         let content_type = Secret::new("application/x-www-form-urlencoded".to_owned());
         callout.method = "POST";
         callout.headers.push(("content-type", content_type));
         callout.headers.extend(form.authorization.map(|value| ("authorization", value)));
         callout.body = form.body;
-        // the key has the client's secret, the body the caller's own JWT, whose end ends the token
-        let share = Fingerprint::builder("token").field(pending.key().as_bytes());
-        callout.share = Some(share.field(callout.body.expose().as_bytes()).finish());
+        callout.share = Some(pending.share());
         callout
     }
 

@@ -3,6 +3,7 @@
 use super::exchange::Exchange;
 use super::lookup::Lookup;
 use super::memory::Generation;
+use super::quota;
 use super::refusal::Refusal;
 use super::request::Routed;
 use super::stage::{Context, Next, Stage};
@@ -68,6 +69,7 @@ impl Decide {
                 if let Some(denial) = permit.would_deny() {
                     cx.env.log.push(format!("would deny {}: {denial}", asker.routed.id));
                 }
+                quota::count_role(&permit, cx.env)?;
                 Ok(Next::Go(Stage::Exchange(Box::new(Exchange { asker, permit: *permit }))))
             }
             Outcome::Denied(denial) => Err(denial.into()),

@@ -1,28 +1,34 @@
 //! What is changed in a request before it goes on.
 
+use super::identity::Assertion;
 use super::request::Routed;
 use crate::base::Secret;
 use crate::config::Config;
 use crate::exchange::Authorized;
+use std::borrow::Cow;
 
 /// Headers to set before a request goes on. The caller's own credentials are already gone.
 ///
 /// Made from an [`Authorized`] and nothing less, so a request that was not checked has no edits to go on with.
 #[derive(Debug)]
 pub struct Edits {
-    headers: Vec<(&'static str, Secret<Vec<u8>>)>,
+    headers: Vec<(Cow<'static, str>, Secret<Vec<u8>>)>,
     bodiless: bool,
 }
 
 impl Edits {
-    pub(super) fn new(authorized: Authorized, routed: &Routed, config: &Config) -> Self {
-        let mut headers = Vec::with_capacity(3);
+    pub(super) fn new(authorized: Authorized, assertion: Option<Assertion>, routed: &Routed, config: &Config) -> Self {
+        let mut headers = Vec::with_capacity(4);
+        let mut set = |name: Cow<'static, str>, value: Vec<u8>| headers.push((name, Secret::new(value)));
         if let Some(id) = &config.workspace.id {
-            headers.push(("x-databricks-org-id", Secret::new(id.clone().into_bytes())));
+            set("x-databricks-org-id".into(), id.clone().into_bytes());
         }
-        headers.push(("user-agent", Secret::new(stamped(routed))));
+        set("user-agent".into(), stamped(routed));
         if let Some(value) = authorized.authorization() {
-            headers.push(("authorization", Secret::new(value.expose().clone().into_bytes())));
+            set("authorization".into(), value.expose().clone().into_bytes());
+        }
+        if let Some(Assertion { name, value }) = assertion {
+            set(name.to_string().into(), value.expose().clone().into_bytes());
         }
         Self { headers, bodiless: routed.bodiless }
     }
@@ -34,8 +40,8 @@ impl Edits {
     }
 
     /// Each header's name, and the value that replaces whatever the request has.
-    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        self.headers.iter().map(|(name, value)| (*name, value.expose().as_slice()))
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (&**name, value.expose().as_slice()))
     }
 }
 

@@ -9,7 +9,7 @@ use super::stage::{Context, Next, Stage};
 use super::{Env, Metric};
 use crate::audit::TokenUse;
 use crate::base::Now;
-use crate::exchange::{self, ExchangeFault, Granted, Lookup, Pending, WorkspaceToken};
+use crate::exchange::{self, Errand, ExchangeFault, Granted, Lookup, Pending, WorkspaceToken};
 use crate::policy::Permit;
 use std::time::Duration;
 
@@ -35,8 +35,12 @@ pub(super) struct AwaitToken {
 impl Exchange {
     pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { asker, permit } = self;
-        let workspace = &cx.env.config.workspace.identity;
-        let pending = match exchange::Exchange::start(permit, workspace, &asker.routed.shared)? {
+        let errand = Errand {
+            workspace: &cx.env.config.workspace.identity,
+            request: asker.routed.id.as_str(),
+            shared: &asker.routed.shared,
+        };
+        let pending = match exchange::Exchange::start(permit, &errand, &mut cx.env.memory.signing_keys)? {
             exchange::Exchange::Direct(granted) => return asker.granted(granted, cx),
             exchange::Exchange::Needed(pending) => pending,
         };
@@ -145,7 +149,7 @@ impl Need for Pending {
     type Fault = ExchangeFault;
 
     fn callout(&self, env: &Env<'_>) -> Callout {
-        Callout::token(self, &env.config.workspace.token_endpoint, env.config.callouts)
+        Callout::token(self, &env.config.workspace.token_endpoint, env.config.callouts, env.now.wall)
     }
 
     fn read(&self, reply: &CalloutReply, asked_at: Now) -> Result<WorkspaceToken, ExchangeFault> {

@@ -2,10 +2,11 @@
 
 use super::keys::Keys;
 use super::lookup::RunJobs;
+use super::quota::Quotas;
 use super::verdicts::Verdicts;
 use crate::base::Budget;
 use crate::config::Config;
-use crate::exchange::TokenCache;
+use crate::exchange::{SigningKeys, TokenCache};
 use std::rc::{Rc, Weak};
 
 /// What verified callers may take up, in bytes by their own account.
@@ -23,6 +24,10 @@ pub struct Memory {
     pub(super) tokens: TokenCache,
     pub(super) verdicts: Verdicts,
     pub(super) runs: RunJobs,
+    pub(super) signing_keys: SigningKeys,
+    /// How many identities were signed.
+    pub(super) signed: u64,
+    pub(super) quotas: Quotas,
     /// In the order in which they were taken up.
     configurations: Vec<Weak<Config>>,
     /// How many configurations were taken up so far.
@@ -41,6 +46,9 @@ impl Default for Memory {
             tokens: TokenCache::new(none),
             verdicts: Verdicts::new(none),
             runs: RunJobs::default(),
+            signing_keys: SigningKeys::default(),
+            signed: 0,
+            quotas: Quotas::default(),
             configurations: Vec::new(),
             generation: Generation::default(),
         }

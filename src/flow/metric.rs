@@ -7,7 +7,7 @@ use crate::base::Reason;
 pub enum Metric {
     /// Requests that went on, and tokens handed back at `/oidc/v1/token`.
     RequestsAllowed,
-    /// Requests refused with 400, 403, 404 or 413.
+    /// Requests refused with 400, 403, 404, 413 or 429.
     RequestsDenied,
     /// Requests that went on although policy says no.
     RequestsWouldDeny,

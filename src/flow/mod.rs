@@ -1,9 +1,9 @@
 //! What happens to one request, as a state machine without host, clock and I/O: an [`Event`] goes in, a [`Step`] comes out.
 //!
 //! ```text
-//! Receive ─► Verify ─► Decide ⇄ Lookup ─► Exchange ─► forward
-//!    │          │         │        │          │
-//!    │      AwaitKeys  AwaitBody  AwaitJob  AwaitToken            the stages that wait for an event
+//! Receive ─► Verify ─► Admit ─► Decide ⇄ Lookup ─► Exchange ─► forward
+//!    │          │                  │        │          │
+//!    │      AwaitKeys          AwaitBody  AwaitJob  AwaitToken    the stages that wait for an event
 //!    └─ own endpoints: documents; AwaitForm ─► Verify ─► echo
 //! ```
 //!
@@ -11,19 +11,23 @@
 //! a `Routed` request, a verified `Caller`, a `Permit`, an `Authorized`. While a step runs, `Done` stands in its place, so that whatever
 //! goes wrong meets `Done`, which answers nothing but a refusal.
 
+mod admit;
 mod basis;
 mod callout;
 mod capabilities;
+mod certificate;
 mod decide;
 mod edits;
 mod exchange;
 mod fetch;
+mod identity;
 mod keys;
 mod lookup;
 mod memory;
 mod metric;
 mod own_endpoints;
 mod prefetch;
+mod quota;
 mod receive;
 mod refusal;
 mod request;
@@ -36,6 +40,7 @@ mod verify;
 pub use basis::Basis;
 pub use callout::{Answer, Callout, CalloutFault, CalloutReply, CalloutResult, Purpose};
 pub use capabilities::{Capabilities, Follow};
+pub use certificate::{CertificateDigest, Shown};
 pub use edits::Edits;
 pub use memory::Memory;
 pub use metric::Metric;
@@ -179,7 +184,7 @@ impl Flow {
                     self.stage = waiting;
                     return Ok(Step::AwaitBody);
                 }
-                Next::Forward(authorized) => return Ok(self.forward(*authorized, env)),
+                Next::Forward(authorized) => return self.forward(*authorized, env),
                 Next::Reply(reply) => return Ok(Step::Reply(reply)),
             }
         }
@@ -202,9 +207,10 @@ impl Flow {
         Ok(callout)
     }
 
-    fn forward(&mut self, (authorized, routed): (Authorized, Routed), env: &Env<'_>) -> Step {
+    fn forward(&mut self, (authorized, routed): (Authorized, Routed), env: &mut Env<'_>) -> Result<Step, Refusal> {
+        let assertion = identity::assert(&authorized, &routed, env)?;
         self.sent = authorized.token().cloned();
-        Step::Forward(Edits::new(authorized, &routed, env.config))
+        Ok(Step::Forward(Edits::new(authorized, assertion, &routed, env.config)))
     }
 
     fn refuse(&mut self, refusal: Refusal, env: &mut Env<'_>) -> Reply {

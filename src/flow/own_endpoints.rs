@@ -15,12 +15,16 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 /// Where clients exchange tokens.
 pub(super) const TOKEN_PATH: &str = "/oidc/v1/token";
 const OWN: &str = "/.well-known/databricks-kong/";
+/// Where services find the keys to identity assertions.
+const KEYS_PATH: &str = "/.well-known/databricks-kong/jwks.json";
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
 /// What the gateway answers itself.
 #[derive(Debug)]
 pub(super) enum OwnEndpoint {
     Document(Document),
+    /// The keys to what the gateway signs.
+    Keys,
     TokenExchange,
 }
 
@@ -39,6 +43,7 @@ pub(super) enum Document {
 pub(super) fn find(routed: &Routed) -> Result<Option<OwnEndpoint>, Refusal> {
     let document = match (routed.method.as_str(), routed.target.path()) {
         ("POST", TOKEN_PATH) => return Ok(Some(OwnEndpoint::TokenExchange)),
+        ("GET" | "HEAD", KEYS_PATH) => return Ok(Some(OwnEndpoint::Keys)),
         (_, path) if path.starts_with(OWN) => return Err(Refusal::NotFound),
         ("GET" | "HEAD", "/.well-known/databricks-config") => Document::DatabricksConfig,
         ("GET" | "HEAD", "/oidc/.well-known/oauth-authorization-server" | "/oidc/.well-known/openid-configuration") => {

@@ -1,6 +1,7 @@
 //! What is asked for? The head of a request is read, and the gateway's own endpoints are told from the workspace's.
 
 use super::ReadBody;
+use super::identity;
 use super::own_endpoints::{self, OwnEndpoint};
 use super::refusal::Refusal;
 use super::request::{Request, Routed};
@@ -19,6 +20,7 @@ pub(super) fn step(request: Request, cx: &mut Context<'_, '_>) -> Result<Next, R
     let routed = request.route(workspace_id)?;
     match own_endpoints::find(&routed)? {
         Some(OwnEndpoint::Document(document)) => Ok(Next::Reply(document.reply(&routed, cx.env.config))),
+        Some(OwnEndpoint::Keys) => identity::key_set(&routed.shared, cx.env).map(Next::Reply),
         Some(OwnEndpoint::TokenExchange) => {
             cx.audit.own_endpoint(own_endpoints::TOKEN_PATH);
             *cx.speaks_oauth = true;

@@ -38,6 +38,14 @@ impl Reply {
         ];
         Self { status, reason: None, headers, body: body.to_string().into_bytes() }
     }
+
+    /// A document that anybody may have, and keep for `max_age` seconds.
+    pub(super) fn public(body: &Value, max_age: u32) -> Self {
+        let mut reply = Self::json(200, body);
+        reply.headers.retain(|(name, _)| *name != "cache-control");
+        reply.headers.push(("cache-control", format!("public, max-age={max_age}")));
+        reply
+    }
 }
 
 /// Why a request goes no further. Grouped by who can mend it.
@@ -50,6 +58,12 @@ pub(super) enum Refusal {
     TokenMissing,
     #[error("{0}")]
     Token(#[from] TokenError),
+    #[error("this token is only taken with a TLS client certificate, and none was shown that can be read")]
+    CertificateRequired,
+    #[error("the token is bound to another client certificate than the one that was shown")]
+    CertificateMismatch,
+    #[error("the quota of requests is used up; send the request again once the time in Retry-After has passed")]
+    QuotaExceeded { per: &'static str, retry_after: Duration },
     #[error("{0}")]
     Ambiguous(String),
     #[error("the request's body cannot be read")]
@@ -104,6 +118,9 @@ impl Refusal {
         match self {
             Self::TokenMissing => Reason::TokenMissing,
             Self::Token(error) => error.reason(),
+            Self::CertificateRequired => Reason::CertificateRequired,
+            Self::CertificateMismatch => Reason::CertificateMismatch,
+            Self::QuotaExceeded { .. } => Reason::QuotaExceeded,
             Self::Ambiguous(_) => Reason::RequestAmbiguous,
             Self::BodyUnreadable => Reason::BodyUnreadable,
             Self::BodyTooLarge => Reason::BodyTooLarge,
@@ -142,6 +159,9 @@ impl Refusal {
             Self::ExchangeRefused { code: Some(code) } => {
                 add("error", code);
             }
+            Self::QuotaExceeded { per, .. } => {
+                add("per", per);
+            }
             _ => {}
         }
         metadata
@@ -151,7 +171,8 @@ impl Refusal {
         match self {
             Self::KeysUnavailable { retry_after }
             | Self::ExchangeUnavailable { retry_after }
-            | Self::LookupUnavailable { retry_after } => Some(*retry_after),
+            | Self::LookupUnavailable { retry_after }
+            | Self::QuotaExceeded { retry_after, .. } => Some(*retry_after),
             Self::Superseded => Some(Duration::from_secs(1)),
             Self::Secret(_) => Some(Duration::from_secs(5)),
             _ => None,
@@ -247,6 +268,7 @@ pub fn internal_error(what: &'static str, id: &RequestId) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jwt::SigningKeyError;
     use std::collections::BTreeSet;
 
     fn rendered(refusal: &Refusal) -> (Reply, Value) {
@@ -296,10 +318,14 @@ mod tests {
     }
 
     #[test]
-    fn every_503_says_in_whole_seconds_when_to_come_back() {
+    fn every_429_and_503_says_in_whole_seconds_when_to_come_back() {
         for (wait, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (4200, "5")] {
             let retry_after = Duration::from_millis(wait);
-            for refusal in [Refusal::KeysUnavailable { retry_after }, Refusal::ExchangeUnavailable { retry_after }] {
+            for refusal in [
+                Refusal::KeysUnavailable { retry_after },
+                Refusal::ExchangeUnavailable { retry_after },
+                Refusal::QuotaExceeded { per: "role", retry_after },
+            ] {
                 assert_eq!(header(&rendered(&refusal).0, "retry-after"), Some(seconds), "{wait}");
             }
         }
@@ -336,6 +362,9 @@ mod tests {
             Refusal::Token(TokenError::AudienceMismatch),
             Refusal::Token(TokenError::Expired),
             Refusal::Token(TokenError::NotYetValid),
+            Refusal::CertificateRequired,
+            Refusal::CertificateMismatch,
+            Refusal::QuotaExceeded { per: "subject", retry_after },
             Refusal::Ambiguous(Ambiguity::PathCharacter.to_string()),
             Refusal::BodyUnreadable,
             Refusal::BodyTooLarge,
@@ -344,7 +373,11 @@ mod tests {
             Refusal::KeysUnavailable { retry_after },
             Refusal::ExchangeUnavailable { retry_after },
             Refusal::LookupUnavailable { retry_after },
-            Refusal::Secret(SecretUnavailable::for_test("etl_client_secret")),
+            Refusal::Secret(SecretUnavailable::Absent { name: "etl_client_secret".to_owned() }),
+            Refusal::Secret(SecretUnavailable::NoKey {
+                name: "gateway_key".to_owned(),
+                fault: SigningKeyError::NotPem,
+            }),
             Refusal::InvalidConfiguration,
             Refusal::Guard,
             Refusal::Internal("an event arrived that nothing waited for"),
@@ -413,6 +446,7 @@ mod tests {
             TokenError::ClaimType("exp".to_owned()),
             TokenError::ClaimRequired("email_verified".to_owned()),
             TokenError::TokenUseNotAllowed,
+            TokenError::ActorNotAllowed,
             TokenError::LifetimeTooLong,
         ] {
             assert!(ERRORS.contains(&format!("| `{}` | {error} |", error.code())), "{}: {error}", error.code());
@@ -467,6 +501,7 @@ mod tests {
         for refusal in [
             Refusal::KeysUnavailable { retry_after: Duration::ZERO },
             Refusal::ExchangeUnavailable { retry_after: Duration::ZERO },
+            Refusal::QuotaExceeded { per: "subject", retry_after: Duration::ZERO },
             Refusal::InvalidConfiguration,
             Refusal::Internal("x"),
         ] {

@@ -1,8 +1,10 @@
 //! A request's head: what is taken off it, and what is read from it.
 
+use super::certificate::{CertificateDigest, Shown};
 use super::refusal::Refusal;
 use super::request_id::RequestId;
 use crate::base::Secret;
+use crate::config::OwnHeaders;
 use crate::databricks::{Catalogue, Operation, Target, may_name_resources, takes_body_on_get, takes_form};
 use crate::exchange::SharedSecrets;
 
@@ -20,6 +22,7 @@ pub struct Request {
     has_body: bool,
     seen: Inspected,
     shared: SharedSecrets,
+    certificate: Shown,
 }
 
 /// The head of a request that can be understood in one way only. What is parsed of it is parsed here, once.
@@ -35,6 +38,8 @@ pub(super) struct Routed {
     pub(super) bodiless: bool,
     pub(super) seen: Inspected,
     pub(super) shared: SharedSecrets,
+    /// The certificate that the client has shown.
+    pub(super) certificate: Shown,
 }
 
 /// Why a request's headers are refused.
@@ -89,35 +94,45 @@ pub struct Inspected {
     pub requested_role: Option<String>,
     /// Whether `Content-Length` or `Transfer-Encoding` announce a body.
     pub announces_body: bool,
+    /// Every certificate that a TLS terminator says it was shown.
+    pub certificates: Vec<Vec<u8>>,
 }
 
 /// Looks at all headers at once: what must not reach the workspace, and what the gateway itself needs.
 ///
 /// For hosts that hand over at most a hundred and do not say that there were more; otherwise as [`inspect_all_headers`].
 #[must_use]
-pub fn inspect_headers<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Inspected {
+pub fn inspect_headers<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>, own: &OwnHeaders) -> Inspected {
     let mut count = 0_usize;
     let counted = headers.inspect(|_| count = count.saturating_add(1));
-    let mut seen = inspect_all_headers(counted, false);
+    let mut seen = inspect_all_headers(counted, false, own);
     if count >= MOST_HEADERS {
         seen.problem = Some(HeaderProblem::TooMany);
     }
     seen
 }
 
-/// Looks at all headers at once; `has_more` says that there are some that the host does not hand over.
+/// Looks at all headers at once; `has_more` says that there are some that the host does not hand over, and `own` which are the gateway's own
+/// beside those that always are.
 ///
 /// Names are compared without case, `_` taken for `-`: servers behind the gateway may do the same (CVE-2025-64484).
 #[must_use]
-pub fn inspect_all_headers<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>, has_more: bool) -> Inspected {
+pub fn inspect_all_headers<'a>(
+    headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    has_more: bool,
+    own: &OwnHeaders,
+) -> Inspected {
     let mut seen = Inspected::default();
     for (name, value) in headers {
         let folded = fold(name);
         seen.read(&folded, name, value);
-        if is_ours(&folded) || names_ours(&folded, value) {
+        if own.certificate.as_deref() == Some(&folded) && !name.contains(&b'_') {
+            seen.certificates.push(value.to_vec());
+        }
+        if is_ours(&folded) || own.has(&folded) || names_ours(&folded, value, own) {
             seen.removals.push(name.to_vec());
         }
-        if folded == "connection" && listed(value).any(|name| must_not_be_dropped(&name)) {
+        if folded == "connection" && listed(value).any(|name| must_not_be_dropped(&name) || own.has(&name)) {
             seen.problem = Some(HeaderProblem::Connection);
         }
     }
@@ -223,9 +238,9 @@ fn is_ours(folded: &str) -> bool {
 }
 
 /// Whether this is a header that makes the next server drop one of ours (CVE-2025-48865).
-fn names_ours(folded: &str, value: &[u8]) -> bool {
+fn names_ours(folded: &str, value: &[u8], own: &OwnHeaders) -> bool {
     let hop_by_hop = matches!(folded, "connection" | "proxy-connection" | "keep-alive" | "te" | "trailer" | "upgrade");
-    hop_by_hop && listed(value).any(|name| is_set_or_taken(&name))
+    hop_by_hop && listed(value).any(|name| is_set_or_taken(&name) || own.has(&name))
 }
 
 /// The names of headers in a list.
@@ -258,7 +273,19 @@ impl Request {
     #[must_use]
     pub fn new(id: RequestId, seen: Inspected, target: Vec<u8>, has_body: bool, shared: SharedSecrets) -> Option<Self> {
         let method = String::from_utf8(seen.method.clone()?).ok()?;
-        Some(Self { id, method, target, has_body, seen, shared })
+        let certificate = match seen.certificates.as_slice() {
+            [] => Shown::Nothing,
+            [only] => Shown::read(only, CertificateDigest::of_field),
+            // which of them is the terminator's nobody can tell
+            _ => Shown::Unreadable,
+        };
+        Some(Self { id, method, target, has_body, seen, shared, certificate })
+    }
+
+    /// The same, with the certificate that the host says the client has shown.
+    #[must_use]
+    pub fn with_certificate(self, certificate: Shown) -> Self {
+        Self { certificate, ..self }
     }
 
     /// Reads what the request asks for.
@@ -266,7 +293,7 @@ impl Request {
     /// # Errors
     /// It could be understood in two ways.
     pub(super) fn route(self, workspace_id: Option<&str>) -> Result<Routed, Refusal> {
-        let Self { id, method, target, has_body, seen, shared } = self;
+        let Self { id, method, target, has_body, seen, shared, certificate } = self;
         if let Some(problem) = seen.problem {
             return Err(problem.into());
         }
@@ -279,7 +306,7 @@ impl Request {
         if has_body && bodiless {
             return Err(Refusal::Ambiguous(format!("a {method} request must not have a body")));
         }
-        Ok(Routed { id, method, target, operation, has_body, bodiless, seen, shared })
+        Ok(Routed { id, method, target, operation, has_body, bodiless, seen, shared, certificate })
     }
 }
 
@@ -321,7 +348,7 @@ mod tests {
     use super::*;
 
     fn inspect(headers: &[(&str, &str)]) -> Inspected {
-        inspect_headers(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+        inspect_headers(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), &OwnHeaders::default())
     }
 
     fn removed(headers: &[(&str, &str)]) -> Vec<String> {
@@ -427,6 +454,24 @@ mod tests {
     }
 
     #[test]
+    fn what_the_configuration_calls_the_gateways_own_is_taken_off_and_must_not_be_dropped() {
+        let own = OwnHeaders { identity: Some("x-caller".into()), certificate: Some("client-cert".into()) };
+        let look = |headers: &[(&str, &str)]| {
+            inspect_headers(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), &own)
+        };
+        for name in ["X-Caller", "x_caller", "Client-Cert", "CLIENT_CERT"] {
+            assert_eq!(look(&[(name, "x")]).removals, [name.as_bytes()]);
+            assert!(inspect(&[(name, "x")]).removals.is_empty(), "{name}");
+        }
+        for value in ["x-caller", "close, Client-Cert"] {
+            let seen = look(&[("Connection", value)]);
+            assert_eq!((seen.problem, seen.removals.len()), (Some(HeaderProblem::Connection), 1), "{value}");
+        }
+        let seen = look(&[("Client-Cert", ":AA==:"), ("client_cert", ":BB==:"), ("Client-Cert", ":CC==:")]);
+        assert_eq!(seen.certificates, [b":AA==:".to_vec(), b":CC==:".to_vec()], "a twin is not believed");
+    }
+
+    #[test]
     fn a_second_authorization_is_a_problem_and_a_twin_is_not_believed() {
         let twice = inspect(&[("Authorization", "a"), ("authorization", "b")]);
         assert_eq!(twice.problem, Some(HeaderProblem::RepeatedAuthorization));
@@ -516,7 +561,8 @@ mod tests {
 
     #[test]
     fn names_that_are_not_text_are_no_trouble() {
-        let seen = inspect_headers([(&b"x-\xff"[..], &b"\xfe"[..]), (b"authorization", b"\xff")].into_iter());
+        let headers = [(&b"x-\xff"[..], &b"\xfe"[..]), (b"authorization", b"\xff")];
+        let seen = inspect_headers(headers.into_iter(), &OwnHeaders::default());
         assert_eq!((seen.removals.len(), seen.authorization.len()), (1, 1));
     }
 }

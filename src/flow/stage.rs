@@ -1,5 +1,6 @@
 //! Where a request stands: each stage is a value that owns what it needs, and is used up by its step.
 
+use super::admit::Admit;
 use super::callout::{Answer, Callout};
 use super::decide::{AwaitBody, Decide};
 use super::exchange::{AwaitToken, Exchange};
@@ -24,6 +25,8 @@ pub(super) enum Stage {
     Verify(Box<Verify>),
     /// The provider's keys are asked for.
     AwaitKeys(Box<AwaitKeys>),
+    /// May it come in at all?
+    Admit(Box<Admit>),
     /// May it?
     Decide(Box<Decide>),
     /// A rule needs the body.
@@ -98,6 +101,7 @@ impl Stage {
             (Self::AwaitForm(stage), Input::Body(body)) => stage.step(body),
             (Self::Verify(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitKeys(stage), Input::Answer(answer)) => stage.step(answer, cx),
+            (Self::Admit(stage), Input::Begin) => stage.step(cx),
             (Self::Decide(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitBody(stage), Input::Body(body)) => stage.step(body, cx),
             (Self::Lookup(stage), Input::Begin) => stage.step(cx),

@@ -1,7 +1,7 @@
 //! Who is it? A caller's token is verified, once its provider's keys are there.
 
+use super::admit::Admit;
 use super::callout::{Answer, Callout};
-use super::decide::Decide;
 use super::keys::{KeyFetch, KeyStep};
 use super::own_endpoints;
 use super::refusal::Refusal;
@@ -179,7 +179,7 @@ fn verified(purpose: Purpose, caller: Rc<Caller>, provider: Rc<Provider>, cx: &m
     let config = cx.env.config;
     cx.audit.caller(&caller, &provider.name, config.policy.agent_of(&caller), &config.audit);
     match purpose {
-        Purpose::Proxy(routed) => Next::Go(Stage::Decide(Box::new(Decide::new(routed, caller, provider, cx.env)))),
+        Purpose::Proxy(routed) => Next::Go(Stage::Admit(Box::new(Admit { routed, caller, provider }))),
         Purpose::Echo => {
             cx.audit.answer(cx.env.now.wall);
             Next::Reply(own_endpoints::echo(&caller, cx.env.now.wall))

@@ -24,7 +24,7 @@ pub struct Caller {
     subject: String,
     groups: Groups,
     client: Option<String>,
-    actor: Option<String>,
+    actors: Vec<String>,
 }
 
 /// The groups that a token names.
@@ -57,7 +57,7 @@ impl Caller {
             subject: subject(claims, &expect.subject)?,
             groups: groups::read(claims, &expect.groups, expect.groups_separator)?,
             client: client(claims, expect.client.as_ref())?,
-            actor: actor(claims)?,
+            actors: actors(claims)?,
             claims: claims.clone(),
         })
     }
@@ -93,10 +93,16 @@ impl Caller {
     }
 
     /// Who acts for the caller: `sub` of the outermost `act` (RFC 8693 4.1), which is the current actor; those inside
-    /// it are history.
+    /// it are history, and nothing is decided by them.
     #[must_use]
     pub fn actor(&self) -> Option<&str> {
-        self.actor.as_deref()
+        self.actors.first().map(String::as_str)
+    }
+
+    /// The chain of actors: the current one, then the one before it, and so on; at most five.
+    #[must_use]
+    pub fn actors(&self) -> &[String] {
+        &self.actors
     }
 
     /// Any claim.
@@ -231,15 +237,34 @@ fn client(claims: &Map<String, Value>, path: Option<&ClaimPath>) -> Result<Optio
     present.map_or(Ok(None), |name| optional_text(claims, &ClaimPath::name(name)))
 }
 
-fn actor(claims: &Map<String, Value>) -> Result<Option<String>, TokenError> {
-    match claims.get("act") {
-        None => Ok(None),
-        Some(Value::Object(act)) => match optional_text(act, &ClaimPath::name("sub")) {
-            Ok(Some(actor)) => Ok(Some(actor)),
-            _ => Err(TokenError::ClaimType("act".to_owned())),
-        },
-        Some(_) => Err(TokenError::ClaimType("act".to_owned())),
+/// Nobody delegates further than this.
+const LONGEST_CHAIN: usize = 5;
+
+fn actors(claims: &Map<String, Value>) -> Result<Vec<String>, TokenError> {
+    let wrong = || TokenError::ClaimType("act".to_owned());
+    let mut actors = Vec::new();
+    let mut inner = claims.get("act");
+    while let Some(act) = inner {
+        let act = act.as_object().filter(|_| actors.len() < LONGEST_CHAIN).ok_or_else(wrong)?;
+        let actor = optional_text(act, &ClaimPath::name("sub")).map_err(|_| wrong())?;
+        actors.push(actor.ok_or_else(wrong)?);
+        inner = act.get("act");
     }
+    check_may_act(claims)?;
+    Ok(actors)
+}
+
+/// Who may act for the subject (RFC 8693 4.4), where a token says so and somebody does: every word by which it names that party must be the
+/// current actor's.
+fn check_may_act(claims: &Map<String, Value>) -> Result<(), TokenError> {
+    let may_act = match claims.get("may_act") {
+        None => return Ok(()),
+        Some(Value::Object(may_act)) if !may_act.is_empty() => may_act,
+        Some(_) => return Err(TokenError::ClaimType("may_act".to_owned())),
+    };
+    let Some(Value::Object(act)) = claims.get("act") else { return Ok(()) };
+    let is_named = may_act.iter().all(|(name, value)| act.get(name) == Some(value));
+    if is_named { Ok(()) } else { Err(TokenError::ActorNotAllowed) }
 }
 
 /// A string that is not empty, or nothing.
@@ -424,11 +449,55 @@ mod tests {
         }
     }
 
+    /// A chain of so many actors, `a1` the current one.
+    fn chain(length: usize) -> Value {
+        (1..=length).rev().fold(Value::Null, |inner, number| {
+            let mut act = json!({"sub": format!("a{number}")});
+            if !inner.is_null() {
+                act["act"] = inner;
+            }
+            act
+        })
+    }
+
     #[test]
-    fn the_actor_is_the_outermost() {
-        let caller = caller(json!({"act": {"sub": "agent:copilot", "act": {"sub": "agent:before"}}}));
-        assert_eq!(caller.actor(), Some("agent:copilot"));
-        assert_eq!(super::super::testing::caller(json!({"may_act": {"sub": "x"}})).actor(), None);
+    fn the_actor_is_the_outermost_and_those_inside_it_are_history() {
+        let one = caller(json!({"act": {"sub": "agent:copilot", "act": {"sub": "agent:before"}}}));
+        assert_eq!(
+            (one.actor(), one.actors()),
+            (Some("agent:copilot"), &["agent:copilot", "agent:before"].map(str::to_owned)[..])
+        );
+        let nobody = caller(json!({"may_act": {"sub": "x"}}));
+        assert_eq!((nobody.actor(), nobody.actors().len()), (None, 0));
+    }
+
+    #[test]
+    fn a_chain_has_five_actors_at_most_and_each_is_named() {
+        assert_eq!(caller(json!({"act": chain(5)})).actors(), ["a1", "a2", "a3", "a4", "a5"]);
+        assert_eq!(decide(json!({"act": chain(6)})), "claim_type act");
+        for inner in [json!("a"), json!({}), json!({"sub": ""}), json!({"sub": 1}), json!([]), json!(null)] {
+            assert_eq!(decide(json!({"act": {"sub": "a", "act": inner}})), "claim_type act", "{inner}");
+        }
+    }
+
+    #[test]
+    fn where_a_token_says_who_may_act_nobody_else_does() {
+        let may = json!({"sub": "agent:copilot", "iss": "https://idp.example"});
+        let act = |sub: &str, iss: &str| json!({"sub": sub, "iss": iss});
+        for (acts, outcome) in [
+            (act("agent:copilot", "https://idp.example"), "accepted"),
+            (act("agent:other", "https://idp.example"), "actor_not_allowed"),
+            (act("agent:copilot", "https://other.example"), "actor_not_allowed"),
+            (json!({"sub": "agent:copilot"}), "actor_not_allowed"),
+            // the one that may act did, but somebody else does now
+            (json!({"sub": "agent:other", "act": {"sub": "agent:copilot"}}), "actor_not_allowed"),
+            (json!(null), "accepted"),
+        ] {
+            assert_eq!(decide(json!({"may_act": may, "act": acts})), outcome, "{acts}");
+        }
+        for may in [json!("agent:copilot"), json!([]), json!({}), json!(true)] {
+            assert_eq!(decide(json!({ "may_act": may })), "claim_type may_act", "{may}");
+        }
     }
 
     #[test]

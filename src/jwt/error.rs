@@ -51,6 +51,9 @@ pub enum TokenError {
     /// The payload says that it is no access token: an ID, refresh or logout token, a security event, the answer to an introspection.
     #[error("the token is of a kind that is not for access")]
     TokenUseNotAllowed,
+    /// Somebody acts for the subject, and the token says that somebody else may (RFC 8693 4.4).
+    #[error("the token's actor is not the one that it says may act")]
+    ActorNotAllowed,
     /// `exp` is later after `iat` than the provider's longest lifetime.
     #[error("the token's lifetime is too long")]
     LifetimeTooLong,
@@ -91,6 +94,7 @@ impl TokenError {
             Self::ClaimType(_) => "claim_type",
             Self::ClaimRequired(_) => "claim_required",
             Self::TokenUseNotAllowed => "token_use_not_allowed",
+            Self::ActorNotAllowed => "actor_not_allowed",
             Self::LifetimeTooLong => "lifetime_too_long",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
@@ -144,6 +148,7 @@ mod tests {
             TokenError::ClaimType(name()),
             TokenError::ClaimRequired(name()),
             TokenError::TokenUseNotAllowed,
+            TokenError::ActorNotAllowed,
             TokenError::LifetimeTooLong,
             TokenError::Expired,
             TokenError::NotYetValid,

@@ -22,6 +22,8 @@
 //! - *Two readings of one token*: base64url without slack, no key twice in an object, one spelling of each signature
 //!   but ECDSA's, whose second `s` JWS does not forbid.
 //! - *Endless or deep input*: size, depth, number of keys and number of tries are bounded.
+//!
+//! What the gateway signs itself, [`SigningKey`] does.
 
 mod algorithm;
 mod caller;
@@ -35,6 +37,7 @@ mod jwks;
 mod modular_power;
 mod rsa;
 mod signature;
+mod signing;
 #[cfg(test)]
 pub(crate) mod testing;
 mod token_use;
@@ -47,4 +50,5 @@ pub use compact::UnverifiedToken;
 pub use error::TokenError;
 pub use jwks::{JwksError, KeySet, ParsedKeys, SkipReason, SkippedKey};
 pub use signature::{PublicKey, SignatureError};
+pub use signing::{SigningKey, SigningKeyError};
 pub use verify::verify;

@@ -84,3 +84,8 @@ pub(crate) fn check(token: &str, expect: &Expectations) -> Result<Caller, TokenE
 pub(crate) fn caller(changes: Value) -> Caller {
     check(&sign(&claims(changes)), &expectations()).unwrap()
 }
+
+/// A key to sign with.
+pub(crate) fn signing_key_pem() -> crate::base::Secret<String> {
+    super::signing::tests::pem()
+}

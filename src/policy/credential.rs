@@ -1,6 +1,8 @@
 //! What a role gives in exchange for the caller's token.
 
-use crate::base::Secret;
+use crate::base::{Secret, Url};
+use crate::jwt::SigningKey;
+use std::rc::Rc;
 
 /// A Databricks credential that replaces the caller's token. How each comes to be, `exchange::credential` knows.
 #[derive(Clone, Debug)]
@@ -11,6 +13,10 @@ pub enum Credential {
     ServicePrincipalFederation(ServicePrincipalFederation),
     /// A token of a service principal by its own secret (RFC 6749 section 4.4), shared by the callers of the role.
     ServicePrincipalSecret(ServicePrincipalSecret),
+    /// A token of a service principal for an assertion that the gateway signs (RFC 8693), shared by the callers of the role.
+    GatewayAssertion(GatewayAssertion),
+    /// A token of the caller from Entra ID (Microsoft's on-behalf-of grant).
+    EntraOnBehalfOf(EntraOnBehalfOf),
     /// The verified token itself.
     Passthrough,
     /// No `Authorization` at all.
@@ -46,6 +52,40 @@ pub struct ServicePrincipalSecret {
     pub scope: Option<Scope>,
 }
 
+/// See [`Credential::GatewayAssertion`].
+#[derive(Clone, Debug)]
+pub struct GatewayAssertion {
+    /// The service principal's application id.
+    pub client_id: String,
+    /// The assertion's `iss`.
+    pub issuer: String,
+    /// Its `aud`.
+    pub audience: String,
+    /// Its `sub`.
+    pub subject: String,
+    /// What it is signed with.
+    pub key: SigningKeySource,
+    /// The key's name in its header; `None` for the key's thumbprint.
+    pub kid: Option<String>,
+    /// The OAuth scope asked for; `None` for the least that the operation needs.
+    pub scope: Option<Scope>,
+}
+
+/// See [`Credential::EntraOnBehalfOf`].
+#[derive(Clone, Debug)]
+pub struct EntraOnBehalfOf {
+    /// The tenant's token endpoint.
+    pub token_url: Url,
+    /// The cluster's name, on hosts that dispatch by it.
+    pub upstream: Option<String>,
+    /// The gateway's application id.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretSource,
+    /// Everything that the caller may do in Azure Databricks: Entra ID knows no narrower scope.
+    pub scope: Scope,
+}
+
 impl Credential {
     /// The scope asked for, whatever the operation; `None` if that is up to the operation.
     #[must_use]
@@ -53,7 +93,9 @@ impl Credential {
         match self {
             Self::UserFederation(UserFederation { scope, .. })
             | Self::ServicePrincipalFederation(ServicePrincipalFederation { scope, .. })
-            | Self::ServicePrincipalSecret(ServicePrincipalSecret { scope, .. }) => scope.as_ref(),
+            | Self::ServicePrincipalSecret(ServicePrincipalSecret { scope, .. })
+            | Self::GatewayAssertion(GatewayAssertion { scope, .. }) => scope.as_ref(),
+            Self::EntraOnBehalfOf(EntraOnBehalfOf { scope, .. }) => Some(scope),
             Self::Passthrough | Self::None => None,
         }
     }
@@ -77,6 +119,8 @@ impl Credential {
             Self::UserFederation(_) => "user_federation",
             Self::ServicePrincipalFederation(_) => "service_principal_federation",
             Self::ServicePrincipalSecret(_) => "service_principal_secret",
+            Self::GatewayAssertion(_) => "gateway_assertion",
+            Self::EntraOnBehalfOf(_) => "entra_on_behalf_of",
             Self::Passthrough => "passthrough",
             Self::None => "none",
         }
@@ -115,6 +159,15 @@ impl Default for Scope {
 pub enum SecretSource {
     /// Known since the configuration was read: written there, or in the environment.
     Known(Secret<String>),
+    /// `kong.ctx.shared.<name>`, read for each request.
+    Shared(String),
+}
+
+/// Where a key to sign with comes from.
+#[derive(Clone, Debug)]
+pub enum SigningKeySource {
+    /// Known since the configuration was read.
+    Known(Rc<SigningKey>),
     /// `kong.ctx.shared.<name>`, read for each request.
     Shared(String),
 }

@@ -16,7 +16,8 @@ mod trace;
 pub use action::{Action, Body, RunsJob};
 pub use authorize::{Ask, Policy, authorize};
 pub use credential::{
-    Credential, Scope, SecretSource, ServicePrincipalFederation, ServicePrincipalSecret, UserFederation,
+    Credential, EntraOnBehalfOf, GatewayAssertion, Scope, SecretSource, ServicePrincipalFederation,
+    ServicePrincipalSecret, SigningKeySource, UserFederation,
 };
 pub use glob::Glob;
 pub use own::{OwnPattern, OwnPatternError};

@@ -7,7 +7,7 @@ use super::root::{RootContext, with_env};
 use super::{audit, clock, events, headers, metrics};
 use crate::audit::Record;
 use crate::base::Reason;
-use crate::config::{Config, Settings};
+use crate::config::{ClientCertificate, Config, Settings};
 use crate::flow::{
     Answer, CalloutResult, Edits, Event, Flow, HeaderProblem, Inspected, Metric, ReadBody, Reply, Request, RequestId,
     Step, guard_refused, inspect_headers, internal_error, invalid_configuration,
@@ -69,17 +69,18 @@ fn settings(root: &RefCell<RootContext>) -> Option<Settings> {
 const CANNOT_LIST: &str = "the headers cannot be read";
 
 /// What the headers say; of so many that the host cannot hand them over, only that.
-fn inspect(host: &dyn Host, count: usize) -> Result<Inspected, &'static str> {
+fn inspect(host: &dyn Host, count: usize, config: &Config) -> Result<Inspected, &'static str> {
     if !host.can_list(count) {
         let one = |name: &'static str| Some((name, abi::header(Headers::Request, name).ok().flatten()?));
         let few: Vec<_> = [":method", ":path"].into_iter().filter_map(one).collect();
-        let mut seen = inspect_headers(few.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
+        let few = few.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+        let mut seen = inspect_headers(few, &config.own_headers);
         seen.problem = Some(HeaderProblem::TooMany);
         return Ok(seen);
     }
     let pairs = abi::header_pairs(Headers::Request).map_err(|_| CANNOT_LIST)?.unwrap_or_default();
     let pairs = headers::parse(&pairs).map_err(|_| CANNOT_LIST)?;
-    let mut seen = inspect_headers(pairs.into_iter());
+    let mut seen = inspect_headers(pairs.into_iter(), &config.own_headers);
     if !host.removes_repeated() {
         seen.refuse_repeated();
     }
@@ -147,7 +148,7 @@ impl RequestContext {
 
     /// Takes the credentials off before anything else happens, so that whatever gets lost later is lost without them.
     fn decide(&mut self, host: &dyn Host, config: Rc<Config>, count: usize, end_of_stream: bool) -> Action {
-        let seen = match inspect(host, count) {
+        let seen = match inspect(host, count, &config) {
             Ok(seen) => seen,
             Err(what) => return self.fail(what),
         };
@@ -167,7 +168,10 @@ impl RequestContext {
         let has_body = host.has_body(&seen, end_of_stream);
         self.target = host.target(seen.path.clone())?;
         let shared = host.shared_secrets(&config.shared_secrets);
-        Request::new(self.request_id.clone(), seen, self.target.clone(), has_body, shared)
+        let request = Request::new(self.request_id.clone(), seen, self.target.clone(), has_body, shared)?;
+        // what a terminator before the gateway hands on is in the headers
+        let is_asked = config.client_certificate != ClientCertificate::Off && config.own_headers.certificate.is_none();
+        Some(if is_asked { request.with_certificate(host.client_certificate()) } else { request })
     }
 
     pub(super) fn on_body(&mut self, size: usize, end_of_stream: bool) -> Action {

@@ -483,3 +483,27 @@ fn a_token_in_the_place_of_an_id_is_not_recorded() {
         assert!(!record.to_json().contains(&secret));
     }
 }
+
+#[test]
+fn a_chain_of_actors_is_recorded_the_current_one_first() {
+    let mut stage = Stage::warm(config(json!({
+        "agents": [{"name": "copilot", "match": {"actors": ["agent:copilot"]}}],
+    })));
+    let before = json!({"sub": "agent:planner", "act": {"sub": "agent:copilot"}});
+    for (claims, act, agent) in [
+        (json!({}), None, None),
+        (json!({"act": {"sub": "agent:copilot"}}), Some("agent:copilot"), Some("copilot")),
+        (
+            json!({"act": {"sub": "agent:copilot", "act": {"sub": "agent:planner"}}}),
+            Some("agent:copilot, agent:planner"),
+            Some("copilot"),
+        ),
+        // what acted before does not act now
+        (json!({ "act": before }), Some("agent:planner, agent:copilot"), None),
+        // the agent by itself: nobody acts
+        (json!({"sub": "agent:copilot"}), None, None),
+    ] {
+        let record = stage.get(&RSA.token("anna", claims.clone())).record.unwrap();
+        assert_eq!((record.act.as_deref(), record.agent.as_deref()), (act, agent), "{claims}");
+    }
+}

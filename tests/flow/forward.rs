@@ -127,7 +127,7 @@ fn a_token_that_expires_while_the_body_is_awaited_is_refused() {
         let mut stage = Stage::warm(config(json!({"roles": [role]})));
         let brief = stage.token_with("anna", json!({"exp": NOW + 10}));
         let mut flow = Flow::default();
-        let request = run_now(&brief, "x").request(stage.sim.next_id()).unwrap();
+        let request = run_now(&brief, "x").request(stage.sim.next_id(), &stage.sim.config).unwrap();
         assert_eq!(step_word(&stage.sim.on(&mut flow, Event::Request(request), &mut Vec::new())), "await body");
         stage.pass(60);
         let body = Event::Body(ReadBody::Whole(br#"{"job_id":101}"#.to_vec()));

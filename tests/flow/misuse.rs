@@ -19,7 +19,7 @@ fn in_state(stage: &mut Stage, state: &str) -> Flow {
         "body" => {
             let body = Some(Secret::new(b"x".to_vec()));
             let client = Client { body, ..client("POST", "/oidc/v1/token", &[]) };
-            let request = client.request(stage.sim.next_id()).unwrap();
+            let request = client.request(stage.sim.next_id(), &stage.sim.config).unwrap();
             stage.sim.on(&mut flow, Event::Request(request), &mut Vec::new());
             assert!(flow.awaits_body());
         }
@@ -39,7 +39,9 @@ fn in_state(stage: &mut Stage, state: &str) -> Flow {
 
 fn event(stage: &mut Stage, kind: &str) -> Event {
     match kind {
-        "request" => Event::Request(get(&RSA.token("anna", json!({}))).request(stage.sim.next_id()).unwrap()),
+        "request" => {
+            Event::Request(get(&RSA.token("anna", json!({}))).request(stage.sim.next_id(), &stage.sim.config).unwrap())
+        }
         "body" => Event::Body(ReadBody::Whole(b"x".to_vec())),
         "no body" => Event::Body(ReadBody::Unreadable),
         "callout" => minted("dbx-1", 3600).into(),
@@ -81,7 +83,7 @@ fn a_flow_forwards_once() {
     let mut stage = Stage::warm(with_credential(json!({"type": "none"})));
     let anna = stage.token("anna");
     check(&stage.get(&anna), "", "forward nothing");
-    let request = get(&anna).request(stage.sim.next_id()).unwrap();
+    let request = get(&anna).request(stage.sim.next_id(), &stage.sim.config).unwrap();
     let mut flow = std::mem::take(&mut stage.flow);
     let step = stage.sim.on(&mut flow, Event::Request(request), &mut Vec::new());
     assert_eq!(step_word(&step), "500 INTERNAL");
@@ -237,7 +239,7 @@ impl Play {
                 let body = posts.then(|| Secret::new(b"x".to_vec()));
                 let method = if body.is_some() { "POST" } else { "GET" }.to_owned();
                 let client = Client { method, target: target.into(), body, ..get(&CALLERS[caller].0) };
-                let request = client.request(self.stage.sim.next_id()).unwrap();
+                let request = client.request(self.stage.sim.next_id(), &self.stage.sim.config).unwrap();
                 self.on(Event::Request(request));
             }
             Happening::Body(caller) => self.on(Event::Body(ReadBody::Whole(CALLERS[caller].0.clone().into_bytes()))),

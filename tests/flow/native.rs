@@ -186,7 +186,7 @@ fn a_body_that_is_too_long_or_cannot_be_had_is_refused() {
     let mut stage = Stage::cold(config(json!({"limits": {"body_bytes": 1024}})));
     assert_eq!(oauth(&stage.send(&exchange(&"x".repeat(1025)))), "413 BODY_TOO_LARGE invalid_request");
     let mut flow = Flow::default();
-    let request = exchange("x").request(stage.sim.next_id()).unwrap();
+    let request = exchange("x").request(stage.sim.next_id(), &stage.sim.config).unwrap();
     let step = stage.sim.on(&mut flow, Event::Request(request), &mut Vec::new());
     assert!(matches!(step, Step::AwaitBody) && flow.awaits_body());
     let step = stage.sim.on(&mut flow, Event::Body(ReadBody::Unreadable), &mut Vec::new());

@@ -5,14 +5,18 @@ use databricks_kong::base::Secret;
 use databricks_kong::flow::{Event, Flow, ReadBody, RequestId, Step};
 use databricks_kong::sim::{Answer, Client, Purpose, Transcript};
 use serde_json::json;
+use std::sync::LazyLock;
 
 const SECRET: &str = "canary-secret";
 const MINTED: &str = "canary-minted";
+/// A key to sign with.
+static KEY: LazyLock<String> = LazyLock::new(|| jwt_simple::prelude::ES256KeyPair::generate().to_pem().unwrap());
 
 /// What must not be seen: as text, as `{:?}` prints bytes, and a token's signature by itself.
 fn canaries(token: &str) -> Vec<String> {
     let signature = token.rsplit('.').next().unwrap();
-    let texts = [token, signature, SECRET, MINTED];
+    let key = KEY.lines().nth(1).unwrap();
+    let texts = [token, signature, SECRET, MINTED, key];
     let in_bytes = texts.map(|text| format!("{:?}", text.as_bytes()).trim_matches(['[', ']']).to_owned());
     texts.map(str::to_owned).into_iter().chain(in_bytes).collect()
 }
@@ -34,7 +38,7 @@ fn print(value: &dyn std::fmt::Debug) -> String {
 fn print_all(stage: &mut Stage, client: &Client) -> String {
     let mut flow = Flow::default();
     let mut log = Vec::new();
-    let mut event = Event::Request(client.request(RequestId::unknown()).unwrap());
+    let mut event = Event::Request(client.request(RequestId::unknown(), &stage.sim.config).unwrap());
     let mut printed = print(client);
     loop {
         printed.push_str(&print(&event));
@@ -53,9 +57,13 @@ fn print_all(stage: &mut Stage, client: &Client) -> String {
     }
 }
 
-fn credentials() -> [serde_json::Value; 4] {
+fn credentials() -> [serde_json::Value; 6] {
     let shared = json!({"shared": "dbx"});
     [
+        json!({
+            "type": "gateway_assertion", "client_id": "app", "issuer": "https://gw", "audience": "a", "subject": "s", "key": *KEY,
+        }),
+        json!({"type": "entra_on_behalf_of", "tenant_id": "t", "client_id": "app", "client_secret": SECRET}),
         json!({"type": "user_federation"}),
         service_principal(),
         json!({"type": "service_principal_secret", "client_id": "app", "client_secret": shared}),

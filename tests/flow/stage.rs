@@ -202,7 +202,7 @@ impl Stage {
     /// Sends a request and leaves it where it waits.
     pub(crate) fn begin(&mut self, token: &str) -> (Flow, Step) {
         let mut flow = Flow::default();
-        let request = get(token).request(self.sim.next_id()).unwrap();
+        let request = get(token).request(self.sim.next_id(), &self.sim.config).unwrap();
         let step = self.sim.on(&mut flow, Event::Request(request), &mut Vec::new());
         (flow, step)
     }

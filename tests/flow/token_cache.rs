@@ -316,3 +316,20 @@ fn no_more_tokens_are_kept_than_configured() {
     check(&stage.get(&anna), "token", "forward Bearer <dbx-1>");
     check(&stage.get(&anna), "token", "forward Bearer <dbx-2>");
 }
+
+#[test]
+fn an_agents_token_a_persons_and_one_of_the_agent_for_the_person_are_three() {
+    let mut stage = warm(config(json!({})));
+    let act = |actor: &str| json!({"act": {"sub": actor}, "azp": "app"});
+    let tokens = [
+        RSA.token("anna", json!({"azp": "app"})),
+        RSA.token("anna", act("copilot")),
+        RSA.token("copilot", json!({"azp": "app"})),
+        RSA.token("anna", act("other")),
+        RSA.token("anna", json!({"azp": "app", "act": {"sub": "copilot", "act": {"sub": "planner"}}})),
+    ];
+    for (number, token) in (1..).zip(&tokens) {
+        check(&stage.get(token), "token", &format!("forward Bearer <dbx-{number}>"));
+    }
+    check(&stage.get(&tokens[1]), "", "forward Bearer <dbx-2>");
+}

@@ -58,6 +58,7 @@ class KongGateway(Gateway):
         self.port, self.admin_port, self.status_port, closed = free_ports(4)
         all_named = {one.name: one for one in named or configs.all_configs() if one.name not in self.refused_at_load}
         self.tls_hosts, self.no_tls = hosts_for_443([one.name for one in all_named.values() if one.tls])
+        self.no_mtls = self.no_tls
         self.named = {name: one for name, one in all_named.items() if not one.tls or name in self.tls_hosts}
         self.ca, self.certificate, self.key = tls_files(run_dir, *self.tls_hosts.values(), "127.0.0.1")
         self.parts = configs.Parts(idp, workspace, self.url, closed)
@@ -95,6 +96,8 @@ class KongGateway(Gateway):
             ),
             "SSL_CERT": str(self.certificate),
             "SSL_CERT_KEY": str(self.key),
+            # a certificate of whatever CA may be shown: a bound token says which it must be
+            "NGINX_PROXY_SSL_VERIFY_CLIENT": "optional_no_ca",
             "ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
             "STATUS_LISTEN": f"127.0.0.1:{self.status_port}",
             "ADMIN_GUI_LISTEN": "off",
@@ -116,6 +119,8 @@ class KongGateway(Gateway):
         # for every route: the audit record to a log, and the page of metrics
         fields = {"databricks_audit": "return kong.ctx.shared.databricks_audit or ngx.var.databricks_audit"}
         fields |= {f"databricks_{part}": f"return kong.ctx.shared.databricks_{part}" for part in PARTS}
+        # what the filter signs for the service behind it stands in the request's headers by then
+        fields["request.headers.x-caller-identity"] = "return nil"
         shipped = {"path": str(self.shipped), "custom_fields_by_lua": fields, "reopen": True}
         plugins = [{"name": "file-log", "config": shipped}, {"name": "prometheus"}]
         return {"_format_version": "3.0", "services": services, "plugins": plugins}

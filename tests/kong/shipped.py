@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import signing
 from authority import Authority
 from forge import Forger, b64, new_rsa, unb64
 from gateway import FILTER, build_mock
@@ -309,4 +310,5 @@ def machine(around: Around) -> dict[str, str]:
         "DATABRICKS_ETL_CLIENT_SECRET": SP_SECRETS[SP_ETL],
         "DATABRICKS_EGRESS_CLIENT_CERT": egress[0].read_text(),
         "DATABRICKS_EGRESS_CLIENT_KEY": egress[1].read_text(),
+        "DATABRICKS_GATEWAY_KEY": signing.IDENTITY.pem,
     }

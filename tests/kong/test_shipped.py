@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import signing
 from shipped import DEVELOPMENT, EGRESS, OFFICE, PRODUCTION, Around, Client, Kong, machine, reason
 from stack import REPO, SP_ETL, SP_SECRETS, Response, Workspace, send, wait_until
 
@@ -111,6 +112,11 @@ def test_egress_lets_a_service_principal_of_the_workspace_read_prices_and_shows_
     assert [value for name, value in headers if name.lower() == "authorization" and value] == []
     assert token.rsplit(".", 1)[1] not in str(headers)
     assert around.pricing_door.visitors[-1] == "kong-egress"
+    # the service looks at who is calling, with the keys that it fetches itself
+    (assertion,) = [value for name, value in headers if name.lower() == "x-databricks-kong-identity"]
+    key_set = kong.ask(EGRESS, "GET", "/.well-known/databricks-kong/jwks.json", [], None, None, around.authority.path)
+    claims = signing.verified(assertion, key_set.json()["keys"])
+    assert (claims["iss"], claims["aud"], claims["sub"]) == (f"https://{EGRESS}", "pricing", SP_ETL)
     reply = principal.ask(EGRESS, "POST", "/v1/prices/widget", "{}")
     assert (reply.status, reason(reply)) == (403, "OPERATION_UNKNOWN"), reply
     # a token of the company's provider is no token here

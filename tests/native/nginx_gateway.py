@@ -38,6 +38,7 @@ class NginxGateway(Gateway):
     refuses_oddities = True
     ships_records = True
     no_tls = "the stand-in for Kong has no TLS"
+    no_mtls = no_tls
     refused_at_load = frozenset(one.name for one in configs.all_configs() if one.name.startswith("bad_"))
 
     def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, routes: list[dict[str, Any]] | None = None):

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from collections.abc import Callable
 
+import signing
 from stack import (
     ACCOUNT_ID,
     ASSUMABLE_GROUP,
+    ENTRA_CLIENT,
+    ENTRA_SECRET,
+    ENTRA_TENANT,
     REPO,
     SP_ETL,
     SP_FEDERATED,
+    SP_GATEWAY,
     SP_SECOND,
     SP_SECRETS,
     WORKSPACE_ID,
@@ -24,7 +29,12 @@ from stack import (
 Config = dict[str, Any]
 
 # What the gateway's environment holds for `{env: …}` secrets. DBX_TEST_UNSET is deliberately not there.
-ENVIRONMENT = {"DBX_TEST_SECRET": SP_SECRETS[SP_ETL]}
+ENVIRONMENT = {
+    "DBX_TEST_SECRET": SP_SECRETS[SP_ETL],
+    "DBX_TEST_KEY": signing.AT_DATABRICKS.pem,
+    "DBX_TEST_IDENTITY": signing.IDENTITY.pem,
+    "DBX_TEST_NEXT_IDENTITY": signing.NEXT_IDENTITY.pem,
+}
 
 
 @dataclass
@@ -54,6 +64,7 @@ class Named:
     make: Callable[[Parts, str], Any]
     prefix: str = ""  # stripped by the route before the filter looks
     tls: bool = False
+    asks_for_certificate: bool = False  # whether its listener asks clients for a certificate, of whatever CA
     environment: dict[str, str] = field(default_factory=dict)
     neighbour: Neighbour | None = None
 
@@ -137,6 +148,77 @@ def roles(parts: Parts, name: str) -> Config:
         role("one-person", {"subjects": ["the-one@example.com"]}),
     ]
     return config
+
+
+def asserted(subject: str, key: Config) -> Config:
+    return {
+        "type": "gateway_assertion",
+        "client_id": SP_GATEWAY,
+        "issuer": "https://gw.example.com",
+        "audience": "databricks",
+        "subject": subject,
+        "key": key,
+        "scope": "minimal",
+    }
+
+
+def proofs(parts: Parts, name: str) -> Config:
+    """What the gateway proves itself by. The stand-in for Entra ID listens where the workspace does."""
+    config = base(parts, name)
+    config["identity_providers"] = [provider(parts, "rs", audiences=["databricks", ENTRA_CLIENT])]
+    entra = {
+        "type": "entra_on_behalf_of",
+        "tenant_id": ENTRA_TENANT,
+        "client_id": ENTRA_CLIENT,
+        "client_secret": ENTRA_SECRET,
+        "authority": parts.workspace.url,
+        "upstream": "databricks",
+    }
+    config["roles"] = [
+        role("asserted", {"groups": ["asserted"]}, asserted("role:asserted", {"env": "DBX_TEST_KEY"})),
+        role("distrusted", {"groups": ["distrusted"]}, asserted("role:distrusted", {"env": "DBX_TEST_KEY"})),
+        role("entra", {"groups": ["entra"]}, entra),
+    ]
+    return config
+
+
+def identity(parts: Parts, name: str) -> Config:
+    """An internal service behind the gateway; the mock workspace stands in for it."""
+    config = base(parts, name)
+    config["roles"] = [
+        role("reader", {"groups": ["egress"]}, {"type": "none"}, allow=[{"paths": ["GET /v1/prices/**"]}])
+    ]
+    keys = [{"env": "DBX_TEST_IDENTITY"}, {"env": "DBX_TEST_NEXT_IDENTITY"}]
+    config["identity_header"] = {"name": "X-Caller-Identity", "keys": keys, "audience": "pricing", "ttl": 30}
+    return config
+
+
+def egress(parts: Parts, name: str) -> Config:
+    """Code in the workspace calls, with the workspace's own token."""
+    config = identity(parts, name)
+    config["identity_providers"] = [
+        {
+            "name": "databricks",
+            "issuer": f"https://adb-{WORKSPACE_ID}.8.azuredatabricks.net/oidc",
+            "audiences": [WORKSPACE_ID],
+            "jwks_url": f"{parts.workspace.url}/oidc/jwks.json",
+            "upstream": "databricks",
+        }
+    ]
+    config["roles"][0] |= {"name": "price-reader", "match": {"subjects": [SP_ETL]}}
+    return config
+
+
+def quota(parts: Parts, name: str) -> Config:
+    return {**base(parts, name), "quota": {"per": "subject", "requests": 5, "window": 10}}
+
+
+def certificate(parts: Parts, name: str) -> Config:
+    return {**base(parts, name), "client_certificate": "bound"}
+
+
+def certificate_header(parts: Parts, name: str) -> Config:
+    return {**certificate(parts, name), "client_certificate_header": "Client-Cert"}
 
 
 def policy(parts: Parts, name: str) -> Config:
@@ -390,6 +472,12 @@ def all_configs() -> list[Named]:
         Named("main", base),
         Named("roles", roles),
         Named("minimal", minimal),
+        Named("proofs", proofs),
+        Named("identity", identity),
+        Named("egress", egress),
+        Named("quota", quota),
+        Named("certificate", certificate, tls=True, asks_for_certificate=True),
+        Named("certificate_header", certificate_header),
         Named("policy", policy),
         Named("audited", audited),
         Named("audited_quietly", audited_quietly),

@@ -27,6 +27,7 @@ class Gateway(abc.ABC):
 
     ca: Path | None = None
     no_tls: str = ""  # why there is no TLS route on port 443, if so
+    no_mtls: str = ""  # why there is no route that asks clients for a certificate, if so
     blanks_headers = False  # whether headers that must not be sent are made empty instead
     decodes_slashes = False  # whether the host itself decodes an encoded slash, which Kong and Envoy do not
     normalizes_paths = False  # whether the host itself makes odd paths plain before the filter sees them
@@ -119,6 +120,36 @@ def tls_files(run_dir: Path, *hosts: str) -> tuple[Path, Path, Path]:
     return paths
 
 
+def client_certificate(run_dir: Path, name: str) -> tuple[Path, Path]:
+    """A certificate that a client signed itself, and its key: files of this name."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    files = run_dir / f"{name}.pem", run_dir / f"{name}.key"
+    if files[0].exists():
+        return files
+    now = datetime.datetime.now(datetime.UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return files
+
+
 def hosts_for_443(names: list[str]) -> tuple[dict[str, str], str]:
     """For each name a loopback address of its own, on which port 443 is free; or why there are none."""
     hosts: dict[str, str] = {}
@@ -156,6 +187,7 @@ class EnvoyGateway(Gateway):
     ):
         self.named = {one.name: one for one in named or configs.all_configs()}
         self.tls_hosts, self.no_tls = hosts_for_443([one.name for one in self.named.values() if one.tls])
+        self.no_mtls = self.no_tls
         self.named = {name: one for name, one in self.named.items() if not one.tls or name in self.tls_hosts}
         plain = [one.name for one in self.named.values() if not one.tls]
         *ports, self.bare_port, self.admin_port, closed = free_ports(len(plain) + 3)
@@ -263,7 +295,8 @@ class EnvoyGateway(Gateway):
         if one.neighbour:
             filters.insert(len(filters) if one.neighbour.behind else 0, neighbour(one))
         if one.tls:
-            return listener(one.name, self.tls_hosts[one.name], 443, filters, tls=(self.certificate, self.key))
+            tls = (self.certificate, self.key)
+            return listener(one.name, self.tls_hosts[one.name], 443, filters, tls, one.asks_for_certificate)
         return listener(one.name, "127.0.0.1", self.ports[one.name], filters)
 
     def wasm(self, one: configs.Named) -> dict[str, Any]:
@@ -370,7 +403,12 @@ end
 
 
 def listener(
-    name: str, host: str, port: int, filters: list[dict[str, Any]], tls: tuple[Path, Path] | None = None
+    name: str,
+    host: str,
+    port: int,
+    filters: list[dict[str, Any]],
+    tls: tuple[Path, Path] | None = None,
+    asks_for_certificate: bool = False,
 ) -> dict[str, Any]:
     manager = {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -416,6 +454,10 @@ def listener(
                 },
             },
         }
+        if asks_for_certificate:
+            # of whatever CA: a bound token says which certificate it must be
+            context = {"trust_chain_verification": "ACCEPT_UNTRUSTED"}
+            chain["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"] = context
     return {"name": name, "address": address(host, port), "filter_chains": [chain]}
 
 

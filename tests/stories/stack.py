@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from collections.abc import Callable
 
+import signing
+
 REPO = Path(__file__).resolve().parents[2]
 RUN_NOW_PATH = "/api/2.2/jobs/run-now"
 LOGIN_GRANT = "urn:databricks-kong:test:login"
@@ -33,7 +35,13 @@ SP_ETL = "11111111-aaaa-4aaa-8aaa-000000000001"
 SP_SECOND = "11111111-aaaa-4aaa-8aaa-000000000002"
 SP_FEDERATED = "11111111-aaaa-4aaa-8aaa-000000000003"
 SP_SECRETS = {SP_ETL: "dose-of-etl-secret", SP_SECOND: "dose-of-second-secret"}
+SP_GATEWAY = "11111111-aaaa-4aaa-8aaa-000000000004"
 ASSUMABLE_GROUP = "777"
+
+# The gateway's own application at the stand-in for Entra ID.
+ENTRA_TENANT = "72f988bf-0000-4000-8000-000000000001"
+ENTRA_CLIENT = "22222222-bbbb-4bbb-8bbb-000000000001"
+ENTRA_SECRET = "dose-of-entra-secret"
 
 # name, algorithm, fault at start. Issuers whose keys fail in a story belong to that story alone.
 ISSUERS = [
@@ -154,11 +162,14 @@ def send(
     body: bytes | str | None = None,
     timeout: float = 30.0,
     ca: Path | None = None,
+    certificate: tuple[Path, Path] | None = None,
 ) -> Response:
     """One request whose target and headers go out exactly as written: duplicates, odd paths and all."""
     url = urllib.parse.urlsplit(base)
     if url.scheme == "https":
         context = ssl.create_default_context(cafile=str(ca) if ca else None)
+        if certificate:
+            context.load_cert_chain(*certificate)
         connection = http.client.HTTPSConnection(url.hostname, url.port, timeout=timeout, context=context)
     else:
         connection = http.client.HTTPConnection(url.hostname, url.port, timeout=timeout)
@@ -324,7 +335,7 @@ class Seen:
 
     @property
     def is_exchange(self) -> bool:
-        return self.path == "/oidc/v1/token"
+        return self.path == "/oidc/v1/token" or self.path.endswith("/oauth2/v2.0/token")
 
     @property
     def form(self) -> dict[str, str]:
@@ -342,6 +353,17 @@ class Seen:
     @property
     def who(self) -> str | None:
         return self.principal["name"] if self.principal else None
+
+
+def gateway_policy() -> dict[str, Any]:
+    """A federation policy for what the gateway signs itself, with its public key in it."""
+    return {
+        "issuer": "https://gw.example.com",
+        "audiences": ["databricks"],
+        "subject": "role:asserted",
+        "jwks_json": json.dumps({"keys": [signing.AT_DATABRICKS.jwk]}),
+        "max_lifetime": 300,
+    }
 
 
 @dataclass
@@ -371,7 +393,9 @@ class Workspace:
                 SP_ETL: {"secret": SP_SECRETS[SP_ETL], "scopes": ["all-apis"], "policies": []},
                 SP_SECOND: {"secret": SP_SECRETS[SP_SECOND], "scopes": ["all-apis"], "policies": []},
                 SP_FEDERATED: {"secret": None, "scopes": ["all-apis"], "policies": []},
+                SP_GATEWAY: {"secret": None, "scopes": ["jobs"], "policies": [gateway_policy()]},
             },
+            "entra": {ENTRA_TENANT: {"issuer": idp.url("rs"), "clients": {ENTRA_CLIENT: ENTRA_SECRET}}},
         }
         path = run_dir / "workspace.json"
         path.write_text(json.dumps(state))
@@ -436,6 +460,17 @@ class Workspace:
 
     def revoke(self, principal: str) -> None:
         admin(self.admin_url, "POST", "/tokens/revoke", {"principal": principal})
+
+    def client_credentials(self, client_id: str, secret: str) -> Response:
+        """The workspace's own token of a service principal, as code in the workspace has one."""
+        basic = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+        return send(
+            self.url,
+            "POST",
+            "/oidc/v1/token",
+            {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Basic {basic}"},
+            "grant_type=client_credentials&scope=all-apis",
+        )
 
     def exchange(self, subject_token: str, scope: str = "all-apis") -> Response:
         """An exchange past the gateway: what a test may do, and no caller."""

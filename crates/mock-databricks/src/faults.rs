@@ -92,7 +92,7 @@ impl Fault {
     fn meets(&self, path: &str) -> bool {
         match self.on {
             On::All => true,
-            On::Token => path == TOKEN_PATH,
+            On::Token => path == TOKEN_PATH || path.ends_with("/oauth2/v2.0/token"),
             On::Api => path.starts_with("/api/") || path.starts_with("/sql/"),
         }
     }

@@ -110,6 +110,14 @@ fn accept_claims(claims: &Claims, audiences: &[String], policy: &Policy) -> Resu
     if expires_at <= now {
         return Err(OAuthRefusal::unauthorized_grant("The subject token has expired."));
     }
+    if let Some(longest) = policy.max_lifetime {
+        let issued_at = claims.issued_at.map(|at| at.as_secs());
+        let issued_at = issued_at.ok_or_else(|| OAuthRefusal::invalid_grant("The subject token has no iat claim."))?;
+        if expires_at.saturating_sub(issued_at) > longest {
+            let why = format!("The subject token lives longer than {longest} seconds.");
+            return Err(OAuthRefusal::invalid_grant(why));
+        }
+    }
     let starts_at = claims.invalid_before.max(claims.issued_at).map_or(0, |at| at.as_secs());
     if starts_at > now.saturating_add(SKEW) {
         return Err(OAuthRefusal::invalid_grant("The subject token is not valid yet."));

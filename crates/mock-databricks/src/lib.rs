@@ -5,6 +5,7 @@ mod admin;
 mod bearer;
 mod clock;
 mod discovery;
+mod entra;
 mod faults;
 mod federation;
 mod form;

@@ -24,6 +24,9 @@ pub(crate) struct Workspace {
     pub(crate) users: BTreeMap<String, User>,
     #[serde(default)]
     pub(crate) service_principals: BTreeMap<String, ServicePrincipal>,
+    /// Tenants of Entra ID, by their ids.
+    #[serde(default)]
+    pub(crate) entra: BTreeMap<String, Tenant>,
     /// What exists, by kind ("jobs", "clusters", "warehouses"). A kind that is not listed has every id.
     #[serde(default)]
     pub(crate) resources: BTreeMap<String, Vec<String>>,
@@ -35,6 +38,17 @@ pub(crate) struct Issuer {
     /// Without it, the mock asks the issuer's discovery document.
     #[serde(default)]
     pub(crate) jwks_url: Option<String>,
+}
+
+/// A tenant of Entra ID.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tenant {
+    /// Of its users' tokens.
+    pub(crate) issuer: String,
+    /// The secrets of its applications, by their ids.
+    #[serde(default)]
+    pub(crate) clients: BTreeMap<String, String>,
 }
 
 /// An account policy has no `subject`; a service principal's policy has one.
@@ -52,6 +66,9 @@ pub(crate) struct Policy {
     /// Keys inline, as a federation policy may carry them: then nothing is fetched.
     #[serde(default)]
     pub(crate) jwks_json: Option<Value>,
+    /// The longest time from `iat` to `exp`, in seconds; then both are required.
+    #[serde(default)]
+    pub(crate) max_lifetime: Option<u64>,
 }
 
 /// Ids that may be used, by kind. A kind that is not listed is not restricted.

@@ -156,12 +156,13 @@ local function put(at, name, value)
 end
 
 
--- `facts`: id, method, target, scheme, headers (as ngx.req.get_headers gives them), has_more_headers, has_body, shared.
+-- `facts`: id, method, target, scheme, certificate, headers (as ngx.req.get_headers gives them), has_more_headers, has_body, shared.
 local function write_head(facts)
   set(head.id, facts.id)
   set(head.method, facts.method)
   set(head.target, facts.target)
   set(head.scheme, facts.scheme)
+  set(head.certificate, facts.certificate)
   local count = 0
   for name, value in pairs(facts.headers) do
     count = put(count, name, value)

@@ -1,5 +1,5 @@
 -- Written by `make schema` from src/ffi/interface.rs: what libdatabricks_kong exports, and what it answers.
-local interface = { version = "0.1.0", number = 1785005307323979 }
+local interface = { version = "0.1.0", number = 3551367173687824 }
 
 interface.cdef = [[
 typedef struct {
@@ -15,6 +15,7 @@ typedef struct {
   size_t headers_count;
   const dk_bytes *shared;
   size_t shared_count;
+  dk_bytes certificate;
   uint32_t has_body;
   uint32_t has_more_headers;
 } dk_head;

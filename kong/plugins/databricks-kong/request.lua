@@ -100,6 +100,7 @@ function request.facts(shared_names)
     method = get_method(),
     target = target(var.upstream_uri),
     scheme = var.scheme,
+    certificate = var.ssl_client_raw_cert or "",
     headers = headers,
     has_more_headers = err ~= nil,
     has_body = has_unannounced_body(headers),

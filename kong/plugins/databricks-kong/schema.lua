@@ -335,14 +335,14 @@ local schema = {
                     type = "string",
                     description = "Its `sub`.",
                   } },
-                  { key = secret("The signing key: PEM, PKCS#8.") },
+                  { key = secret("The signing key: PEM, PKCS#8, on P-256.") },
                   { kid = {
                     type = "string",
-                    description = "The key's id.",
+                    description = "The key's id in the assertion's header. Default: the key's thumbprint (RFC 7638).",
                   } },
                   { tenant_id = {
                     type = "string",
-                    description = "The Entra tenant.",
+                    description = "The Entra tenant: its id, or one of its domains.",
                   } },
                   { authority = {
                     type = "string",
@@ -629,31 +629,63 @@ local schema = {
         } },
         { client_certificate = {
           type = "string",
-          description = "Whether callers must show a TLS client certificate. Default `off`. Not built yet: anything else is refused.",
+          description = "Whether callers must show a TLS client certificate. Default `off`.",
           one_of = { "off", "bound", "required" },
+        } },
+        { client_certificate_header = {
+          type = "string",
+          description = "The header in which a trusted TLS terminator before the gateway hands on the client's certificate, as RFC 9440 says (`Client-Cert`). With it, a certificate of the connection itself counts for nothing; clients must not reach the gateway but through the terminator.",
         } },
         { identity_header = {
           type = "record",
           required = false,
-          description = "A signed assertion of the caller for the upstream. Not built yet: refused.",
+          description = "A signed assertion of the caller for the upstream.",
           fields = {
             { name = {
               type = "string",
-              description = "The header's name.",
-              required = true,
+              description = "The header's name. Default X-Databricks-Kong-Identity. A client's header of this name never passes.",
             } },
-            { key = secret("The signing key: PEM, PKCS#8.") },
+            { key = secret("The signing key: PEM, PKCS#8, on P-256.") },
+            { keys = {
+              type = "array",
+              description = "In place of `key`, several: the first signs, the public halves of all are published.",
+              elements = secret("One of them."),
+            } },
             { audience = {
               type = "string",
               description = "The assertion's `aud`.",
             } },
             { ttl = {
               type = "integer",
-              description = "Its life in seconds.",
-              between = { 0, 9007199254740991 },
+              description = "Its life in seconds. Default 60.",
+              between = { 1, 300 },
             } },
           },
           shorthand_fields = { plain("key") },
+        } },
+        { quota = {
+          type = "record",
+          required = false,
+          description = "How many requests a caller may send; counted after authentication, by each worker for itself.",
+          fields = {
+            { per = {
+              type = "string",
+              description = "Whose requests are counted together: `subject`, `role` or `agent`.",
+              required = true,
+              one_of = { "subject", "role", "agent" },
+            } },
+            { requests = {
+              type = "integer",
+              description = "How many. (a name)",
+              required = true,
+              between = { 1, 1000000 },
+            } },
+            { window = {
+              type = "integer",
+              description = "The window in seconds. Default 60.",
+              between = { 1, 86400 },
+            } },
+          },
         } },
         { callouts = {
           type = "record",

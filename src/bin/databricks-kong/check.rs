@@ -11,7 +11,7 @@ use crate::markers;
 use crate::output::{self, Exit, Format, Style};
 use clap::Args;
 use databricks_kong::base::UnixTime;
-use databricks_kong::config::Settings;
+use databricks_kong::config::{SET_ELSEWHERE, Settings};
 use serde_json::{Value, json};
 
 /// Which files are checked, and how.
@@ -117,7 +117,8 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
 fn check_file(path: &str, arguments: &Arguments) -> Result<(Report, usize), String> {
     let text = read(path)?;
     let now = arguments.now.unwrap_or_else(now);
-    let environment = |name: &str| if arguments.env { std::env::var(name).ok() } else { Some("set".to_owned()) };
+    let environment =
+        |name: &str| if arguments.env { std::env::var(name).ok() } else { Some(SET_ELSEWHERE.to_owned()) };
     let (mut report, count) = check_text(path, text, &environment, now);
     if count == 0 && report.findings.is_empty() {
         return Err(format!("`{path}` has no entry of `databricks_kong`"));

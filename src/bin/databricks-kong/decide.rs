@@ -5,7 +5,7 @@
 
 use crate::identity::{Identity, Presented, algorithm_of, claims_of, present};
 use databricks_kong::base::{Reason, Secret, UnixTime, parse_object_strict};
-use databricks_kong::config::{Config, ConfigError, Settings};
+use databricks_kong::config::{Config, ConfigError, SET_ELSEWHERE, Settings};
 use databricks_kong::databricks::sql::Scan;
 use databricks_kong::databricks::{Operation, Resource, Target};
 use databricks_kong::flow::{Callout, Flow, Inspected, inspect_headers};
@@ -107,13 +107,16 @@ pub(crate) fn decide(config: &Value, question: &Question) -> Result<Decision, Un
     let presented = present(config, &question.identity, question.now).map_err(Undecided::Question)?;
     let written = config;
     // the gateway's environment is not here, and no decision depends on a secret's value
-    let config = match Settings::parse(presented.config.to_string().as_bytes(), &|_| Some("secret".to_owned())) {
+    let config = match Settings::parse(presented.config.to_string().as_bytes(), &|_| Some(SET_ELSEWHERE.to_owned())) {
         Ok(Settings::Enforce(config)) => config,
         Ok(Settings::Guard) => return Err(Undecided::Guard),
         Err(errors) => return Err(Undecided::Config(errors)),
     };
     let client = client(&config, question, &presented);
-    let seen = inspect_headers(client.headers.iter().map(|(name, value)| (name.as_bytes(), value.expose().as_bytes())));
+    let seen = inspect_headers(
+        client.headers.iter().map(|(name, value)| (name.as_bytes(), value.expose().as_bytes())),
+        &config.own_headers,
+    );
     let end = run(&config, question, &presented, &client);
     let mut decision = outcome(end)?;
     decision.caller = caller(&config, question, &presented);
@@ -132,13 +135,14 @@ fn client(config: &Config, question: &Question, presented: &Presented) -> Client
     let headers = question.headers.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone())));
     let authorization = presented.token.iter().map(|token| Secret::new(format!("Bearer {}", token.expose())));
     let authorization = authorization.map(|value| ("Authorization".to_owned(), value));
-    let shared = config.shared_secrets.iter().map(|name| (name.clone(), Secret::new("secret".to_owned())));
+    let shared = config.shared_secrets.iter().map(|name| (name.clone(), Secret::new(SET_ELSEWHERE.to_owned())));
     Client {
         method: question.method.clone(),
         target: question.path.clone().into_bytes(),
         headers: headers.chain(authorization).collect(),
         body: question.body.as_ref().map(|body| Secret::new(body.clone().into_bytes())),
         shared: shared.collect(),
+        ..Client::default()
     }
 }
 

@@ -57,6 +57,10 @@ pub(crate) fn present(config: &Value, identity: &Identity, now: UnixTime) -> Res
         Value::String(text) => serde_json::from_str(text).unwrap_or(Value::Null),
         other => other.clone(),
     };
+    // a question has no TLS connection, and is the only one
+    for key in ["client_certificate", "client_certificate_header", "quota"] {
+        config.as_object_mut().map(|config| config.remove(key));
+    }
     match identity {
         Identity::Nobody => Ok(Presented { token: None, keys: String::new(), config }),
         Identity::Token { token, keys } => Ok(Presented { token: Some(token.clone()), keys: keys.clone(), config }),

@@ -1,12 +1,15 @@
 //! Gives the raw configuration its meaning: defaults, ranges, urls, references; all errors together.
 
+mod identity;
+mod keys;
 mod providers;
+mod quota;
 mod roles;
 mod rules;
 
 use super::raw::{self, RawConfig, RawMode};
 use super::read::{ConfigError, Errors, FromConfig, Node};
-use super::{CalloutLimits, Config, Endpoint, Limits, Settings, Workspace};
+use super::{CalloutLimits, ClientCertificate, Config, Endpoint, Limits, OwnHeaders, Settings, Workspace};
 use crate::audit::{self, Grant};
 use crate::base::{Fingerprint, SortedMap, Url, parse_noting_duplicates};
 use crate::jwt::ClaimPath;
@@ -90,10 +93,6 @@ impl Check<'_> {
             }
             return Some(Settings::Guard);
         }
-        self.not_yet(raw.identity_header.is_some(), "/identity_header");
-        let certificates = raw.client_certificate.unwrap_or(raw::RawClientCertificate::Off);
-        self.not_yet(certificates != raw::RawClientCertificate::Off, "/client_certificate");
-
         let callouts = self.callouts(raw.callouts.as_ref());
         let limits = self.limits(raw.limits.as_ref());
         let workspace = match raw.workspace {
@@ -105,14 +104,55 @@ impl Check<'_> {
         let names = providers.iter().map(|provider| provider.name.to_string()).collect();
         let grants = grants(raw.roles.as_deref().unwrap_or_default());
         let audit = audit_settings(raw.audit.as_ref(), grants);
-        let roles = self.roles(raw.roles.unwrap_or_default(), &names, &mut shared_secrets);
+        let roles = self.roles(raw.roles.unwrap_or_default(), &names, callouts.allow_http, &mut shared_secrets);
         let agents = self.agents(raw.agents.unwrap_or_default());
         let policy = Policy::new(roles, agents, raw.mode == Some(RawMode::Observe));
+        let identity_header = raw
+            .identity_header
+            .and_then(|header| self.identity_header(header, workspace.as_ref(), &mut shared_secrets));
+        let (client_certificate, certificate) =
+            self.client_certificate(raw.client_certificate, raw.client_certificate_header.as_deref());
+        let identity = identity_header.as_ref().map(|header| Rc::clone(&header.name));
+        if certificate.is_some() && certificate == identity {
+            self.errors.add("/client_certificate_header", "is the header of `identity_header` already");
+        }
+        let own_headers = OwnHeaders { identity, certificate };
+        let quota = raw.quota.and_then(|quota| self.quota(&quota));
         let shared_secrets = shared_secrets.into_iter().collect();
         let digest = self.digest;
-        let config =
-            Config { digest, workspace: workspace?, providers, policy, callouts, limits, audit, shared_secrets };
-        Some(Settings::Enforce(Rc::new(config)))
+        let workspace = workspace?;
+        Some(Settings::Enforce(Rc::new(Config {
+            digest,
+            workspace,
+            providers,
+            policy,
+            client_certificate,
+            identity_header,
+            own_headers,
+            quota,
+            callouts,
+            limits,
+            audit,
+            shared_secrets,
+        })))
+    }
+
+    /// Who must show a certificate, and the header of a TLS terminator that says which was shown.
+    fn client_certificate(
+        &self,
+        raw: Option<raw::RawClientCertificate>,
+        header: Option<&str>,
+    ) -> (ClientCertificate, Option<Rc<str>>) {
+        let demand = match raw {
+            None | Some(raw::RawClientCertificate::Off) => ClientCertificate::Off,
+            Some(raw::RawClientCertificate::Bound) => ClientCertificate::Bound,
+            Some(raw::RawClientCertificate::Required) => ClientCertificate::Required,
+        };
+        let pointer = "/client_certificate_header";
+        if header.is_some() && demand == ClientCertificate::Off {
+            self.errors.add(pointer, "has no use: `client_certificate` is `off`");
+        }
+        (demand, header.and_then(|name| self.own_header(pointer, name)).map(Into::into))
     }
 
     fn in_range(&self, pointer: &str, value: Option<u64>, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
@@ -209,7 +249,9 @@ const fn is_bare(raw: &RawConfig) -> bool {
         && raw.roles.is_none()
         && raw.agents.is_none()
         && raw.client_certificate.is_none()
+        && raw.client_certificate_header.is_none()
         && raw.identity_header.is_none()
+        && raw.quota.is_none()
         && raw.callouts.is_none()
         && raw.limits.is_none()
         && raw.audit.is_none()

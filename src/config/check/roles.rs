@@ -5,17 +5,23 @@ use super::rules::Purpose;
 use crate::base::{Secret, UnixTime};
 use crate::config::raw::{self, RawCredential, RawScope, RawSecret};
 use crate::policy::{
-    Credential, Glob, Match, Role, Scope, SecretSource, ServicePrincipalFederation, ServicePrincipalSecret,
-    UserFederation, Validity,
+    Credential, EntraOnBehalfOf, GatewayAssertion, Glob, Match, Role, Scope, SecretSource, ServicePrincipalFederation,
+    ServicePrincipalSecret, UserFederation, Validity,
 };
 use std::collections::BTreeSet;
 use std::rc::Rc;
+
+/// Where Entra ID gives out tokens; sovereign clouds have others.
+const ENTRA_AUTHORITY: &str = "https://login.microsoftonline.com";
+/// All that the caller may do in Azure Databricks, by that application's id, which is the same in every tenant.
+const AZURE_DATABRICKS: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default";
 
 impl Check<'_> {
     pub(super) fn roles(
         &self,
         raw: Vec<raw::RawRole>,
         providers: &BTreeSet<String>,
+        allow_http: bool,
         shared: &mut BTreeSet<String>,
     ) -> Vec<Role> {
         if raw.is_empty() {
@@ -30,7 +36,7 @@ impl Check<'_> {
             }
             let matches = self.matches(&pointer, raw.r#match, providers);
             let validity = self.validity(&pointer, raw.valid);
-            let credential = self.credential(&format!("{pointer}/credential"), raw.credential, shared);
+            let credential = self.credential(&format!("{pointer}/credential"), raw.credential, allow_http, shared);
             let minimal = credential.as_ref().is_some_and(|credential| credential.is_minimal());
             let purpose = if minimal { Purpose::AllowMinimal } else { Purpose::Allow };
             let allow = self.allow(&format!("{pointer}/allow"), raw.allow, purpose);
@@ -93,7 +99,13 @@ impl Check<'_> {
         Validity { from, until }
     }
 
-    fn credential(&self, pointer: &str, raw: RawCredential, shared: &mut BTreeSet<String>) -> Option<Credential> {
+    fn credential(
+        &self,
+        pointer: &str,
+        raw: RawCredential,
+        allow_http: bool,
+        shared: &mut BTreeSet<String>,
+    ) -> Option<Credential> {
         let scope = |raw| self.scope(&format!("{pointer}/scope"), raw);
         match raw {
             RawCredential::UserFederation(raw) => {
@@ -113,11 +125,49 @@ impl Check<'_> {
             }
             RawCredential::Passthrough(_) => Some(Credential::Passthrough),
             RawCredential::None(_) => Some(Credential::None),
-            RawCredential::GatewayAssertion(_) | RawCredential::EntraOnBehalfOf(_) => {
-                self.not_yet(true, format!("{pointer}/type"));
-                None
+            RawCredential::GatewayAssertion(raw) => {
+                let scope = scope(raw.scope);
+                let key = self.signing_key(&format!("{pointer}/key"), raw.key, shared);
+                let raw::RawGatewayAssertion { client_id, issuer, audience, subject, kid, .. } = raw;
+                let (scope, key) = (scope?, key?);
+                let assertion = GatewayAssertion { client_id, issuer, audience, subject, key, kid, scope };
+                Some(Credential::GatewayAssertion(assertion))
             }
+            RawCredential::EntraOnBehalfOf(raw) => self.on_behalf_of(pointer, raw, allow_http, shared),
         }
+    }
+
+    fn on_behalf_of(
+        &self,
+        pointer: &str,
+        raw: raw::RawEntraOnBehalfOf,
+        allow_http: bool,
+        shared: &mut BTreeSet<String>,
+    ) -> Option<Credential> {
+        let authority = raw.authority.as_deref().unwrap_or(ENTRA_AUTHORITY);
+        let authority = self.callout_url(&format!("{pointer}/authority"), authority, allow_http).and_then(|url| {
+            if url.path().contains('?') {
+                return self.wrong(format!("{pointer}/authority"), "must not have a query");
+            }
+            Some(url)
+        });
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        let tenant = if raw.tenant_id.bytes().all(plain) {
+            Some(&raw.tenant_id)
+        } else {
+            let message = format!("`{}` is no tenant: it must be its id or one of its domains", raw.tenant_id);
+            self.wrong(format!("{pointer}/tenant_id"), message)
+        };
+        let client_secret = self.secret(&format!("{pointer}/client_secret"), raw.client_secret, shared);
+        let (authority, tenant) = (authority?, tenant?);
+        let path = format!("{}/{tenant}/oauth2/v2.0/token", authority.path().trim_end_matches('/'));
+        Some(Credential::EntraOnBehalfOf(EntraOnBehalfOf {
+            token_url: authority.with_path(&path),
+            upstream: raw.upstream,
+            client_id: raw.client_id,
+            client_secret: client_secret?,
+            scope: Scope::new([AZURE_DATABRICKS])?,
+        }))
     }
 
     /// The scope asked for; `Some(None)` is the least that an operation needs.
@@ -137,7 +187,7 @@ impl Check<'_> {
             .or_else(|| self.wrong(pointer, "must list at least one scope, each without blanks and quotes"))
     }
 
-    fn secret(&self, pointer: &str, raw: RawSecret, shared: &mut BTreeSet<String>) -> Option<SecretSource> {
+    pub(super) fn secret(&self, pointer: &str, raw: RawSecret, shared: &mut BTreeSet<String>) -> Option<SecretSource> {
         match raw {
             RawSecret::Plain(secret) => Some(SecretSource::Known(secret)),
             RawSecret::Env(raw) => match (self.environment)(&raw.env).filter(|value| !value.is_empty()) {

@@ -4,7 +4,7 @@ use super::super::abi::{self, Headers};
 use super::{Connection, Hold, Host, Mark, reply};
 use crate::audit::Record;
 use crate::exchange::SharedSecrets;
-use crate::flow::{Capabilities, Inspected, Reply};
+use crate::flow::{Capabilities, CertificateDigest, Inspected, Reply, Shown};
 
 /// By which an entry tells a guard entry behind it that the request may go on.
 const MARK: &str = "databricks_kong_allowed";
@@ -54,6 +54,14 @@ impl Host for Envoy {
 
     fn shared_secrets(&self, _names: &[String]) -> SharedSecrets {
         SharedSecrets::new()
+    }
+
+    /// Envoy asks for one where `require_client_certificate` or a validation context is set.
+    fn client_certificate(&self) -> Shown {
+        match abi::property(&["connection", "sha256_peer_certificate_digest"]) {
+            Ok(digest) => Shown::read(&digest.unwrap_or_default(), CertificateDigest::from_hex),
+            Err(_) => Shown::Unreadable,
+        }
     }
 
     fn hold(&self) -> Option<Hold> {

@@ -7,7 +7,7 @@ use super::{Connection, Hold, Host, Mark, reply};
 use crate::audit::Record;
 use crate::base::Secret;
 use crate::exchange::SharedSecrets;
-use crate::flow::{Capabilities, Follow, Inspected, Reply};
+use crate::flow::{Capabilities, CertificateDigest, Follow, Inspected, Reply, Shown};
 
 /// The module lists at most 100 headers, four of them made up. Of a longer list it writes more than it has asked memory for.
 const MOST_HEADERS: usize = 90;
@@ -78,6 +78,14 @@ impl Host for Kong {
             Some((name.clone(), Secret::new(value)))
         });
         read.collect()
+    }
+
+    /// nginx asks for one where `ssl_verify_client` is set; see docs/security-model.md.
+    fn client_certificate(&self) -> Shown {
+        match abi::property(&["ngx", "ssl_client_raw_cert"]) {
+            Ok(pem) => Shown::read(&pem.unwrap_or_default(), CertificateDigest::of_pem),
+            Err(_) => Shown::Unreadable,
+        }
     }
 
     fn hold(&self) -> Option<Hold> {

@@ -7,7 +7,7 @@ use super::abi::{self, HostError, Level};
 use super::headers;
 use crate::audit::Record;
 use crate::exchange::SharedSecrets;
-use crate::flow::{Capabilities, Inspected, Reply};
+use crate::flow::{Capabilities, Inspected, Reply, Shown};
 use envoy::Envoy;
 use kong::Kong;
 use std::cell::Cell;
@@ -57,6 +57,9 @@ pub(super) trait Host {
 
     /// The secrets of these names that a plugin brought, while the request's headers are handled, and not after a callout.
     fn shared_secrets(&self, names: &[String]) -> SharedSecrets;
+
+    /// The certificate that the client has shown in TLS, while the request's headers are handled.
+    fn client_certificate(&self) -> Shown;
 
     /// Lets an undecided request wait for its body; `None` if that is not possible.
     fn hold(&self) -> Option<Hold>;

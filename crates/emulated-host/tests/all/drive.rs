@@ -219,7 +219,10 @@ impl Core {
     }
 
     fn seen(&self) -> Inspected {
-        inspect_headers(self.client.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+        inspect_headers(
+            self.client.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+            &databricks_kong::config::OwnHeaders::default(),
+        )
     }
 
     fn forward(&self, edits: &Edits) -> End {
@@ -258,10 +261,11 @@ impl Driver for Core {
             headers: headers.chain([(":scheme".to_owned(), Secret::new("https".to_owned()))]).collect(),
             body: client.body.clone().map(Secret::new),
             shared: shared.collect(),
+            ..Client::default()
         };
         let id = self.sim.next_id();
         self.id = id.to_string();
-        let request = native.request(id).unwrap();
+        let request = native.request(id, &self.sim.config).unwrap();
         self.on(Event::Request(request));
     }
 

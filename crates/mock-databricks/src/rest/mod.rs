@@ -22,7 +22,7 @@ use crate::minting::Kind;
 use crate::refusal::{Refusal, json_answer};
 use crate::state::{Permissions, Workspace};
 use crate::world::World;
-use crate::{discovery, thrift, token_endpoint};
+use crate::{discovery, entra, thrift, token_endpoint};
 
 /// What a handler answers: a JSON object, or a native refusal.
 pub(crate) type Answer = Result<Response, Refusal>;
@@ -30,6 +30,7 @@ pub(crate) type Answer = Result<Response, Refusal>;
 pub(crate) fn router(world: Arc<World>) -> Router {
     let open = Router::new()
         .route("/oidc/v1/token", post(token_endpoint::token))
+        .route("/{tenant}/oauth2/v2.0/token", post(entra::token))
         .route("/oidc/.well-known/oauth-authorization-server", get(discovery::authorization_server))
         .route("/oidc/jwks.json", get(discovery::jwks))
         .route("/.well-known/databricks-config", get(discovery::databricks_config))

@@ -11,6 +11,7 @@
 mod bench;
 mod client_credentials;
 mod command;
+mod entra;
 mod faults;
 mod idp;
 mod records;

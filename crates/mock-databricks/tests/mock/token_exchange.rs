@@ -264,3 +264,20 @@ fn decoded(token: &str) -> (Value, Value) {
     };
     (part(0), part(1))
 }
+
+#[tokio::test]
+async fn a_policy_may_bound_how_long_assertions_live() {
+    let bench = Bench::start().await;
+    let policy = |longest: u64| json!({ "issuer": bench.idp.issuer, "audiences": ["databricks"], "subject": "gateway", "max_lifetime": longest });
+    let principals = json!({ "service_principals": { "sp-short": { "policies": [policy(600)] }, "sp-shorter": { "policies": [policy(599)] } } });
+    bench.ask_admin(reqwest::Method::PATCH, "/state", principals).await;
+    let mut claims = bench.idp.claims();
+    claims["sub"] = json!("gateway");
+    let form = bench.exchange_form_of(&claims);
+    bench.exchanged(&with(form.clone(), "client_id", Some("sp-short"))).await;
+    let refusal = bench.token(&with(form, "client_id", Some("sp-shorter"))).await;
+    refused(&refusal, 400, "invalid_grant", "lives longer than 599 seconds");
+    claims.as_object_mut().unwrap().remove("iat");
+    let form = with(bench.exchange_form_of(&claims), "client_id", Some("sp-short"));
+    refused(&bench.token(&form).await, 400, "invalid_grant", "no iat");
+}

@@ -150,7 +150,9 @@ pub(crate) fn secrets(config: &Value) -> Vec<String> {
     const OF_PROVIDERS: [&str; 3] = ["introspection/client_secret", "revocation/authorization", "login/client_secret"];
     let of_providers = items(config, "identity_providers")
         .flat_map(|(index, _)| OF_PROVIDERS.map(|member| format!("/identity_providers/{index}/{member}")));
-    let all = of_roles.chain(of_providers).chain(["/identity_header/key".to_owned()]);
+    let identity = config.pointer("/identity_header/keys").and_then(Value::as_array).map_or(0, Vec::len);
+    let of_identity = (0..identity).map(|index| format!("/identity_header/keys/{index}"));
+    let all = of_roles.chain(of_providers).chain(["/identity_header/key".to_owned()]).chain(of_identity);
     all.filter(|pointer| config.pointer(pointer).is_some_and(Value::is_string)).collect()
 }
 
