@@ -232,6 +232,10 @@ impl Cursor<'_> {
         if self.at_word("insert") {
             return self.multi_insert();
         }
+        // `FROM a SELECT (x), b` has two tables for Spark, the first of which it calls `SELECT (x)`
+        if self.at_word("select") && self.symbol_at(1, "(") {
+            return Err(Unparsed::Syntax);
+        }
         // nothing but a pipe goes on without a `SELECT`
         if self.at_symbol("|>") {
             return Ok(());
