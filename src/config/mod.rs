@@ -16,6 +16,7 @@ pub mod reference;
 #[cfg(feature = "schema")]
 pub mod schema;
 
+pub use check::Environment;
 pub use read::ConfigError;
 
 /// Stands for a secret that is known where the gateway runs, and not where its configuration is checked or explained. It will do for whatever

@@ -122,6 +122,14 @@ object! {
 }
 
 object! {
+    /// The identity providers of a configuration and nothing else: what programs beside the filter take over from it.
+    RawProviders {
+        /// As [`RawConfig`] has them.
+        identity_providers: Vec<RawIdentityProvider>,
+    }
+}
+
+object! {
     /// The Databricks workspace behind the route.
     RawWorkspace {
         /// The workspace's url: https, no path.

@@ -210,7 +210,7 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 /// `NumericDate` (RFC 7519 2): a JSON number of seconds, perhaps with a fraction. A check that skips what it cannot
 /// read lets tokens in (CVE-2026-25537), so any other type is refused.
-fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<UnixTime>, TokenError> {
+pub(super) fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<UnixTime>, TokenError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let millis = match value {
         Value::Number(number) => match (number.as_u64(), number.as_f64()) {
@@ -268,7 +268,7 @@ fn check_may_act(claims: &Map<String, Value>) -> Result<(), TokenError> {
 }
 
 /// A string that is not empty, or nothing.
-fn optional_text(claims: &Map<String, Value>, path: &ClaimPath) -> Result<Option<String>, TokenError> {
+pub(super) fn optional_text(claims: &Map<String, Value>, path: &ClaimPath) -> Result<Option<String>, TokenError> {
     match path.find(claims) {
         None => Ok(None),
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),

@@ -24,7 +24,7 @@ pub struct UnverifiedToken {
     signing_input_bytes: usize,
     algorithm: Algorithm,
     key_id: Option<String>,
-    typed_for_access: bool,
+    typed: bool,
     claims: Map<String, Value>,
     signature: Vec<u8>,
 }
@@ -41,6 +41,16 @@ impl UnverifiedToken {
     /// [`TokenError::TooLarge`], [`TokenError::Malformed`], [`TokenError::AlgorithmNotAllowed`],
     /// [`TokenError::CriticalHeader`] or [`TokenError::TypeNotAllowed`]. Refuse the caller; no key could change it.
     pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Self, TokenError> {
+        Self::parse_typed(bytes, max_bytes, is_typed_for_access)
+    }
+
+    /// As [`UnverifiedToken::parse`], for tokens whose header has a `typ` that `is_typed` knows: it says whether the type is the one that
+    /// is meant, rather than none in particular, or refuses the token.
+    pub(super) fn parse_typed(
+        bytes: &[u8],
+        max_bytes: usize,
+        is_typed: impl FnOnce(&Map<String, Value>) -> Result<bool, TokenError>,
+    ) -> Result<Self, TokenError> {
         if bytes.len() > max_bytes {
             return Err(TokenError::TooLarge);
         }
@@ -56,13 +66,13 @@ impl UnverifiedToken {
         let header = object(header, "the header is not base64url", "the header is not a JSON object")?;
         refuse_extensions(&header)?;
         let algorithm = algorithm(&header)?;
-        let typed_for_access = is_typed_for_access(&header)?;
+        let typed = is_typed(&header)?;
         let key_id = key_id(&header)?;
         let claims = object(payload, "the payload is not base64url", "the payload is not a JSON object")?;
         let signature = decode(signature, "the signature is not base64url")?;
         let signing_input_bytes = signing_input.len();
         let raw = Secret::new(text.to_owned());
-        Ok(Self { raw, signing_input_bytes, algorithm, key_id, typed_for_access, claims, signature })
+        Ok(Self { raw, signing_input_bytes, algorithm, key_id, typed, claims, signature })
     }
 
     /// `iss`, for choosing the provider whose keys and rules to [`verify`](super::verify) against; compared again
@@ -85,9 +95,9 @@ impl UnverifiedToken {
         self.algorithm
     }
 
-    /// Whether the header's `typ` is that of an access token (RFC 9068 2.1).
-    pub(super) const fn is_typed_for_access(&self) -> bool {
-        self.typed_for_access
+    /// Whether the header's `typ` names the kind of token that was parsed for: an access token (RFC 9068 2.1), unless said otherwise.
+    pub(super) const fn is_typed(&self) -> bool {
+        self.typed
     }
 
     /// The token's text, to look up or to hand to an introspection endpoint.
@@ -155,11 +165,21 @@ fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, TokenError> {
 /// Explicit typing (RFC 8725 3.11): a logout token, a security event or a proof of possession must not pass as an
 /// access token. No type, or that of any JWT, says nothing; whatever else is not an access token's (RFC 9068 2.1) is refused.
 fn is_typed_for_access(header: &Map<String, Value>) -> Result<bool, TokenError> {
-    let Some(typ) = header.get("typ") else { return Ok(false) };
-    let is = |known: &str| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case(known));
-    let is_access = is("at+jwt") || is("application/at+jwt");
-    if is_access || is("JWT") { Ok(is_access) } else { Err(TokenError::TypeNotAllowed) }
+    is_typed_as(header, "at+jwt")
 }
+
+/// Whether the header's `typ` is `kind`, as it stands or with `application/` before it; false if there is none, or that of any JWT.
+pub(super) fn is_typed_as(header: &Map<String, Value>, kind: &str) -> Result<bool, TokenError> {
+    let Some(typ) = header.get("typ") else { return Ok(false) };
+    let typ = typ.as_str().ok_or(TokenError::TypeNotAllowed)?;
+    let bare = typ.get(..APPLICATION.len()).filter(|start| start.eq_ignore_ascii_case(APPLICATION));
+    let short = bare.and_then(|start| typ.get(start.len()..)).unwrap_or(typ);
+    let is_kind = short.eq_ignore_ascii_case(kind);
+    if is_kind || typ.eq_ignore_ascii_case("JWT") { Ok(is_kind) } else { Err(TokenError::TypeNotAllowed) }
+}
+
+/// What media types that may be left out of `typ` begin with (RFC 7515 4.1.9).
+const APPLICATION: &str = "application/";
 
 fn key_id(header: &Map<String, Value>) -> Result<Option<String>, TokenError> {
     match header.get("kid") {

@@ -6,6 +6,9 @@
 //!                                     Expectations, now ┘
 //! ```
 //!
+//! What tells of something (a logout token, a security event token) goes the same way with [`verify_event`] to a
+//! [`SecurityEvent`], and never to a [`Caller`].
+//!
 //! Pure: no host, no clock, no I/O. It does not fetch keys, choose a provider, remember tokens or decide what a caller
 //! may do.
 //!
@@ -36,6 +39,7 @@ mod groups;
 mod jwks;
 mod modular_power;
 mod rsa;
+mod security_event;
 mod signature;
 mod signing;
 #[cfg(test)]
@@ -49,6 +53,7 @@ pub use claims::{ClaimPath, ClaimPathError, Expectations};
 pub use compact::UnverifiedToken;
 pub use error::TokenError;
 pub use jwks::{JwksError, KeySet, ParsedKeys, SkipReason, SkippedKey};
+pub use security_event::{EventExpectations, EventKind, SecurityEvent, UnverifiedEvent, verify_event};
 pub use signature::{PublicKey, SignatureError};
 pub use signing::{SigningKey, SigningKeyError};
 pub use verify::verify;

@@ -1,4 +1,4 @@
-//! The one way from a token to a caller.
+//! The one way from a token to a caller, and the checks of signature, issuer and audience that every kind of token passes.
 
 use super::caller::{Caller, Lifetime};
 use super::claims::Expectations;
@@ -27,7 +27,7 @@ pub fn verify(
     let signed = check_signature(token, keys, &expect.algorithms)?;
     check_issuer(signed, &expect.issuer)?;
     check_audience(signed, &expect.audiences)?;
-    token_use::check(signed, token.is_typed_for_access())?;
+    token_use::check(signed, token.is_typed())?;
     let lifetime = Lifetime::of(signed)?;
     lifetime.check(now, expect.clock_skew)?;
     check_length(lifetime, expect)?;
@@ -50,7 +50,7 @@ impl<'t> Signed<'t> {
     }
 }
 
-fn check_signature<'t>(
+pub(super) fn check_signature<'t>(
     token: &'t UnverifiedToken,
     keys: &KeySet,
     allowed: &[Algorithm],
@@ -72,7 +72,7 @@ fn check_signature<'t>(
     }
 }
 
-fn check_issuer(signed: Signed<'_>, issuer: &str) -> Result<(), TokenError> {
+pub(super) fn check_issuer(signed: Signed<'_>, issuer: &str) -> Result<(), TokenError> {
     match signed.get("iss") {
         Some(Value::String(iss)) if iss == issuer => Ok(()),
         Some(Value::String(_)) => Err(TokenError::IssuerMismatch),
@@ -81,7 +81,7 @@ fn check_issuer(signed: Signed<'_>, issuer: &str) -> Result<(), TokenError> {
     }
 }
 
-fn check_audience(signed: Signed<'_>, audiences: &[String]) -> Result<(), TokenError> {
+pub(super) fn check_audience(signed: Signed<'_>, audiences: &[String]) -> Result<(), TokenError> {
     let wrong_type = || TokenError::ClaimType("aud".to_owned());
     let matches = match signed.get("aud") {
         None => return Err(TokenError::ClaimMissing("aud".to_owned())),

@@ -7,9 +7,9 @@ mod quota;
 mod roles;
 mod rules;
 
-use super::raw::{self, RawConfig, RawMode};
+use super::raw::{self, RawConfig, RawMode, RawProviders};
 use super::read::{ConfigError, Errors, FromConfig, Node};
-use super::{CalloutLimits, ClientCertificate, Config, Endpoint, Limits, OwnHeaders, Settings, Workspace};
+use super::{CalloutLimits, ClientCertificate, Config, Endpoint, Limits, OwnHeaders, Provider, Settings, Workspace};
 use crate::audit::{self, Grant};
 use crate::base::{Fingerprint, SortedMap, Url, parse_noting_duplicates};
 use crate::jwt::ClaimPath;
@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The process's environment, for `{env: NAME}` secrets.
-pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Settings {
     /// Reads a configuration: a JSON object, or a JSON string that holds one.
@@ -35,6 +35,29 @@ impl Settings {
         });
         match settings {
             Some(settings) if errors.is_empty() => Ok(settings),
+            _ => Err(errors.into_sorted()),
+        }
+    }
+}
+
+impl Provider {
+    /// Reads the `identity_providers` of a configuration, and nothing else of it, exactly as [`Settings::parse`] does: for programs beside
+    /// the filter that must mean the same providers.
+    ///
+    /// # Errors
+    /// Everything that is wrong, sorted by JSON pointer; pointers begin with `/identity_providers`.
+    pub fn parse_all(
+        identity_providers: &Value,
+        allow_http: bool,
+        environment: Environment<'_>,
+    ) -> Result<Vec<Rc<Self>>, Vec<ConfigError>> {
+        let value = serde_json::json!({ "identity_providers": identity_providers });
+        let errors = Errors::default();
+        let raw = RawProviders::read(&Node::root(&value, &errors));
+        let check = Check { errors: &errors, environment, digest: digest(&value) };
+        let providers = raw.map(|raw| check.providers(raw.identity_providers, allow_http));
+        match providers {
+            Some(providers) if errors.is_empty() => Ok(providers),
             _ => Err(errors.into_sorted()),
         }
     }
@@ -274,4 +297,41 @@ fn grants(roles: &[raw::RawRole]) -> SortedMap<Rc<str>, Grant> {
         Some((role.name.as_str().into(), Grant { approved_by: raw.approved_by, ticket: raw.ticket, break_glass }))
     };
     roles.iter().filter_map(grant).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(providers: &Value) -> Result<Vec<Rc<Provider>>, Vec<String>> {
+        let parsed = Provider::parse_all(providers, false, &|_| None);
+        parsed.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn providers_alone_mean_what_they_mean_in_a_configuration() {
+        let entry =
+            json!({"name": "okta", "issuer": "https://okta.example", "audiences": ["databricks"], "max_lifetime": 60});
+        let providers = parse(&json!([entry])).unwrap();
+        assert_eq!(providers.len(), 1);
+        assert_eq!((&*providers[0].name, &*providers[0].expectations.issuer), ("okta", "https://okta.example"));
+        assert_eq!(providers[0].expectations.max_lifetime, Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_providers_is_said_with_its_place() {
+        let wrong = json!([{"name": "a", "issuer": "http://a.example", "audience": ["x"]}, {"name": 7}]);
+        let errors = parse(&wrong).unwrap_err().join("\n");
+        for place in [
+            "/identity_providers/0/audience: is not a known key",
+            "/identity_providers/0/audiences: is missing",
+            "/identity_providers/1/name: must be a string",
+            "/identity_providers/1/issuer: is missing",
+        ] {
+            assert!(errors.contains(place), "{place} is not in\n{errors}");
+        }
+        assert!(parse(&json!([])).unwrap_err().join("").contains("at least one provider"));
+        assert!(parse(&json!({"a": 1})).unwrap_err().join("").contains("must be a list"));
+    }
 }
