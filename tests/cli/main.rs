@@ -19,6 +19,7 @@ mod init;
 mod learn;
 mod policy_tests;
 mod server;
+mod revocations;
 
 use std::io::Write as _;
 use std::path::Path;

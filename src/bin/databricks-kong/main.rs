@@ -25,6 +25,7 @@ mod nearest;
 mod operations;
 mod output;
 mod records;
+mod revocations;
 mod shown;
 mod source;
 mod test;
@@ -46,6 +47,7 @@ Examples:
   databricks-kong operations --sensitive --format json
   databricks-kong doctor https://databricks.gw.example.com --token-file token
   databricks-kong learn records.jsonl
+  databricks-kong revocations serve --config revocations.yml
 
 Exit codes: 0 fine or allowed, 1 failure, 2 denied, 3 invalid configuration.";
 
@@ -79,6 +81,9 @@ enum Command {
     Learn(learn::Arguments),
     /// List the operations that rules can name
     Operations(operations::Arguments),
+    /// Serve the feed of revoked identities, and change it
+    #[command(disable_help_flag = true)]
+    Revocations(revocations::Arguments),
     /// Print the JSON Schema of the configuration
     Schema,
 }
@@ -106,6 +111,7 @@ fn main() -> ExitCode {
         Command::Test(tests) => test::run(&tests, arguments.format, style),
         Command::Learn(learnt) => learn::run(&learnt, arguments.format),
         Command::Operations(wanted) => operations::run(&wanted, arguments.format, style),
+        Command::Revocations(handed_on) => revocations::run(&handed_on),
         Command::Schema => print_schema(),
     };
     exit.into()
