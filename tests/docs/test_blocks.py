@@ -102,6 +102,8 @@ def kind(block: Block) -> str:
         return "helm"
     if "_format_version" in value:
         return "kong.yml"
+    if {"database", "sources"} <= set(value):
+        return "revocations"
     if "static_resources" in value:
         return "envoy"
     if "tests" in value and "config" in value:
@@ -134,6 +136,17 @@ def test_it_is_known_what_each_yaml_is():
 def test_a_kong_yml_is_one_that_the_filter_takes(block: Block, tmp_path: Path):
     (tmp_path / "kong.yml").write_text(block.text)
     ran = databricks_kong("check", str(tmp_path / "kong.yml"))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@named(of_kind("revocations"))
+def test_a_configuration_of_the_revocation_service_is_one_that_it_takes(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "revocations.yml").write_text(block.text)
+    for name in re.findall(r"env: (\w+)", block.text):
+        monkeypatch.setenv(name, "set")
+    ran = databricks_kong("revocations", "check", "--config", str(tmp_path / "revocations.yml"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
