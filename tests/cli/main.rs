@@ -18,8 +18,8 @@ mod findings;
 mod init;
 mod learn;
 mod policy_tests;
-mod server;
 mod revocations;
+mod server;
 
 use std::io::Write as _;
 use std::path::Path;

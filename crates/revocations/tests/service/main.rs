@@ -6,7 +6,9 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a test may fail loudly"
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly, and waits by the clock for a process"
 )]
 
 mod admin;

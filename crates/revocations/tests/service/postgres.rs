@@ -1,6 +1,7 @@
 //! A PostgreSQL server of the tests' own, from Debian's package; or the one that `TEST_POSTGRES_URL` names.
 
 use crate::issuer::unique;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -22,7 +23,9 @@ pub(crate) fn server() -> Option<&'static Server> {
     });
     if server.is_none() {
         assert!(std::env::var_os("CI").is_none(), "PostgreSQL is not installed, and CI must test with it");
-        eprintln!("SKIPPED: PostgreSQL is not installed (apt-get install postgresql)");
+        // not by `eprintln!`, which is shown of failing tests only
+        let said = writeln!(std::io::stderr(), "SKIPPED: PostgreSQL is not installed (apt-get install postgresql)");
+        said.unwrap();
     }
     server.as_ref()
 }
