@@ -109,6 +109,11 @@ void dk_on_response(uint64_t request, uint32_t status, const char *reason, size_
  */
 int32_t dk_refuse(uint64_t request, uint32_t why, const char *id, size_t size, dk_answer *answer);
 
+/* What was counted since the last call: the place of a counter in what `dk_start` answered (the first one's is 1), and how often, by
+ * turns. Answers `done`.
+ */
+int32_t dk_take_counts(dk_answer *answer);
+
 /* A second has passed. Answers `call`, or `nothing`.
  */
 int32_t dk_on_tick(uint64_t config, dk_answer *answer);

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "exported functions get raw pointers; what they point to is read in `boundary` only")]
 
 use super::boundary::{CalloutAnswer, Head, again, bytes, deliver, guarded};
+use super::counts;
 use super::interface::{CType, Declaration, DkAnswer, DkCalloutAnswer, DkHead, number};
 use super::message::{Code, Message};
 use super::slab::Handle;
@@ -32,7 +33,7 @@ macro_rules! functions {
 const FAILED: i32 = Code::Failed as i32;
 
 fn failed() -> (Code, Message) {
-    (Code::Failed, Message::default())
+    (Code::Failed, Message::empty())
 }
 
 // Each block below: pointers are handed to `boundary` under the very conditions that this interface asks of its caller.
@@ -157,6 +158,13 @@ functions! {
             let request = Handle::from_raw(request);
             deliver(answer, bytes(id, size).map_or_else(|_| failed(), |id| worker::refuse(request, why, id)))
         })
+    }
+
+    /// What was counted since the last call: the place of a counter in what `dk_start` answered (the first one's is 1), and how often, by
+    /// turns. Answers `done`.
+    fn dk_take_counts(answer: *mut DkAnswer) -> i32 {
+        // SAFETY: see above
+        guarded(FAILED, || unsafe { deliver(answer, (Code::Done, counts::take())) })
     }
 
     /// A second has passed. Answers `call`, or `nothing`.

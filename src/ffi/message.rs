@@ -40,8 +40,7 @@ impl Code {
 }
 
 /// The fields with which every answer about a request begins, in their order, as Lua names them.
-pub(super) const COMMON: [&str; 11] = [
-    "counts",   // one byte a count: the place of its name in what `dk_start` answers
+pub(super) const COMMON: [&str; 10] = [
     "log",      // lines for the log
     "removals", // names of headers to take off, a line each
     "record",   // the audit record, JSON
@@ -66,7 +65,7 @@ pub(super) const SEND: [&str; 1] = ["listens"];
 
 /// A list of byte strings, as it crosses the boundary: their number, where each ends (counted from the end of this head), their bytes.
 /// Numbers have 32 bits in the machine's order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Message {
     ends: Vec<u32>,
     bytes: Vec<u8>,
@@ -74,7 +73,22 @@ pub(super) struct Message {
     overflown: bool,
 }
 
+/// What most answers fit into: the common fields and a few headers; a record, a token and a `User-Agent`.
+const USUAL_FIELDS: usize = 32;
+const USUAL_BYTES: usize = 3072;
+
+impl Default for Message {
+    fn default() -> Self {
+        Self { ends: Vec::with_capacity(USUAL_FIELDS), bytes: Vec::with_capacity(USUAL_BYTES), overflown: false }
+    }
+}
+
 impl Message {
+    /// No fields, for an answer whose code says it all.
+    pub(super) const fn empty() -> Self {
+        Self { ends: Vec::new(), bytes: Vec::new(), overflown: false }
+    }
+
     pub(super) fn push(&mut self, field: impl AsRef<[u8]>) {
         self.bytes.extend_from_slice(field.as_ref());
         match u32::try_from(self.bytes.len()) {
@@ -93,9 +107,12 @@ impl Message {
     /// All of it; nothing if it is too long to be said.
     pub(super) fn encode(&self) -> Option<Vec<u8>> {
         let count = u32::try_from(self.ends.len()).ok().filter(|_| !self.overflown)?;
-        let head = std::iter::once(count).chain(self.ends.iter().copied()).flat_map(u32::to_ne_bytes);
-        let mut encoded = Vec::with_capacity(self.bytes.len().saturating_add(self.ends.len().saturating_mul(4)));
-        encoded.extend(head);
+        let head = self.ends.len().saturating_add(1).saturating_mul(size_of::<u32>());
+        let mut encoded = Vec::with_capacity(head.saturating_add(self.bytes.len()));
+        encoded.extend_from_slice(&count.to_ne_bytes());
+        for end in &self.ends {
+            encoded.extend_from_slice(&end.to_ne_bytes());
+        }
         encoded.extend_from_slice(&self.bytes);
         Some(encoded)
     }

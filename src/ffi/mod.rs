@@ -2,7 +2,7 @@
 //!
 //! It holds no logic of its own. `interface` is the one table of what the library exports, from which the C header and the Lua
 //! declarations are written; `exports` are these functions; `boundary` is the only place with `unsafe`; `worker` keeps what a
-//! worker knows, behind handles (`slab`) that say when they are stale; `message` is the form of what is answered.
+//! worker knows, behind handles (`slab`) that say when they are stale; `counts` what it counted; `message` is the form of what is answered.
 //!
 //! What the boundary promises:
 //! - No pointer of the library's ever leaves it: an answer is copied into the caller's memory, and entities are numbers. A handle that was
@@ -14,6 +14,7 @@
 //!   be sent was compared with the one that was decided on.
 
 mod boundary;
+mod counts;
 pub mod exports;
 pub mod interface;
 mod message;

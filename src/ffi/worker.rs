@@ -1,6 +1,7 @@
 //! What one worker knows, behind handles: configurations, requests under way, and the core's memory.
 
 use super::boundary::{CalloutAnswer, Head};
+use super::counts;
 use super::interface::VERSION;
 use super::message::{COMMON, Code, Message};
 use super::slab::{Handle, Slab};
@@ -33,7 +34,8 @@ static ENVIRONMENT: OnceLock<SortedMap<String, Secret<String>>> = OnceLock::new(
 #[derive(Debug, Default)]
 struct Worker {
     configs: Slab<Configured>,
-    requests: Slab<Live>,
+    // boxed, for they are taken out and put back at each call
+    requests: Slab<Box<Live>>,
     memory: Memory,
     /// Configurations in the order in which they were taken up.
     taken_up: Vec<Weak<Config>>,
@@ -69,7 +71,7 @@ struct Allowed {
 
 /// Nothing can be said of the call; the request that it was for must be refused.
 fn failed() -> Answer {
-    (Code::Failed, Message::default())
+    (Code::Failed, Message::empty())
 }
 
 fn with<T>(otherwise: T, action: impl FnOnce(&mut Worker) -> T) -> T {
@@ -175,7 +177,7 @@ pub(super) fn open_request(config: Handle) -> Option<Handle> {
         configured.used_at = now.uptime;
         let config = Rc::clone(&configured.config);
         let id = RequestId::unknown();
-        worker.requests.insert(Live { config, id, flow: Flow::default(), decided: None, allowed: None })
+        worker.requests.insert(Box::new(Live { config, id, flow: Flow::default(), decided: None, allowed: None }))
     })
 }
 
@@ -242,7 +244,8 @@ pub(super) fn on_send(request: Handle, head: &Head<'_>, kind: u32, body: &[u8]) 
             let reply = changed_after_decision(what, &live.id);
             return live.refuse(&reply);
         }
-        let mut message = common(&allowed.counts, &[], &seen.removals, Audit::Line(&allowed.line));
+        counts::add(&allowed.counts);
+        let mut message = common(&[], &seen.removals, Audit::Line(&allowed.line));
         message.push(if live.flow.awaits_response() { "1" } else { "" });
         message.push_pairs(allowed.edits.headers());
         Some((Code::Send, message))
@@ -272,7 +275,8 @@ pub(super) fn refuse(request: Handle, why: u32, id: &[u8]) -> Answer {
     answer.unwrap_or_else(|| {
         let reason = reply.reason.unwrap_or(Reason::Internal);
         let record = Record::refused(id.as_str(), reason, now().unwrap_or_default().wall);
-        let mut message = common(&Metric::of_refusal(reason), &[], &[], Audit::Record(&record, true));
+        counts::add(&Metric::of_refusal(reason));
+        let mut message = common(&[], &[], Audit::Record(&record, true));
         push_reply(&mut message, &reply);
         (Code::Reply, message)
     })
@@ -295,7 +299,8 @@ fn tick(config: Handle, step: impl FnOnce(&mut Configured, &mut Env<'_>) -> Opti
         let mut env =
             Env { config: &rules, memory: &mut worker.memory, now, can: CAN, log: &mut log, counts: &mut counts };
         let callout = step(&mut configured, &mut env);
-        let mut message = common(&counts, &log, &[], Audit::Line(""));
+        counts::add(&counts);
+        let mut message = common(&log, &[], Audit::Line(""));
         let code = match &callout {
             Some(callout) => {
                 configured.prefetch.on_sent(0);
@@ -319,12 +324,14 @@ impl Live {
         let step = self.flow.on(event, &mut env);
         Some(match step {
             Step::Call(callout) => {
-                let mut message = self.common(&counts, &log, removals, false);
+                counts::add(&counts);
+                let mut message = self.common(&log, removals, false);
                 push_callout(&mut message, &callout);
                 (Code::Call, message)
             }
             Step::AwaitBody => {
-                let mut message = self.common(&counts, &log, removals, false);
+                counts::add(&counts);
+                let mut message = self.common(&log, removals, false);
                 message.push(self.config.limits.body_bytes.to_string());
                 (Code::AwaitBody, message)
             }
@@ -333,13 +340,15 @@ impl Live {
                 let (later, now): (Vec<_>, Vec<_>) = counts
                     .into_iter()
                     .partition(|metric| matches!(metric, Metric::RequestsAllowed | Metric::RequestsWouldDeny));
-                let message = self.common(&now, &log, removals, false);
+                counts::add(&now);
+                let message = self.common(&log, removals, false);
                 let line = self.flow.record().filter(|_| self.config.audit.log).map(line).unwrap_or_default();
                 self.allowed = Some(Allowed { edits, counts: later, line });
                 (Code::Allowed, message)
             }
             Step::Reply(reply) => {
-                let mut message = self.common(&counts, &log, removals, true);
+                counts::add(&counts);
+                let mut message = self.common(&log, removals, true);
                 push_reply(&mut message, &reply);
                 (Code::Reply, message)
             }
@@ -350,15 +359,16 @@ impl Live {
         self.allowed = None;
         let reason = reply.reason.unwrap_or(Reason::Internal);
         self.flow.abandon(reason, now()?.wall);
-        let mut message = self.common(&Metric::of_refusal(reason), &[], &[], true);
+        counts::add(&Metric::of_refusal(reason));
+        let mut message = self.common(&[], &[], true);
         push_reply(&mut message, reply);
         Some((Code::Reply, message))
     }
 
-    fn common(&self, counts: &[Metric], log: &[String], removals: &[Vec<u8>], is_last: bool) -> Message {
+    fn common(&self, log: &[String], removals: &[Vec<u8>], is_last: bool) -> Message {
         let record = self.flow.record();
         let audit = record.map_or(Audit::Line(""), |record| Audit::Record(record, is_last && self.config.audit.log));
-        common(counts, log, removals, audit)
+        common(log, removals, audit)
     }
 }
 
@@ -418,10 +428,8 @@ enum Audit<'a> {
 }
 
 /// The fields of [`COMMON`], in their order.
-fn common(counts: &[Metric], log: &[String], removals: &[Vec<u8>], audit: Audit<'_>) -> Message {
+fn common(log: &[String], removals: &[Vec<u8>], audit: Audit<'_>) -> Message {
     let mut message = Message::default();
-    let place = |metric: &Metric| Metric::all().position(|one| one == *metric).and_then(|at| u8::try_from(at).ok());
-    message.push(counts.iter().filter_map(place).collect::<Vec<u8>>());
     message.push(log.join("\n").as_bytes());
     message.push(removals.join(&b'\n'));
     match audit {
@@ -429,15 +437,20 @@ fn common(counts: &[Metric], log: &[String], removals: &[Vec<u8>], audit: Audit<
         Audit::Line(line) => {
             message.push("");
             message.push(line);
-            (5..COMMON.len()).for_each(|_| message.push(""));
+            (4..COMMON.len()).for_each(|_| message.push(""));
         }
     }
     message
 }
 
 fn push_record(message: &mut Message, record: &Record, writes: bool) {
-    message.push(record.to_json());
-    message.push(if writes { line(record) } else { String::new() });
+    let json = record.to_json();
+    message.push(&json);
+    if writes {
+        message.push(fitting(json, record));
+    } else {
+        message.push("");
+    }
     message.push(record.decision.as_str());
     message.push(record.why());
     for part in [&record.role, &record.subject, &record.idp] {
@@ -448,7 +461,10 @@ fn push_record(message: &mut Message, record: &Record, writes: bool) {
 
 /// A record as a line of the log.
 fn line(record: &Record) -> String {
-    let json = record.to_json();
+    fitting(record.to_json(), record)
+}
+
+fn fitting(json: String, record: &Record) -> String {
     if json.len() <= LONGEST_LINE { json } else { record.to_json_within(LONGEST_LINE) }
 }
 

@@ -7,6 +7,7 @@ use crate::base::Secret;
 use crate::config::OwnHeaders;
 use crate::databricks::{Catalogue, Operation, Target, may_name_resources, takes_body_on_get, takes_form};
 use crate::exchange::SharedSecrets;
+use std::borrow::Cow;
 
 /// Hosts hand over at most this many headers and do not say that there were more.
 const MOST_HEADERS: usize = 100;
@@ -200,8 +201,12 @@ impl Inspected {
     }
 }
 
-fn fold(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).to_ascii_lowercase().replace('_', "-")
+fn fold(name: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(name) {
+        // as most hosts hand them over
+        Ok(text) if !name.iter().any(|byte| byte.is_ascii_uppercase() || *byte == b'_') => Cow::Borrowed(text),
+        _ => Cow::Owned(String::from_utf8_lossy(name).to_ascii_lowercase().replace('_', "-")),
+    }
 }
 
 /// Whether a `Content-Type` asks for another encoding of text than JSON has (RFC 8259 section 8.1).
@@ -244,7 +249,7 @@ fn names_ours(folded: &str, value: &[u8], own: &OwnHeaders) -> bool {
 }
 
 /// The names of headers in a list.
-fn listed(value: &[u8]) -> impl Iterator<Item = String> {
+fn listed(value: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).map(fold)
 }
 

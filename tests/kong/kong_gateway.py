@@ -42,6 +42,7 @@ class KongGateway(Gateway):
     refused_at_load = frozenset(SCHEMA_REFUSES)
     counter_prefix = "pw_databricks_kong_"
     serious: tuple[str, ...] = SERIOUS
+    listener = ""  # more words about each listener
 
     def __init__(
         self,
@@ -92,7 +93,10 @@ class KongGateway(Gateway):
             "LOG_LEVEL": "notice",
             "ANONYMOUS_REPORTS": "off",
             "PROXY_LISTEN": ", ".join(
-                [f"127.0.0.1:{self.port}", *(f"{host}:443 ssl" for host in self.tls_hosts.values())]
+                [
+                    f"127.0.0.1:{self.port}{self.listener}",
+                    *(f"{host}:443 ssl{self.listener}" for host in self.tls_hosts.values()),
+                ]
             ),
             "SSL_CERT": str(self.certificate),
             "SSL_CERT_KEY": str(self.key),

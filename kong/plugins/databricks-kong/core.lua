@@ -5,6 +5,7 @@
 
 local ffi = require "ffi"
 local interface = require "kong.plugins.databricks-kong.interface"
+local new_table = require "table.new"
 
 local ffi_new = ffi.new
 local ffi_cast = ffi.cast
@@ -47,10 +48,10 @@ end
 local function fields()
   local count = memory[0]
   local bytes = answer.data + 4 * (count + 1)
-  local list, begin = {}, 0
+  local list, begin = new_table(count, 0), 0
   for at = 1, count do
     local finish = memory[at]
-    list[at] = ffi_string(bytes + begin, finish - begin)
+    list[at] = finish == begin and "" or ffi_string(bytes + begin, finish - begin)
     begin = finish
   end
   return list
@@ -276,6 +277,13 @@ end
 -- `why` 0: the plugin failed; 1: the configuration is invalid.
 function core.refuse(request, why, id)
   return hear(library.dk_refuse(request or 0, why, id, #id, answer))
+end
+
+
+-- What was counted since the last call: places in the list of counters, and how often, by turns.
+function core.take_counts()
+  local _, said = hear(library.dk_take_counts(answer))
+  return said or {}
 end
 
 

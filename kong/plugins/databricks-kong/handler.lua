@@ -158,8 +158,9 @@ function Handler:log()
 end
 
 
--- Keys ahead of need, for each configuration; one callout of a configuration at a time.
+-- The page of metrics; keys ahead of need, for each configuration; one callout of a configuration at a time.
 function Handler.tick(is_exiting)
+  report.counts()
   if is_exiting then
     return
   end

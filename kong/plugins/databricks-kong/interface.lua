@@ -1,5 +1,5 @@
 -- Written by `make schema` from src/ffi/interface.rs: what libdatabricks_kong exports, and what it answers.
-local interface = { version = "0.1.0", number = 3551367173687824 }
+local interface = { version = "0.1.0", number = 4165491525162341 }
 
 interface.cdef = [[
 typedef struct {
@@ -46,6 +46,7 @@ int32_t dk_on_callout(uint64_t request, const dk_callout_answer *result, dk_answ
 int32_t dk_on_send(uint64_t request, const dk_head *head, uint32_t kind, const char *data, size_t size, dk_answer *answer);
 void dk_on_response(uint64_t request, uint32_t status, const char *reason, size_t size);
 int32_t dk_refuse(uint64_t request, uint32_t why, const char *id, size_t size, dk_answer *answer);
+int32_t dk_take_counts(dk_answer *answer);
 int32_t dk_on_tick(uint64_t config, dk_answer *answer);
 int32_t dk_on_tick_callout(uint64_t config, const dk_callout_answer *result, dk_answer *answer);
 ]]
@@ -65,48 +66,47 @@ interface.code = {
 
 -- Places of the fields of an answer, counted from one.
 interface.field = {
-  counts = 1,
-  log = 2,
-  removals = 3,
-  record = 4,
-  line = 5,
-  decision = 6,
-  reason = 7,
-  role = 8,
-  subject = 9,
-  provider = 10,
-  operation = 11,
+  log = 1,
+  removals = 2,
+  record = 3,
+  line = 4,
+  decision = 5,
+  reason = 6,
+  role = 7,
+  subject = 8,
+  provider = 9,
+  operation = 10,
 }
 
 interface.call = {
-  scheme = 12,
-  host = 13,
-  port = 14,
-  authority = 15,
-  path = 16,
-  method = 17,
-  timeout = 18,
-  longest = 19,
-  share = 20,
-  wanted = 21,
-  body = 22,
-  headers = 23,
+  scheme = 11,
+  host = 12,
+  port = 13,
+  authority = 14,
+  path = 15,
+  method = 16,
+  timeout = 17,
+  longest = 18,
+  share = 19,
+  wanted = 20,
+  body = 21,
+  headers = 22,
 }
 
 interface.await_body = {
-  longest = 12,
-  headers = 13,
+  longest = 11,
+  headers = 12,
 }
 
 interface.reply = {
-  status = 12,
-  body = 13,
-  headers = 14,
+  status = 11,
+  body = 12,
+  headers = 13,
 }
 
 interface.send = {
-  listens = 12,
-  headers = 13,
+  listens = 11,
+  headers = 12,
 }
 
 return interface

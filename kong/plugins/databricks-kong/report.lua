@@ -33,25 +33,35 @@ function report.define_counters(names)
 end
 
 
-local function count(places)
-  for at = 1, #places do
-    local counter = counters[places:byte(at) + 1]
+-- Puts what was counted since the last time on the page.
+function report.counts()
+  local said = core.take_counts()
+  for at = 1, #said, 2 do
+    local counter = counters[tonumber(said[at])]
     if counter then
-      -- a count that the page does not take is lost, and no reason to fail a request
-      pcall(counter.inc, counter, 1)
+      -- a count that the page does not take is lost, and no reason to fail
+      pcall(counter.inc, counter, tonumber(said[at + 1]))
     end
   end
 end
 
 
+local function assign_variable(value)
+  ngx.var.databricks_audit = value
+end
+
+
 local function set_variable(value)
-  if has_variable == nil then
-    has_variable = pcall(function()
-      ngx.var.databricks_audit = value
-    end)
-  elseif has_variable then
+  if has_variable then
     ngx.var.databricks_audit = value
+  elseif has_variable == nil then
+    has_variable = pcall(assign_variable, value)
   end
+end
+
+
+local function known(text)
+  return text ~= "" and text or nil
 end
 
 
@@ -62,9 +72,9 @@ local function publish(said)
   shared.databricks_audit = record
   shared.databricks_decision = said[FIELD.decision]
   shared.databricks_reason = said[FIELD.reason]
-  shared.databricks_role = said[FIELD.role] ~= "" and said[FIELD.role] or nil
-  shared.databricks_subject = said[FIELD.subject] ~= "" and said[FIELD.subject] or nil
-  shared.databricks_operation = said[FIELD.operation] ~= "" and said[FIELD.operation] or nil
+  shared.databricks_role = known(said[FIELD.role])
+  shared.databricks_subject = known(said[FIELD.subject])
+  shared.databricks_operation = known(said[FIELD.operation])
   set_variable(record)
   kong.log.set_serialize_value("databricks_audit", record)
 end
@@ -72,7 +82,6 @@ end
 
 -- Reports what came with an answer outside of a request.
 function report.aside(said)
-  count(said[FIELD.counts])
   local log = said[FIELD.log]
   if log ~= "" then
     for line in log:gmatch("[^\n]+") do

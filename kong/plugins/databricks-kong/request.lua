@@ -3,13 +3,19 @@
 local core = require "kong.plugins.databricks-kong.core"
 
 local byte = string.byte
+local find = string.find
+local sub = string.sub
 local get_headers = ngx.req.get_headers
 local get_method = ngx.req.get_method
 local var = ngx.var
 
 local QUESTION_MARK = byte("?")
+-- where the version stands in "HTTP/1.1", and the first that has bodies of which no header tells
+local VERSION, FIRST_FRAMED = 6, byte("2")
 -- Leads nowhere, here and in a workspace.
 local NOWHERE = "/.well-known/databricks-kong/undecided"
+
+local NONE = {}
 
 local request = {}
 
@@ -65,7 +71,7 @@ end
 
 -- Whether there is a body that no header announces: since HTTP/2 a request need not say how long it is.
 local function has_unannounced_body(headers)
-  if ngx.req.http_version() < 2 or headers["content-length"] then
+  if (byte(var.server_protocol or "", VERSION) or 0) < FIRST_FRAMED or headers["content-length"] then
     return false
   end
   local content_type = headers["content-type"]
@@ -79,13 +85,14 @@ end
 
 -- The secrets that other plugins put into kong.ctx.shared.
 local function shared_secrets(names)
+  if #names == 0 then
+    return NONE
+  end
   local found = {}
-  if #names > 0 then
-    local shared = kong.ctx.shared
-    for _, name in ipairs(names) do
-      if type(shared[name]) == "string" then
-        found[name] = shared[name]
-      end
+  local shared = kong.ctx.shared
+  for _, name in ipairs(names) do
+    if type(shared[name]) == "string" then
+      found[name] = shared[name]
     end
   end
   return found
@@ -149,8 +156,11 @@ end
 
 -- Takes headers off, names a line each.
 function request.remove(names)
-  for name in names:gmatch("[^\n]+") do
-    ngx.req.clear_header(name)
+  local begin = 1
+  while begin <= #names do
+    local finish = find(names, "\n", begin, true) or #names + 1
+    ngx.req.clear_header(sub(names, begin, finish - 1))
+    begin = finish + 1
   end
 end
 
