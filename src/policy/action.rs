@@ -3,7 +3,7 @@
 
 use crate::databricks::sql::Scan;
 use crate::databricks::{
-    Carried, Catalogue, Features, IdFault, Operation, Resource, Target, Within, carried, has_statement, has_twin,
+    Carried, Catalogue, Features, IdFault, Kind, Operation, Resource, Target, Within, carried, has_statement, has_twin,
     scan_body, stands_in_body,
 };
 use serde_json::{Map, Value};
@@ -56,6 +56,8 @@ pub struct Action<'a> {
     sql: OnceCell<Result<Scan, IdFault>>,
     near: OnceCell<Option<Operation>>,
     rests_on_body: Cell<bool>,
+    /// The kind that was last asked for, and whether an id that tells of it may stand in the body: rules often ask for one kind in a row.
+    last_kind: Cell<Option<(&'static str, bool)>>,
 }
 
 impl<'a> Action<'a> {
@@ -75,8 +77,8 @@ impl<'a> Action<'a> {
         body: Body<'a>,
     ) -> Self {
         let (carried, sql, near) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        let (runs_job, rests_on_body) = (RunsJob::Unasked, Cell::new(false));
-        Self { method, target, headers, operation, body, runs_job, carried, sql, near, rests_on_body }
+        let (runs_job, rests_on_body, last_kind) = (RunsJob::Unasked, Cell::new(false), Cell::new(None));
+        Self { method, target, headers, operation, body, runs_job, carried, sql, near, rests_on_body, last_kind }
     }
 
     /// The same action, with what is known of its run's job.
@@ -151,7 +153,7 @@ impl<'a> Action<'a> {
 
     /// What the ids that the request carries say about resources of that type; `None` for one that does not tell which.
     pub(super) fn ids(&self, kind: &str) -> Result<impl Iterator<Item = Option<Cow<'_, str>>>, Lack> {
-        if self.operation.is_some_and(|operation| stands_in_body(operation, kind)) {
+        if self.may_stand_in_body(kind) {
             self.need_body()?;
         }
         let found = self.carried().map_err(Lack::Clarity)?;
@@ -160,6 +162,15 @@ impl<'a> Action<'a> {
             Within::Is(id) => Some(Some(id)),
             Within::Unknown => Some(None),
         }))
+    }
+
+    fn may_stand_in_body(&self, kind: &str) -> bool {
+        if let Some((_, answer)) = self.last_kind.get().filter(|(last, _)| *last == kind) {
+            return answer;
+        }
+        let answer = self.operation.is_some_and(|operation| stands_in_body(operation, kind));
+        self.last_kind.set(Kind::named(kind).map(|kind| (kind.name, answer)));
+        answer
     }
 
     /// A rule rests on the body.

@@ -17,7 +17,7 @@ from typing import Any
 import databricks.sdk
 from databricks.sdk.common.types.fieldmask import FieldMask
 
-from stack import REPO
+from stack import REPO, WORKSPACE_ID
 
 sys.path.insert(0, str(REPO / "tools/catalogue"))
 
@@ -117,7 +117,10 @@ class Arguments:
 
 
 def filled(form: str) -> str:
-    """`projects/{project_id}` → `projects/x`."""
+    """`projects/{project_id}` → `projects/x`; a workspace that a path begins with can only be the gateway's own."""
+    own = {"workspaces/{workspace_id}", "workspaces/{workspace}"}
+    begin = "/".join(form.split("/")[:2])
+    form = form.replace(begin, f"workspaces/{WORKSPACE_ID}", 1) if begin in own else form
     return "/".join("x" if segment.startswith("{") else segment for segment in form.split("/"))
 
 
