@@ -105,6 +105,7 @@ fn bound_to(caller: &Caller) -> Result<Option<CertificateDigest>, TokenError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::string_slice, reason = "hexadecimal digits are ASCII")]
 mod tests {
     use super::*;
     use crate::jwt::testing;

@@ -95,6 +95,7 @@ fn bucket(who: &[&str], quota: &Quota, config: &Config) -> Fingerprint {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -133,6 +133,11 @@ impl fmt::Debug for SigningKey {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "hexadecimal digits are ASCII, and a test may fail loudly"
+)]
 pub(crate) mod tests {
     use super::super::{Algorithm, KeySet, PublicKey, UnverifiedToken};
     use super::*;
