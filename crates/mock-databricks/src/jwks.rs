@@ -22,6 +22,8 @@ pub(crate) struct IssuerKeys {
 
 impl IssuerKeys {
     pub(crate) fn new() -> Result<Self, String> {
+        // installed before: as good
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
