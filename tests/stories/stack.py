@@ -405,9 +405,9 @@ class Workspace:
         ready = process.first_json_line()
         return cls(ready["url"], ready["admin_url"], process, state)
 
-    def add_user(self, sub: str, assume: bool = False) -> None:
+    def add_user(self, sub: str, assume: bool = False, jobs: tuple[str, ...] = ("101", "202")) -> None:
         groups = [{"id": ASSUMABLE_GROUP, "name": "data-eng", "assume": True}] if assume else []
-        self.state["users"][sub] = {"groups": groups, "permissions": {"jobs": ["101", "202"]}}
+        self.state["users"][sub] = {"groups": groups, "permissions": {"jobs": list(jobs)}}
         admin(self.admin_url, "PATCH", "/state", {"users": self.state["users"]})
 
     def add_users(self, subs: list[str]) -> None:

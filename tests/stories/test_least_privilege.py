@@ -34,7 +34,8 @@ def refusal(caught: pytest.ExceptionInfo[PermissionDenied]) -> tuple[str, dict[s
 
 def test_the_sdk_runs_its_job_and_no_other(world: World):
     client = sdk(world, world.user("runners").token())
-    assert client.jobs.run_now(job_id=101).run_id == RUN_OF_101
+    run = client.jobs.run_now(job_id=101).run_id
+    assert client.jobs.get_run(run_id=run).job_id == 101, "the same job, looked up by the run"
     world.workspace.forget_requests()
     with pytest.raises(PermissionDenied) as caught:
         client.jobs.run_now(job_id=102)

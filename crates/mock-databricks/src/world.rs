@@ -1,5 +1,6 @@
 //! All that the two ports share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -19,6 +20,8 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) keys: IssuerKeys,
     pub(crate) sql: SqlStore,
+    /// How many runs of jobs were started.
+    pub(crate) runs: AtomicU64,
     workspace: Mutex<Arc<Workspace>>,
 }
 
@@ -31,6 +34,7 @@ impl World {
             faults: Faults::default(),
             keys: IssuerKeys::new()?,
             sql: SqlStore::default(),
+            runs: AtomicU64::new(0),
             workspace: Mutex::new(Arc::new(workspace)),
         })
     }
@@ -48,6 +52,7 @@ impl World {
         self.faults.clear();
         self.keys.forget();
         self.sql.forget();
+        self.runs.store(0, Ordering::Relaxed);
     }
 
     /// Changes top-level keys of the state and keeps everything else, but for fetched keys.

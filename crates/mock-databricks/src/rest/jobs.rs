@@ -1,6 +1,7 @@
 //! Jobs and their runs.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
@@ -14,7 +15,7 @@ use crate::rest::{Answer, check_id, ok, params, visible_ids};
 use crate::world::World;
 
 const SAMPLES: &[&str] = &["101", "202", "303"];
-/// A run's id is its job's id with this many zeros, so that no run need be remembered.
+/// A run's id is its job's id times this, and a number that no other run has: so no run need be remembered.
 const RUNS_PER_JOB: u64 = 1_000_000;
 
 pub(crate) fn routes() -> Router<Arc<World>> {
@@ -50,7 +51,8 @@ async fn get_job(
 async fn run_now(State(world): State<Arc<World>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let id = params::id(&params::object(&body)?, "job_id")?;
     check_id(&world.workspace(), &caller, "jobs", &id)?;
-    let run_id = id.parse::<u64>().unwrap_or_default().saturating_mul(RUNS_PER_JOB).saturating_add(1);
+    let number = world.runs.fetch_add(1, Ordering::Relaxed).saturating_add(1) % RUNS_PER_JOB;
+    let run_id = id.parse::<u64>().unwrap_or_default().saturating_mul(RUNS_PER_JOB).saturating_add(number);
     ok(&json!({ "run_id": run_id, "number_in_job": run_id }))
 }
 

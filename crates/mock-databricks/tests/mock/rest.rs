@@ -116,6 +116,7 @@ async fn keeps_principals_to_their_permissions() {
     let (status, body) = run(&alice, 101).await;
     assert_eq!(status, 200, "{body}");
     let run_id = body["run_id"].as_u64().unwrap();
+    assert_ne!(run(&alice, 101).await.1["run_id"], run_id, "a run of its own each time");
     assert_eq!(run(&alice, 303).await.1["error_code"], "PERMISSION_DENIED");
     assert_eq!(run(&as_group, 303).await.0, 200);
     assert_eq!(run(&as_group, 101).await.0, 403);
