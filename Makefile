@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli plugin schema sample catalogue bench bench-envoy test test-in-browser fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
+.PHONY: help wasm cli plugin dist schema sample catalogue bench bench-envoy test test-all test-in-browser fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -8,11 +8,16 @@ help: ## list the targets
 wasm: ## build filters/databricks_kong.wasm
 	@scripts/build-wasm
 
-cli: ## build the command line tool, target/release/databricks-kong
-	@scripts/with-rust cargo build --quiet --locked --release --features cli --bin databricks-kong
+cli: ## build the command line tool and the revocation service into target/release (some minutes the first time)
+	@echo "compiling databricks-kong and databricks-kong-revocations ..." >&2
+	@scripts/with-rust cargo build --quiet --locked --release -p databricks-kong -p revocations --features databricks-kong/cli --bins
+	@ls -l $${CARGO_TARGET_DIR:-target}/release/databricks-kong $${CARGO_TARGET_DIR:-target}/release/databricks-kong-revocations
 
 plugin: ## lay out the native Kong plugin in target/plugin (ARGS=--portable: for older systems, x86-64 and aarch64)
 	@scripts/build-plugin $(ARGS)
+
+dist: ## build a release into dist/: filter, static programs and plugin for x86-64 and aarch64, SBOM, checksums (PARTS=filter for one part)
+	@scripts/dist $(PARTS)
 
 schema: ## write the schemas of the configuration, of audit records and of the library's interface from the types
 	@DATABRICKS_KONG_WRITE_SCHEMA=1 scripts/with-rust cargo test --quiet --locked --features schema,native --test meta_schema --test audit_schema --test native_interface
@@ -30,8 +35,11 @@ bench: ## measure how long a decision takes with 10 and with 1,000 roles (compil
 bench-envoy: ## measure what a request costs Envoy with the filter, without, and with Envoy's own JWT filter (two minutes)
 	@tests/bench/run
 
-test: ## build, then run every test
-	@scripts/test
+test: ## build, then run what a change most likely breaks (PARTS=envoy for one part, PARTS=--list to see them)
+	@scripts/test $(PARTS)
+
+test-all: ## build, then run every test, as CI does
+	@scripts/test all
 
 test-in-browser: ## run signatures, a policy and whole requests in V8: in Node and in headless Chromium
 	@scripts/test-in-browser
@@ -46,7 +54,7 @@ sql-mutants: ## hold the SQL scanner against Spark's own parser on a million mut
 	@DATABRICKS_KONG_SQL_MUTANTS=$${MUTANTS:-1000000} DATABRICKS_KONG_SQL_SEED=$${SEED:-20261123} \
 	  scripts/with-rust cargo test --quiet --locked --test sql mutants -- --nocapture
 
-lint: ## check format, clippy, docs, dependencies, shell and Python
+lint: ## check format, clippy, docs, dependencies, shell, Python, container files and workflows
 	@scripts/lint
 
 fix: ## format and repair what can be repaired

@@ -88,10 +88,13 @@ rust_is_new_enough() {
   fi
 }
 
-# Flags of the module. Paths are taken out, so that two clones give the same bytes.
-wasm_rustflags() {
+# The only place of the version is Cargo.toml; everything else is made from it or held against it.
+version() { sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$REPO/Cargo.toml"; }
+
+# Takes the paths of this machine out of what is compiled, so that two clones give the same bytes; for CARGO_ENCODED_RUSTFLAGS.
+path_rustflags() {
   local cargo_home=${CARGO_HOME:-${HOME:-}/.cargo} flags registry
-  flags="-Ctarget-feature=+simd128"$'\x1f'"--remap-path-prefix=$REPO=."
+  flags="--remap-path-prefix=$REPO=."
   for registry in "$cargo_home"/registry/src/*/; do
     if [[ -d $registry ]]; then
       flags+=$'\x1f'"--remap-path-prefix=${registry%/}=crates"
@@ -99,6 +102,35 @@ wasm_rustflags() {
   done
   printf '%s' "$flags"
 }
+
+# Flags of the module.
+wasm_rustflags() { printf '%s' "-Ctarget-feature=+simd128"$'\x1f'"$(path_rustflags)"; }
+
+# Those flags name the folder that the crates are unpacked in, so there has to be one.
+fetch_crates() {
+  local registry
+  for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
+    [[ -d $registry ]] && return 0
+  done
+  say "fetching crates"
+  (cd "$REPO" && cargo fetch --locked --quiet)
+}
+
+# ziglang links for any libc and processor; cargo-zigbuild makes cargo use it. Puts both on PATH.
+use_zig() {
+  local zig=(ziglang==0.15.1 cargo-zigbuild==0.20.1) directory
+  directory=$(cache_dir)/zig-$(printf '%s ' "${zig[@]}" | cksum | tr -d ' ')
+  if [[ ! -f $directory/ready ]]; then
+    say "fetching ${zig[*]} with pip"
+    rm -rf "$directory"
+    python3 -m venv "$directory"
+    "$directory/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "${zig[@]}" >&2
+    touch "$directory/ready"
+  fi
+  PATH=$directory/bin:$PATH
+}
+
+need_target() { rustup target list --installed 2>/dev/null | grep -qx "$1" || rustup target add "$1" >&2; }
 
 # another one only for tests that run without a system (scripts/test-as-wasm)
 WASM_TARGET=${WASM_TARGET:-wasm32-wasip1}

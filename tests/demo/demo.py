@@ -299,7 +299,7 @@ def show_record(demo: Demo) -> None:
 
 def verdict(demo: Demo) -> str:
     if demo.failed:
-        return f"{screen.RED}{demo.failed} claims did not hold{screen.PLAIN}"
+        return f"{screen.RED}{demo.failed} did not hold.{screen.PLAIN}"
     return f"{screen.GREEN}All as claimed.{screen.PLAIN}"
 
 
@@ -315,7 +315,9 @@ def main() -> int:
             stack.callback(workspace.process.stop)
             gateway = EnvoyGateway(idp, workspace, run_dir, named=[configs.Named("demo", configuration)])
             stack.callback(gateway.stop)
-            print(f"\ngateway {gateway.url('demo')}  identity provider {idp.url('rs')}  Databricks {workspace.url}")
+            print(f"\nidentity provider  {idp.url('rs')}")
+            print(f"gateway            {gateway.url('demo')}")
+            print(f"Databricks         {workspace.url} (a mock)")
             screen.heading("The policy:")
             print(POLICY, end="")
             demo = Demo(idp, workspace, gateway)

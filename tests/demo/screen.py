@@ -93,6 +93,6 @@ def answer(reply: Response) -> list[str]:
     return [f"{reply.status} {body['error_code']}, reason {info['reason']}{code}:", f"  {body['message']}"]
 
 
-def _clip(text: str, width: int = 84) -> str:
+def _clip(text: str, width: int = 80) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= width else flat[: width - 1] + "…"

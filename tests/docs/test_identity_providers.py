@@ -63,7 +63,7 @@ def test_a_policy_agrees_with_the_example_of_its_provider(block: Block):
 def test_every_provider_has_a_policy_and_an_example():
     headings = {line[3:] for line in DOCUMENT.read_text().splitlines() if line.startswith("## ")}
     providers = {block.note("policy of") for block in POLICIES}
-    assert providers == {"okta", "entra-id", "keycloak", "auth0", "google", "github-actions"}
+    assert providers == {"okta", "entra-id", "keycloak", "auth0", "cognito", "google", "github-actions"}
     for provider in providers:
         assert provider.replace("-", " ") in {heading.lower() for heading in headings}
         assert f"(../examples/{provider}/kong.yml)" in DOCUMENT.read_text()
