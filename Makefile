@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli plugin dist schema sample catalogue bench bench-envoy test test-all test-in-browser fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
+.PHONY: help wasm cli plugin dist schema sample catalogue bench bench-envoy test test-all test-clients test-in-browser fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ test: ## build, then run what a change most likely breaks (PARTS=envoy for one p
 
 test-all: ## build, then run every test, as CI does
 	@scripts/test all
+
+test-clients: ## run the official clients, unmodified, through the gateway (fetches and builds them once, some minutes)
+	@tests/clients/run
 
 test-in-browser: ## run signatures, a policy and whole requests in V8: in Node and in headless Chromium
 	@scripts/test-in-browser

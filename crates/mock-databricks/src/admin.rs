@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
+use crate::rest::sql::Given;
 use crate::state::Workspace;
 use crate::world::World;
 
@@ -23,6 +24,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/requests", get(requests).delete(forget_requests))
         .route("/tokens", get(tokens))
         .route("/tokens/revoke", post(revoke))
+        .route("/answers", put(put_answers))
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
         .layer(DefaultBodyLimit::disable())
         .with_state(world)
@@ -76,6 +78,14 @@ async fn revoke(State(world): Shared, body: String) -> Response {
             })
             .map(|revoked| json!({ "revoked": revoked })),
     )
+}
+
+async fn put_answers(State(world): Shared, body: String) -> Response {
+    let parsed = serde_json::from_str::<Vec<Given>>(&body).map_err(|e| e.to_string());
+    answer(parsed.map(|answers| {
+        world.sql.give(answers);
+        json!({})
+    }))
 }
 
 async fn faults(State(world): Shared) -> Response {

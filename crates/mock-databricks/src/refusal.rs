@@ -72,6 +72,14 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, json!("RESOURCE_DOES_NOT_EXIST"), message)
     }
 
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, json!("RESOURCE_ALREADY_EXISTS"), message)
+    }
+
+    pub(crate) fn not_empty(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, json!("DIRECTORY_NOT_EMPTY"), message)
+    }
+
     pub(crate) fn no_endpoint(method: &str, path: &str) -> Self {
         let message = format!("No API found for '{method} {path}'");
         Self::new(StatusCode::NOT_FOUND, json!("ENDPOINT_NOT_FOUND"), message)

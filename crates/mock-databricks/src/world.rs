@@ -9,7 +9,9 @@ use crate::faults::Faults;
 use crate::jwks::IssuerKeys;
 use crate::minting::{Mint, Place};
 use crate::recording::Recorder;
+use crate::rest::jobs::JobStore;
 use crate::rest::sql::SqlStore;
+use crate::rest::tree::Tree;
 use crate::state::Workspace;
 
 pub(crate) struct World {
@@ -22,6 +24,12 @@ pub(crate) struct World {
     pub(crate) sql: SqlStore,
     /// How many runs of jobs were started.
     pub(crate) runs: AtomicU64,
+    /// Jobs that callers created.
+    pub(crate) jobs: JobStore,
+    /// Notebooks and workspace files.
+    pub(crate) tree: Tree,
+    /// Files in volumes.
+    pub(crate) volumes: Tree,
     workspace: Mutex<Arc<Workspace>>,
 }
 
@@ -35,6 +43,9 @@ impl World {
             keys: IssuerKeys::new()?,
             sql: SqlStore::default(),
             runs: AtomicU64::new(0),
+            jobs: JobStore::default(),
+            tree: Tree::new(&["/Users", "/Shared", "/Repos"]),
+            volumes: Tree::new(&["/Volumes"]),
             workspace: Mutex::new(Arc::new(workspace)),
         })
     }
@@ -53,6 +64,9 @@ impl World {
         self.keys.forget();
         self.sql.forget();
         self.runs.store(0, Ordering::Relaxed);
+        self.jobs.forget();
+        self.tree.forget();
+        self.volumes.forget();
     }
 
     /// Changes top-level keys of the state and keeps everything else, but for fetched keys.

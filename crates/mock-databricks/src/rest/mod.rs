@@ -1,10 +1,13 @@
 //! The routes of the workspace's port.
 
 mod clusters;
-mod jobs;
+mod files;
+pub(crate) mod jobs;
 mod params;
 mod scim;
 pub(crate) mod sql;
+mod tokens;
+pub(crate) mod tree;
 mod unity;
 mod workspace;
 
@@ -43,7 +46,10 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .merge(sql::routes())
         .merge(thrift::routes())
         .merge(unity::routes())
+        .merge(tokens::routes())
         .merge(workspace::routes())
+        .merge(files::routes())
+        .route("/telemetry-ext", post(telemetry))
         .route("/api/{*rest}", axum::routing::any(no_endpoint))
         .route("/sql/{*rest}", axum::routing::any(no_endpoint))
         .method_not_allowed_fallback(no_endpoint)
@@ -54,6 +60,11 @@ pub(crate) fn router(world: Arc<World>) -> Router {
 
 async fn no_endpoint(request: Request) -> Response {
     Refusal::no_endpoint(request.method().as_str(), request.uri().path()).into_response()
+}
+
+/// What clients say of themselves is taken and dropped.
+async fn telemetry() -> Answer {
+    ok(&serde_json::json!({ "errors": [], "numProtoSuccess": 1, "numSuccess": 1, "numRealtimeSuccess": 0 }))
 }
 
 pub(crate) fn ok(body: &Value) -> Answer {

@@ -3,7 +3,7 @@
 
 use super::binary::Value;
 use crate::ids;
-use crate::rest::sql::{Cell, Rows};
+use crate::rest::sql::{Cell, Rows, is_of_integers};
 
 /// SPARK_CLI_SERVICE_PROTOCOL_V7, the one that the connector asks for.
 const PROTOCOL: i32 = 42247;
@@ -89,17 +89,16 @@ pub(super) fn operation_status() -> Value {
 
 /// TGetResultSetMetadataResp
 pub(super) fn metadata(rows: &Rows) -> Value {
-    let type_id = match rows.cell {
-        Cell::Int(_) => INT_TYPE,
-        Cell::Text(_) => STRING_TYPE,
-    };
-    let primitive = Value::Struct(vec![(1, Value::I32(type_id))]);
-    let entry = Value::Struct(vec![(1, primitive)]);
-    let description = Value::Struct(vec![(1, Value::List(vec![entry]))]);
-    let column = Value::Struct(vec![(1, Value::text(&rows.column)), (2, description), (3, Value::I32(1))]);
+    let columns = rows.by_column().zip(1..).map(|((name, cells), position)| {
+        let type_id = if is_of_integers(&cells) { INT_TYPE } else { STRING_TYPE };
+        let primitive = Value::Struct(vec![(1, Value::I32(type_id))]);
+        let entry = Value::Struct(vec![(1, primitive)]);
+        let description = Value::Struct(vec![(1, Value::List(vec![entry]))]);
+        Value::Struct(vec![(1, Value::text(name)), (2, description), (3, Value::I32(position))])
+    });
     Value::Struct(vec![
         (1, success()),
-        (2, Value::Struct(vec![(1, Value::List(vec![column]))])),
+        (2, Value::Struct(vec![(1, Value::List(columns.collect()))])),
         (1281, Value::I32(COLUMN_BASED_SET)),
         (1282, Value::Bool(false)),
         (1287, Value::Bool(false)),
@@ -108,20 +107,31 @@ pub(super) fn metadata(rows: &Rows) -> Value {
 
 /// TFetchResultsResp
 pub(super) fn fetched(rows: &Rows) -> Value {
-    let (column, value) = match &rows.cell {
-        Cell::Int(number) => (I32_COLUMN, Value::I32(*number)),
-        Cell::Text(text) => (STRING_COLUMN, Value::text(text)),
-    };
-    // no value is null
-    let nulls = Value::Binary(vec![0]);
-    let values = Value::Struct(vec![(1, Value::List(vec![value])), (2, nulls)]);
+    let width = i32::try_from(rows.columns.len()).unwrap_or(i32::MAX);
+    let columns = rows.by_column().map(|(_, cells)| column(&cells)).collect();
     let row_set = Value::Struct(vec![
         (1, Value::I64(0)),
         (2, Value::List(vec![])),
-        (3, Value::List(vec![Value::Struct(vec![(column, values)])])),
-        (5, Value::I32(1)),
+        (3, Value::List(columns)),
+        (5, Value::I32(width)),
     ]);
     Value::Struct(vec![(1, success()), (2, Value::Bool(false)), (3, row_set), (1281, metadata(rows))])
+}
+
+/// TColumn: the values, and a bit for each that is null.
+fn column(cells: &[&Cell]) -> Value {
+    let integers = is_of_integers(cells);
+    let value = |cell: &&Cell| match cell {
+        Cell::Int(number) if integers => Value::I32(*number),
+        _ if integers => Value::I32(0),
+        cell => Value::text(&cell.text().unwrap_or_default()),
+    };
+    let nulls = cells.chunks(8).map(|byte| {
+        let bits = byte.iter().zip(0..).filter(|(cell, _)| ***cell == Cell::Null);
+        bits.fold(0_u8, |byte, (_, at)| byte | 1_u8.wrapping_shl(at))
+    });
+    let values = vec![(1, Value::List(cells.iter().map(value).collect())), (2, Value::Binary(nulls.collect()))];
+    Value::Struct(vec![(if integers { I32_COLUMN } else { STRING_COLUMN }, Value::Struct(values))])
 }
 
 /// TApplicationException: a method that the service does not have.

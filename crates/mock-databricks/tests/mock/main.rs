@@ -19,3 +19,4 @@ mod rest;
 mod state;
 mod thrift;
 mod token_exchange;
+mod workspace;

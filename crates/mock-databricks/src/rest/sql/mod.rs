@@ -11,7 +11,7 @@ use axum::Router;
 
 use crate::world::World;
 
-pub(crate) use query::{Cell, Rows};
+pub(crate) use query::{Cell, Given, Rows, is_of_integers};
 pub(crate) use sessions::SqlStore;
 
 pub(crate) fn routes() -> Router<Arc<World>> {

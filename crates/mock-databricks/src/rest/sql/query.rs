@@ -1,5 +1,8 @@
 //! What statements return. There is no database here: a few statements have an answer of their own, since they
-//! tell a test who ran them, and all others return 1.
+//! tell a test who ran them, a test may give others theirs, and all the rest return 1.
+
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::minting::Holder;
 
@@ -7,13 +10,65 @@ use crate::minting::Holder;
 pub(crate) enum Cell {
     Int(i32),
     Text(String),
+    Null,
 }
 
-/// A result: always one row of one column.
+/// A result. A column is of integers if its first value is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rows {
-    pub(crate) column: String,
-    pub(crate) cell: Cell,
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<Cell>>,
+}
+
+/// What a test wants certain statements to return.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Given {
+    /// The statement begins so, or has this after a comment; case and the width of spaces do not matter.
+    starts_with: String,
+    columns: Vec<String>,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Given {
+    pub(crate) fn answers(&self, statement: &str) -> Option<Rows> {
+        plain(statement).starts_with(&plain(&self.starts_with)).then(|| Rows {
+            columns: self.columns.clone(),
+            rows: self.rows.iter().map(|row| row.iter().map(Cell::from).collect()).collect(),
+        })
+    }
+}
+
+/// A statement without the comment that it begins with, in lower case, with single spaces.
+fn plain(statement: &str) -> String {
+    let statement = statement.trim_start();
+    let commented = statement.strip_prefix("/*").and_then(|rest| rest.split_once("*/"));
+    let words = commented.map_or(statement, |(_, rest)| rest).split_whitespace();
+    words.collect::<Vec<_>>().join(" ").to_ascii_lowercase()
+}
+
+impl From<&Value> for Cell {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Number(number) => number
+                .as_i64()
+                .and_then(|n| i32::try_from(n).ok())
+                .map_or_else(|| Self::Text(number.to_string()), Self::Int),
+            Value::String(text) => Self::Text(text.clone()),
+            other => Self::Text(other.to_string()),
+        }
+    }
+}
+
+impl Cell {
+    pub(crate) fn text(&self) -> Option<String> {
+        match self {
+            Self::Int(number) => Some(number.to_string()),
+            Self::Text(text) => Some(text.clone()),
+            Self::Null => None,
+        }
+    }
 }
 
 impl Rows {
@@ -26,22 +81,18 @@ impl Rows {
             other => Cell::Int(other.parse().unwrap_or(1)),
         };
         let column = if matches!(&cell, Cell::Int(n) if n.to_string() != expression) { "1" } else { expression };
-        Self { column: column.to_owned(), cell }
+        Self { columns: vec![column.to_owned()], rows: vec![vec![cell]] }
     }
 
-    pub(crate) fn text(&self) -> String {
-        match &self.cell {
-            Cell::Int(number) => number.to_string(),
-            Cell::Text(text) => text.clone(),
-        }
+    /// The columns with their values.
+    pub(crate) fn by_column(&self) -> impl Iterator<Item = (&str, Vec<&Cell>)> {
+        let cells = |at: usize| self.rows.iter().map(|row| row.get(at).unwrap_or(&Cell::Null)).collect();
+        self.columns.iter().enumerate().map(move |(at, name)| (name.as_str(), cells(at)))
     }
+}
 
-    pub(crate) fn type_name(&self) -> &'static str {
-        match self.cell {
-            Cell::Int(_) => "INT",
-            Cell::Text(_) => "STRING",
-        }
-    }
+pub(crate) fn is_of_integers(cells: &[&Cell]) -> bool {
+    matches!(cells.first(), Some(Cell::Int(_)))
 }
 
 #[cfg(test)]
@@ -52,7 +103,7 @@ mod tests {
     fn rows(statement: &str) -> (String, String) {
         let holder = Holder { kind: Kind::User, name: "alice".into(), scope: "sql".into(), assume_group: None };
         let rows = Rows::of(statement, &holder);
-        (rows.column.clone(), rows.text())
+        (rows.columns[0].clone(), rows.rows[0][0].text().unwrap())
     }
 
     #[test]
@@ -61,5 +112,17 @@ mod tests {
         assert_eq!(rows("select current_user()"), ("current_user()".into(), "alice".into()));
         assert_eq!(rows("SHOW TABLES"), ("1".into(), "1".into()));
         assert_eq!(rows("SELECT * FROM t"), ("1".into(), "1".into()));
+    }
+
+    #[test]
+    fn answers_what_it_was_given() {
+        let given = r#"{"starts_with":"show  TABLES","columns":["name","n"],"rows":[["a",1],[null,2]]}"#;
+        let given: Given = serde_json::from_str(given).unwrap();
+        let rows = given.answers("/* {\"app\": \"dbt\"} */\n show tables in main").unwrap();
+        let columns: Vec<(String, bool)> =
+            rows.by_column().map(|(name, cells)| (name.to_owned(), is_of_integers(&cells))).collect();
+        assert_eq!(columns, [("name".to_owned(), false), ("n".to_owned(), true)]);
+        assert_eq!(rows.rows[1], [Cell::Null, Cell::Int(2)]);
+        assert_eq!(given.answers("show views"), None);
     }
 }

@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde_json::{Map, Value, json};
 
-use super::query::Rows;
+use super::query::{Cell, Rows, is_of_integers};
 use crate::bearer::Caller;
 use crate::refusal::Refusal;
 use crate::rest::{Answer, check_id, ok, params};
@@ -81,19 +81,27 @@ fn absent(id: &str) -> Refusal {
 }
 
 fn result(id: &str, rows: &Rows) -> Value {
-    let type_name = rows.type_name();
-    let column = json!({ "name": rows.column, "position": 0, "type_name": type_name, "type_text": type_name });
+    let columns: Vec<Value> = rows
+        .by_column()
+        .enumerate()
+        .map(|(at, (name, cells))| {
+            let type_name = if is_of_integers(&cells) { "INT" } else { "STRING" };
+            json!({ "name": name, "position": at, "type_name": type_name, "type_text": type_name })
+        })
+        .collect();
+    let count = rows.rows.len();
+    let data: Vec<Vec<Option<String>>> = rows.rows.iter().map(|row| row.iter().map(Cell::text).collect()).collect();
     json!({
         "statement_id": id,
         "status": { "state": "SUCCEEDED" },
         "manifest": {
             "format": "JSON_ARRAY",
-            "schema": { "column_count": 1, "columns": [column] },
+            "schema": { "column_count": columns.len(), "columns": columns },
             "total_chunk_count": 1,
-            "chunks": [{ "chunk_index": 0, "row_offset": 0, "row_count": 1 }],
-            "total_row_count": 1,
+            "chunks": [{ "chunk_index": 0, "row_offset": 0, "row_count": count }],
+            "total_row_count": count,
             "truncated": false,
         },
-        "result": { "chunk_index": 0, "row_offset": 0, "row_count": 1, "data_array": [[rows.text()]] },
+        "result": { "chunk_index": 0, "row_offset": 0, "row_count": count, "data_array": data },
     })
 }

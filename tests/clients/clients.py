@@ -1,0 +1,176 @@
+"""The official clients: what each is made of, how it is fetched and built, and where it then is.
+
+Run as a program it sets all of them up, each once for each state of its version and of its sources, into .cache/clients of this
+checkout, from the package managers' own registries. One that a registry does not serve is left out with a word; its tests
+then say that they are skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPO = HERE.parents[1]
+CACHE = REPO / ".cache/clients"
+
+
+def versions() -> dict[str, str]:
+    """What versions.env names."""
+    lines = [line.strip() for line in (HERE / "versions.env").read_text().splitlines()]
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+class Unavailable(Exception):
+    """A client cannot be had here; the text says what failed."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """One client, in a folder of its own."""
+
+    name: str
+    needs: tuple[str, ...]  # names in versions.env
+    build: Callable[[Path, dict[str, str]], None]
+    sources: str = ""  # its folder beside this file
+    files: tuple[str, ...] = ()  # more files that it is made of, beside this one
+
+    @property
+    def home(self) -> Path:
+        digest = hashlib.sha256()
+        for name in self.needs:
+            digest.update(f"{name}={versions()[name]}\n".encode())
+        folder = sorted((HERE / self.sources).rglob("*")) if self.sources else []
+        for path in [*folder, *(HERE / file for file in self.files)]:
+            if path.is_file():
+                digest.update(f"{path.relative_to(HERE)}\n".encode() + path.read_bytes())
+        return CACHE / f"{self.name}-{digest.hexdigest()[:16]}"
+
+    def missing(self) -> str:
+        """Why it is not there; empty if it is."""
+        if (self.home / "ready").exists():
+            return ""
+        why = self.home / "missing"
+        return why.read_text() if why.exists() else f"{self.name} is not set up: tests/clients/clients.py does it"
+
+    def set_up(self) -> None:
+        if (self.home / "ready").exists():
+            return
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        wanted = {name: versions()[name] for name in self.needs}
+        say(f"fetching and building {self.name} ({', '.join(f'{k} {v}' for k, v in wanted.items())}) ...")
+        started = time.monotonic()
+        try:
+            if self.sources:
+                shutil.copytree(HERE / self.sources, self.home, dirs_exist_ok=True)
+            self.build(self.home, wanted)
+        except (Unavailable, OSError) as error:
+            (self.home / "missing").write_text(f"{self.name} cannot be had here: {error}")
+            say(f"{self.name} is left out: {error}")
+            return
+        (self.home / "ready").touch()
+        say(f"{self.name} is ready after {time.monotonic() - started:.0f} s")
+
+
+def say(text: str) -> None:
+    print(f"tests/clients: {text}", file=sys.stderr, flush=True)
+
+
+def run(argv: list[str], cwd: Path, env: dict[str, str] | None = None) -> None:
+    """A step of a build. Its output is shown only where it fails."""
+    if shutil.which(argv[0]) is None:
+        raise Unavailable(f"there is no `{argv[0]}` on this machine")
+    done = subprocess.run(
+        argv, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=1200
+    )
+    if done.returncode != 0:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        (cwd / "build.log").write_text("\n".join(lines))
+        raise Unavailable(f"`{' '.join(argv[:3])}` failed: {' / '.join(lines[-3:])[-400:]}")
+
+
+# --- how each is built --------------------------------------------------------------------------------------------------
+
+
+def cli(home: Path, wanted: dict[str, str]) -> None:
+    """One that is there already, else from its Go module."""
+    given = os.environ.get("CLIENTS_CLI") or shutil.which("databricks")
+    if given and is_official_cli(Path(given)):
+        (home / "databricks").symlink_to(Path(given).resolve())
+        return
+    run(["go", "install", f"github.com/databricks/cli@{wanted['CLI']}"], home, {"GOBIN": str(home)})
+    (home / "cli").rename(home / "databricks")
+
+
+def is_official_cli(path: Path) -> bool:
+    """The Python program of that name, which came before it, is another."""
+    done = subprocess.run([path, "version"], capture_output=True, text=True)
+    return "Databricks CLI v" in done.stdout
+
+
+def go_program(*modules: tuple[str, str]) -> Callable[[Path, dict[str, str]], None]:
+    def build(home: Path, wanted: dict[str, str]) -> None:
+        run(["go", "mod", "init", "story"], home)
+        run(["go", "get", *(f"{module}@{wanted[name]}" for name, module in modules)], home)
+        run(["go", "mod", "tidy"], home)
+        run(["go", "build", "-o", "story", "."], home)
+
+    return build
+
+
+def java_program(home: Path, wanted: dict[str, str]) -> None:
+    given = [f"-D{name.lower().replace('_', '.')}.version={version}" for name, version in wanted.items()]
+    run(["mvn", "-q", "-B", *given, "package", "dependency:copy-dependencies", "-DoutputDirectory=lib"], home)
+
+
+def node_program(**packages: str) -> Callable[[Path, dict[str, str]], None]:
+    def build(home: Path, wanted: dict[str, str]) -> None:
+        (home / "package.json").write_text('{"private": true, "type": "module"}')
+        named = [f"{package}@{wanted[name]}" for name, package in packages.items()]
+        quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--no-update-notifier"]
+        run(["npm", "install", "--save-exact", *quiet, *named], home)
+
+    return build
+
+
+CLIENTS = [
+    Client("cli", ("CLI",), cli),
+    Client(
+        "go",
+        ("SDK_GO", "SQL_GO"),
+        go_program(
+            ("SDK_GO", "github.com/databricks/databricks-sdk-go"),
+            ("SQL_GO", "github.com/databricks/databricks-sql-go"),
+        ),
+        "go",
+    ),
+    Client("java", ("SDK_JAVA", "JDBC"), java_program, "java"),
+    Client(
+        "node",
+        ("SDK_NODE", "SQL_NODE"),
+        node_program(SDK_NODE="@databricks/sdk-experimental", SQL_NODE="@databricks/sql"),
+        "node",
+    ),
+]
+
+
+def client(name: str) -> Client:
+    return next(one for one in CLIENTS if one.name == name)
+
+
+def main() -> None:
+    names = sys.argv[1:] or [one.name for one in CLIENTS]
+    for name in names:
+        client(name).set_up()
+
+
+if __name__ == "__main__":
+    main()

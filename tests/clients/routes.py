@@ -1,0 +1,76 @@
+"""The gateway's configurations that the clients go through."""
+
+from __future__ import annotations
+
+from configs import Config, Named, Parts, base, role
+
+WAREHOUSE = "a7066a8ef796be84"
+OTHER_WAREHOUSE = "b7066a8ef796be84"
+# Databricks gives a job its id when it is created; the mock workspace begins at 7001
+BUNDLE_JOBS = ["7*"]
+OWN_FOLDER = ["/Workspace/Users/${subject}", "/Workspace/Users/${subject}/**"]
+LANDING = ["main.sales.landing"]
+
+
+def developer() -> list[Config]:
+    """What a person may do who works in a folder of their own and with the jobs of their bundle."""
+    return [
+        {"operations": ["current_user.me", "jobs.list", "clusters.list", "telemetry.*"]},
+        {
+            "operations": [
+                "workspace.get_status",
+                "workspace.list",
+                "workspace.mkdirs",
+                "workspace.import_",
+                "workspace.export",
+                "workspace.delete",
+                "workspace_files.*",
+            ],
+            "resources": {"path": OWN_FOLDER},
+        },
+        {"operations": ["jobs.create"], "resources": {"path": OWN_FOLDER}},
+        {"operations": ["jobs.reset", "jobs.update"], "resources": {"job": BUNDLE_JOBS, "path": OWN_FOLDER}},
+        {"operations": ["jobs.get", "jobs.delete", "jobs.run_now"], "resources": {"job": [*BUNDLE_JOBS, "101"]}},
+        {
+            "operations": ["jobs.get_run", "jobs.get_run_output"],
+            "resources": {"job": [*BUNDLE_JOBS, "101"]},
+            "lookup": True,
+        },
+        {"operations": ["files.*"], "resources": {"volume": LANDING}},
+    ]
+
+
+def clients(parts: Parts, name: str) -> Config:
+    config = base(parts, name)
+    thrift = {"operations": ["sql_warehouses.thrift", "telemetry.*"], "resources": {"warehouse": [WAREHOUSE]}}
+    statements = {
+        "operations": ["statement_execution.execute_statement"],
+        "resources": {"warehouse": [WAREHOUSE], "table": ["main.sales.*"]},
+        "sql": ["select"],
+    }
+    sessions = {"operations": ["sql_sessions.create"], "resources": {"warehouse": [WAREHOUSE]}}
+    config["roles"] = [
+        role("developer", {"groups": ["developers"]}, allow=developer()),
+        role("sql", {"groups": ["sql"]}, allow=[thrift, {"operations": ["telemetry.*"]}]),
+        role(
+            "tables",
+            {"groups": ["tables"]},
+            allow=[
+                statements,
+                sessions,
+                {
+                    "operations": [
+                        "sql_sessions.delete",
+                        "statement_execution.get_statement",
+                        "statement_execution.close_statement",
+                        "telemetry.*",
+                    ]
+                },
+            ],
+        ),
+    ]
+    return config
+
+
+def all_routes() -> list[Named]:
+    return [Named("clients", clients, tls=True)]
