@@ -3,7 +3,7 @@
 //! The core has no host, no clock and no I/O; a file imports only from the left:
 //!
 //! ```text
-//! base <- jwt, databricks <- policy <- exchange, audit <- config <- flow <- sim, wasm, ffi
+//! base <- jwt, databricks <- policy, revocation <- exchange, audit <- config <- flow <- sim, wasm, ffi
 //! ```
 
 pub mod audit;
@@ -16,5 +16,6 @@ pub mod ffi;
 pub mod flow;
 pub mod jwt;
 pub mod policy;
+pub mod revocation;
 pub mod sim;
 mod wasm;

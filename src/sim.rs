@@ -68,6 +68,15 @@ impl Answer {
         self
     }
 
+    /// The same answer with an `ETag`.
+    #[must_use]
+    pub fn etag(mut self, value: &str) -> Self {
+        if let Ok(reply) = &mut self.result {
+            reply.headers.push(("etag", value.to_owned()));
+        }
+        self
+    }
+
     /// The same answer, later.
     #[must_use]
     pub const fn after(mut self, time: Duration) -> Self {
@@ -295,7 +304,9 @@ impl Sim {
                 Some((scheme, token)) => format!("{scheme} {}", self.hide(token)),
                 None => self.hide(value),
             },
-            "subject_token" | "access_token" | "assertion" | "client_assertion" | "client_secret" => self.hide(value),
+            "token" | "subject_token" | "access_token" | "assertion" | "client_assertion" | "client_secret" => {
+                self.hide(value)
+            }
             _ => value.to_owned(),
         }
     }

@@ -1,4 +1,4 @@
-//! Which module may import which: `base <- jwt, databricks <- policy <- exchange <- audit <- config <- flow <- the shells`.
+//! Which module may import which: `base <- jwt, databricks <- policy, revocation <- exchange <- audit <- config <- flow <- the shells`.
 //!
 //! A module imports only from the left, so that what decides can be read, tested and run without what runs it.
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 8] = [
     &["base"],
     &["jwt", "databricks"],
-    &["policy"],
+    &["policy", "revocation"],
     &["exchange"],
     &["audit"],
     &["config"],

@@ -77,60 +77,6 @@ fn the_reference_ends_with_the_generated_tables() {
     assert!(committed == generated, "docs/configuration.md is out of date: run `make schema`");
 }
 
-/// The keys of which the schema says that they are refused, and a value for each that would do if they were not.
-#[test]
-fn what_is_said_to_be_not_built_yet_is_refused_and_nothing_else_is_said_to_be() {
-    fn walk(pointer: &str, schema: &Value, said: &mut Vec<String>) {
-        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
-            let pointer = format!("{pointer}/{key}");
-            if property["description"].as_str().is_some_and(|text| text.contains("Not built yet")) {
-                said.push(pointer.clone());
-            }
-            walk(&pointer, property, said);
-        }
-        for choice in ["anyOf", "oneOf"].iter().filter_map(|key| schema[key].as_array()).flatten() {
-            if choice["description"].as_str().is_some_and(|text| text.contains("Not built yet")) {
-                said.push(format!(
-                    "{pointer}/{}",
-                    choice.pointer("/properties/type/enum/0").unwrap().as_str().unwrap()
-                ));
-            }
-            walk(pointer, choice, said);
-        }
-        if schema["items"].is_object() {
-            walk(&format!("{pointer}/0"), &schema["items"], said);
-        }
-    }
-    let mut said = Vec::new();
-    walk("", &committed_schema(), &mut said);
-    said.sort();
-
-    let url = "https://example.okta.com/oauth2/default";
-    let values = [
-        (
-            "/identity_providers/0/introspection",
-            serde_json::json!({ "url": url, "client_id": "c", "client_secret": "s" }),
-        ),
-        ("/identity_providers/0/revocation", serde_json::json!({ "url": url })),
-    ];
-    let mut refused = Vec::new();
-    for (pointer, value) in values {
-        let mut config = serde_json::json!({
-            "workspace": { "url": "https://adb-1.1.azuredatabricks.net" },
-            "identity_providers": [{ "name": "okta", "issuer": url, "audiences": ["databricks"] }],
-            "roles": [{ "name": "r", "match": {}, "credential": { "type": "user_federation" } }],
-        });
-        let (parent, key) = pointer.rsplit_once('/').unwrap();
-        let place = config.pointer_mut(parent).unwrap();
-        place[key] = value;
-        let errors = parse(&config).err().unwrap_or_default();
-        if errors.iter().any(|error| error.message.contains("not built yet")) {
-            refused.push(pointer.to_owned());
-        }
-    }
-    assert_eq!(said, refused);
-}
-
 #[test]
 fn the_schema_is_draft_4() {
     let schema = committed_schema();

@@ -1,7 +1,7 @@
 //! A record while its request is on its way: what becomes known is added, and the decision ends it.
 
 use super::Settings;
-use super::record::{Decision, Grant, Record, Sql, TokenUse};
+use super::record::{Decision, Grant, Record, Sql, TokenUse, VERSION};
 use super::text::fit;
 use crate::base::{Reason, SortedMap, UnixTime};
 use crate::databricks::sql::{Class, Kind, Scan};
@@ -38,11 +38,12 @@ impl Draft {
     }
 
     /// The request arrived.
-    pub fn request(&mut self, id: &str, method: &str, workspace_id: Option<&str>) {
-        self.record.v = 1;
+    pub fn request(&mut self, id: &str, method: &str, workspace_id: Option<&str>, settings: &Settings) {
+        self.record.v = VERSION;
         self.record.request_id = self.fit(id, SHORT);
         self.record.method = Some(self.fit(method, WORD));
         self.record.workspace_id = workspace_id.map(|id| self.fit(id, SHORT));
+        self.record.config = Some(settings.config.clone());
     }
 
     /// What it asks for.
@@ -59,6 +60,11 @@ impl Draft {
     /// A token was brought; whether it is good is not known.
     pub fn token(&mut self, token: &str) {
         self.record.token_id = Some(token_id(token));
+    }
+
+    /// The token will never be accepted, for this reason.
+    pub const fn invalid(&mut self, code: &'static str) {
+        self.record.code = Some(code);
     }
 
     /// The token was verified.
@@ -92,6 +98,8 @@ impl Draft {
         self.role(permit.role(), settings);
         self.record.rule = permit.rule().map(|rule| self.fit(rule, SHORT));
         self.record.credential = Some(permit.credential().kind());
+        self.record.principal = permit.credential().principal().map(|principal| self.fit(principal, SHORT));
+        self.record.permits = permit.lets_pass().names().collect();
         if permit.credential().asks_for_scope() {
             self.record.scope = Some(self.fit(permit.scope().as_str(), NAME));
         }
@@ -172,7 +180,7 @@ impl Draft {
     }
 
     fn end(&mut self, now: UnixTime) {
-        self.record.v = 1;
+        self.record.v = VERSION;
         if self.record.request_id.is_empty() {
             self.record.request_id = "unknown".to_owned();
         }

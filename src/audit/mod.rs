@@ -24,12 +24,15 @@ pub struct Settings {
     pub sql_tables: bool,
     /// Whether subjects are in it as they are, or only a digest by which they can be told apart.
     pub digest_subjects: bool,
+    /// By which the configuration is told from others: the first 16 hex digits of SHA-256 of its text, members in the order of their names,
+    /// no blanks.
+    pub config: String,
     /// Why roles are granted, by their names.
     pub grants: SortedMap<Rc<str>, Grant>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { log: true, sql_tables: true, digest_subjects: false, grants: SortedMap::new() }
+        Self { log: true, sql_tables: true, digest_subjects: false, config: String::new(), grants: SortedMap::new() }
     }
 }

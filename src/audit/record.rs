@@ -1,4 +1,4 @@
-//! The record of one request, version 1. docs/audit/record.v1.schema.json is generated from these types.
+//! The record of one request, version 2. docs/audit/record.v2.schema.json is generated from these types.
 
 use super::draft::time;
 use super::text::to_ascii_json;
@@ -8,11 +8,14 @@ use serde::Serialize;
 /// The longest record in a log line: Kong cuts lines at 2048 bytes, its own words included (`NGX_MAX_ERROR_STR`).
 pub const LONGEST_LINE: usize = 1840;
 
+/// The version of the form of records. What a field means never changes within one, and a later one has all fields of those before.
+pub(super) const VERSION: u8 = 2;
+
 /// What happened to one request, and why. Fields of which nothing is known are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Record {
-    /// The version of this form: 1.
+    /// The version of this form: 2.
     pub v: u8,
     /// When it was decided, in UTC (RFC 3339, with milliseconds).
     pub time: String,
@@ -24,6 +27,9 @@ pub struct Record {
     #[serde(serialize_with = "write_reason")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub reason: Option<Reason>,
+    /// The finer code of a `TOKEN_INVALID`, as in the answer's `metadata`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
     /// The rule that decided, as a JSON pointer into the configuration; absent if none did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
@@ -64,18 +70,28 @@ pub struct Record {
     /// Ids that the request carries, by type, as far as the decision needed to read it.
     #[serde(skip_serializing_if = "SortedMap::is_empty")]
     pub resources: SortedMap<&'static str, Vec<String>>,
+    /// Features of the request's body that the rule let pass by its `permit`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub permits: Vec<&'static str>,
     /// What the request's SQL text does, if the decision needed to read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sql: Option<Sql>,
     /// The type of the role's credential.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<&'static str>,
+    /// The client id of the service principal that the request runs as, where the credential is one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
     /// The OAuth scope of the Databricks token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The configured id of the workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
+    /// The configuration that decided: the first 16 hex digits of SHA-256 of its JSON text, members in the order of their names, no blanks.
+    /// Absent if there was none to decide by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
     /// Where the Databricks token came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_cache: Option<TokenUse>,
@@ -169,7 +185,7 @@ impl Record {
     /// The record of a request of which no more is known than that it was refused.
     #[must_use]
     pub fn refused(request_id: &str, reason: Reason, now: UnixTime) -> Self {
-        Self { v: 1, time: time(now), request_id: request_id.to_owned(), reason: Some(reason), ..Self::default() }
+        Self { v: VERSION, time: time(now), request_id: request_id.to_owned(), reason: Some(reason), ..Self::default() }
     }
 
     /// Why it was decided so, as the record says it.

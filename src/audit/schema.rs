@@ -5,9 +5,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 /// Where the schema of this version is found.
-const ID: &str = "urn:databricks-kong:audit:record:v1";
+const ID: &str = "urn:databricks-kong:audit:record:v2";
 
-/// The text of `docs/audit/record.v1.schema.json`.
+/// The text of `docs/audit/record.v2.schema.json`.
 #[must_use]
 pub fn record_json() -> String {
     format!("{:#}\n", record())
@@ -18,7 +18,7 @@ pub fn record_json() -> String {
 pub fn fields_markdown() -> String {
     let mut text = String::from(
         "# Fields of an audit record\n\n\
-         Written by `make schema` from the types in `src/audit/record.rs`, as `record.v1.schema.json` beside it. Do not edit.\n\n\
+         Written by `make schema` from the types in `src/audit/record.rs`, as `record.v2.schema.json` beside it. Do not edit.\n\n\
          A field of which nothing is known is left out; none is ever `null`.\n\n\
          | field | type | in each record | meaning |\n|---|---|---|---|\n",
     );
@@ -68,8 +68,10 @@ fn record() -> Value {
     }
     // what the types of Rust do not say
     for (pointer, narrower) in [
-        ("/properties/v", json!({ "const": 1 })),
+        ("/properties/v", json!({ "const": 2 })),
         ("/properties/time", json!({ "format": "date-time" })),
+        ("/properties/config", json!({ "pattern": "^[0-9a-f]{16}$" })),
+        ("/properties/code", json!({ "pattern": "^[a-z_]+$" })),
         ("/properties/token_id", json!({ "pattern": "^[0-9a-f]{16}$" })),
         ("/properties/request_id", json!({ "minLength": 1, "maxLength": 64 })),
         ("/properties/reason", json!({ "pattern": "^[A-Z_]+$" })),

@@ -20,6 +20,6 @@ pub use json::{JsonFault, parse_noting_duplicates, parse_object_strict, parse_st
 pub use reason::Reason;
 pub use secret::Secret;
 pub use sorted::SortedMap;
-pub use text::{encoded_byte, folded, folds_alike, percent_decoded};
+pub use text::{case_folded, encoded_byte, folded, folds_alike, percent_decoded};
 pub use time::{Now, UnixTime, Uptime};
 pub use url::{Url, UrlFault};

@@ -54,6 +54,8 @@ reasons! {
     CertificateMismatch = "CERTIFICATE_MISMATCH" 401 "UNAUTHENTICATED" "denied_certificate_mismatch",
     /// The caller sent more requests than it may.
     QuotaExceeded = "QUOTA_EXCEEDED" 429 "RESOURCE_EXHAUSTED" "denied_quota_exceeded",
+    /// The token, or whoever it is of, was cut off ahead of its end.
+    TokenRevoked = "TOKEN_REVOKED" 401 "UNAUTHENTICATED" "denied_token_revoked",
     /// The token does not list the caller's groups, because they are too many.
     GroupsOverage = "GROUPS_OVERAGE" 403 "PERMISSION_DENIED" "denied_groups_overage",
     /// No role is for the caller, or not the one asked for.
@@ -82,6 +84,10 @@ reasons! {
     ExchangeRefused = "EXCHANGE_REFUSED" 403 "PERMISSION_DENIED" "denied_exchange_refused",
     /// The identity provider's keys cannot be had.
     KeysUnavailable = "KEYS_UNAVAILABLE" 503 "TEMPORARILY_UNAVAILABLE" "denied_keys_unavailable",
+    /// It is not known who is cut off: the feed was never read, or not for too long.
+    RevocationStale = "REVOCATION_STALE" 503 "TEMPORARILY_UNAVAILABLE" "denied_revocation_stale",
+    /// The identity provider does not say whether a token is in force.
+    IntrospectionUnavailable = "INTROSPECTION_UNAVAILABLE" 503 "TEMPORARILY_UNAVAILABLE" "denied_introspection_unavailable",
     /// A Databricks token, or an answer of the workspace that a rule needs, cannot be had.
     ExchangeUnavailable = "EXCHANGE_UNAVAILABLE" 503 "TEMPORARILY_UNAVAILABLE" "denied_exchange_unavailable",
     /// A secret that is read for each request is not there.

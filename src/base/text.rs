@@ -22,10 +22,15 @@ pub fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// The characters of a text without case. By way of upper case, so that letters with two lower cases fold alike (`ς` and `σ`, `ſ` and `s`).
+pub fn case_folded(text: &str) -> impl Iterator<Item = char> {
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+}
+
 /// The characters of a name without underscores and case: protocol buffers' JSON takes `jobId` and `job_id` for the same field
 /// (protobuf.dev, ProtoJSON), and other readers do not tell `Job_Id` from them.
 pub fn folded(name: &str) -> impl Iterator<Item = char> {
-    name.chars().filter(|character| *character != '_').flat_map(char::to_lowercase)
+    case_folded(name).filter(|character| *character != '_')
 }
 
 /// Whether two names are the same without underscores and case.
@@ -47,6 +52,16 @@ mod tests {
         for bad in ["%", "%2", "%zz", "%ff"] {
             assert_eq!(percent_decoded(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_text_folds_to_the_same_from_every_case() {
+        let fold = |text: &str| case_folded(text).collect::<String>();
+        for (one, other) in [("Mallory@X", "mallory@x"), ("ÉVA", "éva"), ("ΟΔΟΣ", "οδος"), ("ſam", "SAM"), ("ß", "SS")]
+        {
+            assert_eq!(fold(one), fold(other), "{one} {other}");
+        }
+        assert_ne!(fold("a_b"), fold("ab"));
     }
 
     #[test]

@@ -8,7 +8,6 @@ mod check;
 pub mod kong;
 #[cfg(feature = "schema")]
 mod narrow;
-#[expect(dead_code, reason = "keys of the contract that `check` refuses until they are built; the schema has them")]
 mod raw;
 mod read;
 #[cfg(feature = "schema")]
@@ -30,7 +29,7 @@ sdaTTlDD2zbomxJ7imIrEg9nIQ==
 use crate::audit;
 use crate::base::{Fingerprint, Url};
 use crate::jwt::Expectations;
-use crate::policy::{Policy, SigningKeySource};
+use crate::policy::{Policy, SecretSource, SigningKeySource};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -117,6 +116,40 @@ pub struct Provider {
     pub allow_http: bool,
     /// How long known keys serve once they should have been refreshed and could not be.
     pub keys_max_stale: Duration,
+    /// How it is asked of tokens.
+    pub introspection: Option<Rc<Introspection>>,
+    /// The feed that says who of its callers is cut off.
+    pub revocation: Option<Rc<Feed>>,
+}
+
+/// How a provider is asked of tokens (RFC 7662).
+#[derive(Debug)]
+pub struct Introspection {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// The gateway's client id there.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretSource,
+    /// Whether it is asked of every token, not only of those that nothing can be read from.
+    pub always: bool,
+    /// For how long it counts that a token is in force.
+    pub cache: Duration,
+}
+
+/// A feed of revoked identities.
+#[derive(Debug)]
+pub struct Feed {
+    /// What tells it from all others: entries that name the same source share what was read.
+    pub id: Fingerprint,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// What is sent as `Authorization: Bearer`.
+    pub authorization: Option<SecretSource>,
+    /// How old what was read may become before it is read again.
+    pub refresh: Duration,
+    /// How old it may become before nobody is let in by it any more; at least [`Feed::refresh`].
+    pub max_stale: Duration,
 }
 
 /// Which callers must show a TLS client certificate.

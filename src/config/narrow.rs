@@ -34,17 +34,11 @@ const SCOPES: &str = "^(?:minimal|(?!(?:[^ ]+ )*minimal(?: |$))[!#-\\[\\]-~]+(?:
 /// One of a list.
 const SCOPE: &str = "^(?!minimal$)[!#-\\[\\]-~]+$";
 
-/// What the filter refuses until it is built.
-const NOT_BUILT: [&str; 2] = ["identity_providers/*/introspection", "identity_providers/*/revocation"];
-
 /// Narrows the schema of a configuration, in draft-04.
 pub(super) fn narrow(schema: &mut Value) -> Result<(), SchemaFault> {
     name_something(schema);
     for (path, narrower) in keys() {
         merge(at(schema, path)?, narrower);
-    }
-    for path in NOT_BUILT {
-        must_be_absent(at(schema, path)?);
     }
     for owner in ["roles", "agents"] {
         for rules in ["allow", "deny"] {
@@ -109,6 +103,8 @@ fn keys() -> Vec<(&'static str, Value)> {
         ("identity_providers", some()),
         ("identity_providers/*/audiences", some()),
         ("identity_providers/*/jwks_url", address()),
+        ("identity_providers/*/introspection/url", address()),
+        ("identity_providers/*/revocation/url", address()),
         ("identity_providers/*/algorithms", some()),
         ("identity_providers/*/algorithms/*", json!({"enum": algorithms})),
         ("identity_providers/*/claims/subject", claim()),
@@ -251,10 +247,16 @@ fn safe_addresses() -> Value {
         {"properties": {
             "workspace": {"properties": {"url": safe(), "token_url": safe()}},
             "roles": {"items": {"properties": {"credential": {"properties": {"authority": safe()}}}}},
-            "identity_providers": {"items": {"anyOf": [
-                {"required": ["jwks_url"], "properties": {"jwks_url": {"type": "string", "pattern": SAFE}}},
-                {"properties": {"jwks_url": {"type": "null"}, "issuer": safe()}},
-            ]}},
+            "identity_providers": {"items": {
+                "properties": {
+                    "introspection": {"properties": {"url": safe()}},
+                    "revocation": {"properties": {"url": safe()}},
+                },
+                "anyOf": [
+                    {"required": ["jwks_url"], "properties": {"jwks_url": {"type": "string", "pattern": SAFE}}},
+                    {"properties": {"jwks_url": {"type": "null"}, "issuer": safe()}},
+                ],
+            }},
         }},
     ]})
 }

@@ -57,9 +57,9 @@ word! {
 word! {
     /// Which tokens are introspected.
     RawIntrospectionWhen {
-        /// Those that are not JWTs.
+        /// Those that are not JWTs: whose they are, only the provider knows.
         Opaque = "opaque",
-        /// All.
+        /// All; JWTs once they were verified.
         Always = "always",
     }
 }
@@ -175,9 +175,9 @@ object! {
         claims: Option<RawClaims>,
         /// Further claims, each with the value or the list of values that it must have one of.
         require: Option<SortedMap<String, Value>>,
-        /// Asks the provider whether a token is active (RFC 7662). Not built yet: refused.
+        /// Asks the provider whether a token is active (RFC 7662).
         introspection: Option<RawIntrospection>,
-        /// A feed of revoked identities. Not built yet: refused.
+        /// A feed of revoked identities.
         revocation: Option<RawRevocation>,
     }
 }
@@ -206,9 +206,12 @@ object! {
         client_id: String,
         /// Its secret.
         client_secret: RawSecret,
+        /// The endpoint's cluster, on hosts that dispatch by cluster name (Envoy). Default: the provider's `upstream`.
+        upstream: Option<String>,
         /// `opaque` (default) or `always`.
         when: Option<RawIntrospectionWhen>,
         /// Seconds that a positive answer is kept, never past `exp`. Default 30.
+        #[cfg_attr(feature = "schema", schemars(range(max = 3600)))]
         cache: Option<u64>,
     }
 }
@@ -218,9 +221,15 @@ object! {
     RawRevocation {
         /// Where the feed is.
         url: String,
-        /// Seconds between two looks at it. Default 15.
+        /// What is sent to it as `Authorization: Bearer`.
+        authorization: Option<RawSecret>,
+        /// The feed's cluster, on hosts that dispatch by cluster name (Envoy). Default: host and port of `url`.
+        upstream: Option<String>,
+        /// Seconds after which the feed is read again: a cut-off counts that much later at most. Default 15.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3600)))]
         refresh: Option<u64>,
-        /// Requests are refused once the last good answer is older than this many seconds. Default 60.
+        /// Requests are refused once the last good answer is older than this many seconds; no less than `refresh`. Default 60.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 86400)))]
         max_stale: Option<u64>,
     }
 }

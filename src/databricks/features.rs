@@ -40,6 +40,24 @@ impl Features {
         feature_names().get(place).copied()
     }
 
+    /// What both have.
+    #[must_use]
+    pub const fn shared_with(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The same with that members are let pass that no shape has.
+    #[must_use]
+    pub fn and_unknown_fields(self) -> Self {
+        self.with(feature_names().len().saturating_sub(1))
+    }
+
+    /// The names of those that there are.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let has = move |place: &usize| Self::default().with(*place).are_within(self);
+        feature_names().iter().enumerate().filter(move |(place, _)| has(place)).map(|(_, name)| *name)
+    }
+
     /// Whether members that no shape has are let pass.
     #[must_use]
     pub fn have_unknown_fields(self) -> bool {

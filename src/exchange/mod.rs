@@ -11,7 +11,7 @@ mod secret;
 
 pub use cache::{Lookup, TokenCache};
 pub use credential::{Server, secret_members};
-pub use form::TokenForm;
+pub use form::{TokenForm, client_secret_basic};
 pub use plan::{Authorized, Errand, Exchange, Granted, Pending, RunLookup, is_same_credential};
 pub use response::{ExchangeFault, WorkspaceToken, read_retry_after, refuses_token};
-pub use secret::{SecretUnavailable, SharedSecrets, SigningKeys};
+pub use secret::{SecretUnavailable, SharedSecrets, SigningKeys, resolve};

@@ -6,6 +6,7 @@ use super::{SecretUnavailable, SharedSecrets, SigningKeys, TokenForm, secret};
 use crate::base::{Fingerprint, Secret, UnixTime};
 use crate::jwt::SigningKey;
 use crate::policy::{Credential, Permit};
+use crate::revocation::Marks;
 use std::rc::Rc;
 
 /// How a permit becomes a [`Granted`].
@@ -64,7 +65,7 @@ pub fn is_same_credential(one: &Permit, other: &Permit, workspace: &str, shared:
 fn own_text(exchanged: &dyn Exchanged, shared: &SharedSecrets) -> Result<Option<Secret<String>>, SecretUnavailable> {
     match exchanged.own() {
         Own::Nothing => Ok(None),
-        Own::Secret(source) => secret::secret(source, shared).map(Some),
+        Own::Secret(source) => secret::resolve(source, shared).map(Some),
         Own::Key(source) => secret::key_text(source, shared).map(Some),
     }
 }
@@ -130,8 +131,12 @@ impl Pending {
     /// Until when a token can live at most: one that was obtained with the caller's JWT dies with it.
     #[must_use]
     pub fn not_after(&self) -> UnixTime {
-        let own = self.exchanged().filter(|exchanged| exchanged.is_callers());
-        own.map_or(UnixTime::MAX, |_| self.permit.caller().expires_at())
+        if self.is_callers() { self.permit.caller().expires_at() } else { UnixTime::MAX }
+    }
+
+    /// Whether the token is obtained with the caller's own JWT.
+    fn is_callers(&self) -> bool {
+        self.exchanged().is_some_and(Exchanged::is_callers)
     }
 
     /// The token endpoint that is asked, if it is not the workspace's.
@@ -175,6 +180,7 @@ impl Pending {
         asked_at: UnixTime,
     ) -> Result<WorkspaceToken, ExchangeFault> {
         let token = response::read(status, retry_after, body, self.key, asked_at, self.not_after())?;
+        let token = token.by(self.is_callers().then(|| Marks::of(self.permit.caller())));
         // a token endpoint that hands the caller's token back would make the gateway send it to Databricks
         if token.is(self.permit.caller().token()) { Err(ExchangeFault::Unusable) } else { Ok(token) }
     }

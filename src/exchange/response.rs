@@ -1,6 +1,7 @@
 //! What an answer of the token endpoint means.
 
 use crate::base::{Fingerprint, Secret, UnixTime, parse_object_strict};
+use crate::revocation::Marks;
 use serde_json::Value;
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct WorkspaceToken {
     key: Fingerprint,
     keep_until: Option<UnixTime>,
     asked_at: UnixTime,
+    /// The marks of the caller's own token that it was obtained with.
+    obtained_with: Option<Rc<Marks>>,
 }
 
 impl WorkspaceToken {
@@ -47,6 +50,17 @@ impl WorkspaceToken {
         self.keep_until.is_some_and(|until| now < until)
     }
 
+    /// The marks of the caller's own token that it was obtained with: if that is cut off, so is this. `None` if it was obtained with the
+    /// gateway's own credential.
+    #[must_use]
+    pub fn obtained_with(&self) -> Option<&Marks> {
+        self.obtained_with.as_deref()
+    }
+
+    pub(super) fn by(self, obtained_with: Option<Marks>) -> Self {
+        Self { obtained_with: obtained_with.map(Rc::new), ..self }
+    }
+
     pub(super) const fn asked_at(&self) -> UnixTime {
         self.asked_at
     }
@@ -57,7 +71,8 @@ impl WorkspaceToken {
 
     #[cfg(test)]
     pub(super) fn for_test(key: Fingerprint, text: &str, asked_at: UnixTime, keep_until: Option<UnixTime>) -> Self {
-        Self { secret: Rc::new(Secret::new(text.to_owned())), key, keep_until, asked_at }
+        let secret = Rc::new(Secret::new(text.to_owned()));
+        Self { secret, key, keep_until, asked_at, obtained_with: None }
     }
 }
 
@@ -118,7 +133,8 @@ fn read_token(body: &[u8], key: Fingerprint, asked_at: UnixTime, not_after: Unix
     }
     let life = object.get("expires_in").and_then(read_life);
     let keep_until = life.map(|life| asked_at.plus(life.saturating_sub(ROUNDING)).min(not_after));
-    Some(WorkspaceToken { secret: Rc::new(Secret::new(token.to_owned())), key, keep_until, asked_at })
+    let secret = Rc::new(Secret::new(token.to_owned()));
+    Some(WorkspaceToken { secret, key, keep_until, asked_at, obtained_with: None })
 }
 
 /// `expires_in`: a number, or a string with one, as some servers write it. What is not believable keeps nothing.

@@ -28,7 +28,10 @@ pub enum SecretUnavailable {
 }
 
 /// The secret of now.
-pub(super) fn secret(source: &SecretSource, shared: &SharedSecrets) -> Result<Secret<String>, SecretUnavailable> {
+///
+/// # Errors
+/// Nothing has put it there; what needs it cannot be done for this request.
+pub fn resolve(source: &SecretSource, shared: &SharedSecrets) -> Result<Secret<String>, SecretUnavailable> {
     match source {
         SecretSource::Known(secret) => Ok(secret.clone()),
         SecretSource::Shared(name) => brought(name, shared).cloned(),

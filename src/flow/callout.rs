@@ -17,6 +17,10 @@ pub enum Purpose {
     Token,
     /// The job of a run.
     Lookup,
+    /// Whether a token is in force.
+    Introspection,
+    /// A feed of revoked identities.
+    Feed,
     /// Nothing: it only stands between two that must not follow each other, and its answer is not read.
     Spacer,
 }
@@ -26,10 +30,12 @@ impl Purpose {
     const fn max_reply(self) -> usize {
         match self {
             Self::Discovery => 128 * 1024,
-            Self::Keys => 256 * 1024,
+            Self::Keys | Self::Introspection => 256 * 1024,
             Self::Token => 64 * 1024,
             // a run has up to 100 tasks, each described at length
             Self::Lookup => 8 * 1024 * 1024,
+            // as many entries as are read, of 80 bytes each
+            Self::Feed => 16 * 1024 * 1024,
             Self::Spacer => 0,
         }
     }
@@ -45,7 +51,8 @@ impl Purpose {
         match self {
             Self::Keys => &["cache-control"],
             Self::Token | Self::Lookup => &["retry-after"],
-            Self::Discovery | Self::Spacer => &[],
+            Self::Feed => &["etag"],
+            Self::Discovery | Self::Introspection | Self::Spacer => &[],
         }
     }
 }
@@ -104,12 +111,52 @@ impl Callout {
             .map(|server| Endpoint { url: server.url.clone(), upstream: server.upstream.map(str::to_owned) });
         let mut callout = Self::get(Purpose::Token, other.as_ref().unwrap_or(workspace), limits);
         let form = pending.form(now);
-        let content_type = Secret::new("application/x-www-form-urlencoded".to_owned());
-        callout.method = "POST";
-        callout.headers.push(("content-type", content_type));
+        callout.post_form(form.body);
         callout.headers.extend(form.authorization.map(|value| ("authorization", value)));
-        callout.body = form.body;
         callout.share = Some(pending.share());
+        callout
+    }
+
+    /// Asks whether a token is in force (RFC 7662 section 2.1).
+    pub(super) fn introspection(
+        endpoint: &Endpoint,
+        token: &Secret<String>,
+        authorization: &Secret<String>,
+        limits: CalloutLimits,
+    ) -> Self {
+        let mut callout = Self::get(Purpose::Introspection, endpoint, limits);
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("token", token.expose()).append_pair("token_type_hint", "access_token");
+        callout.post_form(Secret::new(form.finish()));
+        callout.headers.push(("authorization", authorization.clone()));
+        let share = Fingerprint::builder("introspection").field(endpoint.url.to_string().as_bytes());
+        let share = share.field(endpoint.upstream.as_deref().unwrap_or_default().as_bytes());
+        let share = share.field(authorization.expose().as_bytes());
+        callout.share = Some(share.field(callout.body.expose().as_bytes()).finish());
+        callout
+    }
+
+    fn post_form(&mut self, body: Secret<String>) {
+        self.method = "POST";
+        self.headers.push(("content-type", Secret::new("application/x-www-form-urlencoded".to_owned())));
+        self.body = body;
+    }
+
+    /// Asks for a feed, if it is not the one any more that had this `ETag`.
+    pub(super) fn feed(
+        endpoint: &Endpoint,
+        bearer: Option<&Secret<String>>,
+        etag: Option<&str>,
+        limits: CalloutLimits,
+    ) -> Self {
+        let mut callout = Self::get(Purpose::Feed, endpoint, limits);
+        let authorization = bearer.map(|secret| Secret::new(format!("Bearer {}", secret.expose())));
+        let share = Fingerprint::builder("feed").field(endpoint.url.to_string().as_bytes());
+        let share = share.field(endpoint.upstream.as_deref().unwrap_or_default().as_bytes());
+        let share = share.field(authorization.as_ref().map_or(&[], |value| value.expose().as_bytes()));
+        callout.share = Some(share.field(etag.unwrap_or_default().as_bytes()).finish());
+        callout.headers.extend(authorization.map(|value| ("authorization", value)));
+        callout.headers.extend(etag.map(|etag| ("if-none-match", Secret::new(etag.to_owned()))));
         callout
     }
 

@@ -6,6 +6,7 @@ use super::memory::Generation;
 use super::quota;
 use super::refusal::Refusal;
 use super::request::Routed;
+use super::revocation;
 use super::stage::{Context, Next, Stage};
 use super::{Env, ReadBody};
 use crate::audit::Draft;
@@ -126,9 +127,10 @@ impl Asker {
         answer
     }
 
-    /// Whether the caller's own token is still good: it may have ended while others were asked.
+    /// Whether the caller's own token is still good: it may have ended, or been cut off, while others were asked.
     pub(super) fn still_valid(&self, env: &Env<'_>) -> Result<(), Refusal> {
-        Ok(self.caller.still_valid(env.now.wall, self.provider.expectations.clock_skew)?)
+        self.caller.still_valid(env.now.wall, self.provider.expectations.clock_skew)?;
+        revocation::check(&self.provider, &self.caller, env)
     }
 
     fn is_same_credential(&self, one: &Permit, other: &Permit, config: &Config) -> bool {

@@ -5,6 +5,7 @@ use super::decide::Asker;
 use super::fetch::{Fault, Fetch, Fetched, Need};
 use super::lookup::Question;
 use super::refusal::Refusal;
+use super::revocation;
 use super::stage::{Context, Next, Stage};
 use super::{Env, Metric};
 use crate::audit::TokenUse;
@@ -44,7 +45,7 @@ impl Exchange {
             exchange::Exchange::Direct(granted) => return asker.granted(granted, cx),
             exchange::Exchange::Needed(pending) => pending,
         };
-        let old = match cx.env.memory.tokens.lookup(pending.key(), cx.env.now, pending.not_after()) {
+        let old = match asker.look_up(&pending, cx.env) {
             Lookup::Hit(token) => {
                 cx.token_use(TokenUse::Hit);
                 return asker.go_on_with(token, pending, cx);
@@ -95,6 +96,23 @@ impl AwaitToken {
 }
 
 impl Asker {
+    /// The kept token, unless what it was obtained with was cut off since.
+    fn look_up(&self, pending: &Pending, env: &mut Env<'_>) -> Lookup {
+        let (key, now, longest) = (pending.key(), env.now, pending.not_after());
+        match env.memory.tokens.lookup(key, now, longest) {
+            Lookup::Hit(token) | Lookup::Renew(token) if self.is_cut_off(&token, env) => {
+                env.memory.tokens.forget(&token);
+                env.memory.tokens.lookup(key, now, longest)
+            }
+            found => found,
+        }
+    }
+
+    fn is_cut_off(&self, token: &WorkspaceToken, env: &Env<'_>) -> bool {
+        let check = |marks| revocation::check_marks(&self.provider, marks, env);
+        token.obtained_with().is_some_and(|marks| check(marks).is_err())
+    }
+
     fn go_on_without(
         self,
         fault: Fault<ExchangeFault>,
@@ -105,7 +123,7 @@ impl Asker {
         if let Fault::Reply(ExchangeFault::Throttled { retry_after }) = &fault {
             cx.env.memory.tokens.back_off(pending.key(), *retry_after, cx.env.now);
         }
-        match old.filter(|old| old.lives_at(cx.env.now.wall)) {
+        match old.filter(|old| old.lives_at(cx.env.now.wall) && !self.is_cut_off(old, cx.env)) {
             Some(old) => {
                 cx.token_use(TokenUse::Hit);
                 self.go_on_with(old, pending, cx)

@@ -77,6 +77,12 @@ impl<N: Need> Fetch<N> {
         Self { need, had_body: false, tries_left: limits.attempts, asked_at: env.now, deadline }.ask(env)
     }
 
+    /// As [`Fetch::begin`], with one try and no other.
+    pub(super) fn once(need: N, env: &Env<'_>) -> (Self, Callout) {
+        let (fetch, callout) = Self::begin(need, env);
+        (Self { tries_left: 0, ..fetch }, callout)
+    }
+
     fn ask(self, env: &Env<'_>) -> (Self, Callout) {
         let callout = self.need.callout(env);
         let (tries_left, had_body) = (self.tries_left.saturating_sub(1), callout.has_body());

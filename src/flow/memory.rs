@@ -1,5 +1,7 @@
 //! What a worker remembers between requests.
 
+use super::feed::Feeds;
+use super::introspection::Introspections;
 use super::keys::Keys;
 use super::lookup::RunJobs;
 use super::quota::Quotas;
@@ -11,16 +13,21 @@ use std::rc::{Rc, Weak};
 
 /// What verified callers may take up, in bytes by their own account.
 const VERDICT_BYTES: usize = 64 * 1024 * 1024;
+/// What callers of whom a provider said that they are in force may take up.
+const INTROSPECTION_BYTES: usize = 32 * 1024 * 1024;
 /// What Databricks tokens may take up.
 const TOKEN_BYTES: usize = 32 * 1024 * 1024;
 
 /// What is remembered between requests, for all configurations of a worker. It may vanish at any time; nothing depends on its being there.
 ///
 /// How much it holds is the worker's affair, not that of the route that stores last: at most as many tokens and callers as the largest
-/// `limits.cached_tokens` of the configurations in use says, and 64 MiB of callers and 32 MiB of tokens in any case.
+/// `limits.cached_tokens` of the configurations in use says, and 64 MiB of callers and 32 MiB of tokens in any case. A feed of revoked
+/// identities takes up 24 bytes for each of at most 200,000 entries, and up to 16 MiB while it is read.
 #[derive(Debug)]
 pub struct Memory {
     pub(super) keys: Keys,
+    pub(super) feeds: Feeds,
+    pub(super) introspections: Introspections,
     pub(super) tokens: TokenCache,
     pub(super) verdicts: Verdicts,
     pub(super) runs: RunJobs,
@@ -43,6 +50,8 @@ impl Default for Memory {
         let none = Budget { entries: 0, bytes: 0 };
         Self {
             keys: Keys::default(),
+            feeds: Feeds::default(),
+            introspections: Introspections::new(none),
             tokens: TokenCache::new(none),
             verdicts: Verdicts::new(none),
             runs: RunJobs::default(),
@@ -63,9 +72,12 @@ impl Memory {
         if is_new {
             self.configurations.push(Rc::downgrade(config));
             self.generation = Generation(self.generation.0.saturating_add(1));
+            let providers = self.in_use().flat_map(|config| config.providers.clone()).collect::<Vec<_>>();
+            self.feeds.keep_only(providers.iter().filter_map(|provider| provider.revocation.as_deref()));
         }
         let entries = self.in_use().map(|config| config.limits.cached_tokens).max().unwrap_or(0);
         self.verdicts.set_budget(Budget { entries, bytes: VERDICT_BYTES });
+        self.introspections.set_budget(Budget { entries, bytes: INTROSPECTION_BYTES });
         self.tokens.set_budget(Budget { entries, bytes: TOKEN_BYTES });
     }
 

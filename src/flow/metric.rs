@@ -21,6 +21,16 @@ pub enum Metric {
     KeysFetchOk,
     /// Fetches of keys that ended without.
     KeysFetchFailed,
+    /// Tokens of which their provider said that they are in force.
+    IntrospectionActive,
+    /// Tokens of which a provider said that they are not.
+    IntrospectionInactive,
+    /// Questions for tokens that ended without an answer.
+    IntrospectionFailed,
+    /// Feeds of revoked identities that were read, or found to be as they were.
+    RevocationFetchOk,
+    /// Readings of them that ended without.
+    RevocationFetchFailed,
     /// Databricks tokens that were obtained.
     ExchangeOk,
     /// Token requests that Databricks refused.
@@ -40,9 +50,10 @@ pub enum Metric {
 }
 
 use Metric::{
-    ExchangeFailed, ExchangeOk, ExchangeRefused, KeysFetchFailed, KeysFetchOk, Refused, RequestsAllowed,
-    RequestsDenied, RequestsFailed, RequestsUnauthenticated, RequestsWouldDeny, TokenCacheHit, TokenCacheMiss,
-    TokenCacheRenewed, VerdictCacheHit, VerdictCacheMiss,
+    ExchangeFailed, ExchangeOk, ExchangeRefused, IntrospectionActive, IntrospectionFailed, IntrospectionInactive,
+    KeysFetchFailed, KeysFetchOk, Refused, RequestsAllowed, RequestsDenied, RequestsFailed, RequestsUnauthenticated,
+    RequestsWouldDeny, RevocationFetchFailed, RevocationFetchOk, TokenCacheHit, TokenCacheMiss, TokenCacheRenewed,
+    VerdictCacheHit, VerdictCacheMiss,
 };
 
 impl Metric {
@@ -56,6 +67,11 @@ impl Metric {
             RequestsFailed,
             KeysFetchOk,
             KeysFetchFailed,
+            IntrospectionActive,
+            IntrospectionInactive,
+            IntrospectionFailed,
+            RevocationFetchOk,
+            RevocationFetchFailed,
             ExchangeOk,
             ExchangeRefused,
             ExchangeFailed,
@@ -91,6 +107,11 @@ impl Metric {
             Refused(reason) => reason.counter(),
             KeysFetchOk => "keys_fetch_ok",
             KeysFetchFailed => "keys_fetch_failed",
+            IntrospectionActive => "introspection_active",
+            IntrospectionInactive => "introspection_inactive",
+            IntrospectionFailed => "introspection_failed",
+            RevocationFetchOk => "revocation_fetch_ok",
+            RevocationFetchFailed => "revocation_fetch_failed",
             ExchangeOk => "exchange_ok",
             ExchangeRefused => "exchange_refused",
             ExchangeFailed => "exchange_failed",

@@ -1,10 +1,12 @@
 //! What happens to one request, as a state machine without host, clock and I/O: an [`Event`] goes in, a [`Step`] comes out.
 //!
 //! ```text
-//! Receive ─► Verify ─► Admit ─► Decide ⇄ Lookup ─► Exchange ─► forward
-//!    │          │                  │        │          │
-//!    │      AwaitKeys          AwaitBody  AwaitJob  AwaitToken    the stages that wait for an event
-//!    └─ own endpoints: documents; AwaitForm ─► Verify ─► echo
+//! Receive ─► Verify ─► Introspect ─► Revocation ─► Admit ─► Decide ⇄ Lookup ─► Exchange ─► forward
+//!    │        │  │           │            │                  │        │          │
+//!    │        │ AwaitKeys AwaitIntro-  AwaitFeed         AwaitBody  AwaitJob  AwaitToken    the stages that wait for an event
+//!    │        │           spection
+//!    │        └─ Opaque, AwaitOpaque ─► Revocation
+//!    └─ own endpoints: documents; AwaitForm ─► Verify ─► … ─► Revocation ─► echo
 //! ```
 //!
 //! Every stage is a value in a file of its own (`stage.rs` lists them). It owns what it needs, is used up by its step, and hands on a proof:
@@ -19,8 +21,11 @@ mod certificate;
 mod decide;
 mod edits;
 mod exchange;
+mod feed;
 mod fetch;
 mod identity;
+mod introspect;
+mod introspection;
 mod keys;
 mod lookup;
 mod memory;
@@ -32,6 +37,7 @@ mod receive;
 mod refusal;
 mod request;
 mod request_id;
+mod revocation;
 mod source;
 mod stage;
 mod verdicts;
@@ -214,8 +220,10 @@ impl Flow {
     }
 
     fn refuse(&mut self, refusal: Refusal, env: &mut Env<'_>) -> Reply {
-        if let Refusal::Denied(denial) = &refusal {
-            self.audit.denied(denial, &env.config.audit);
+        match &refusal {
+            Refusal::Denied(denial) => self.audit.denied(denial, &env.config.audit),
+            Refusal::Token(error) if error.reason() == Reason::TokenInvalid => self.audit.invalid(error.code()),
+            _ => {}
         }
         let id = self.id.clone().unwrap_or_else(RequestId::unknown);
         let reply = refusal.reply(&id, env);

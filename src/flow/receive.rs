@@ -16,7 +16,7 @@ pub(super) struct AwaitForm {
 
 pub(super) fn step(request: Request, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
     let workspace_id = cx.env.config.workspace.id.as_deref();
-    cx.audit.request(request.id.as_str(), &request.method, workspace_id);
+    cx.audit.request(request.id.as_str(), &request.method, workspace_id, &cx.env.config.audit);
     let routed = request.route(workspace_id)?;
     match own_endpoints::find(&routed)? {
         Some(OwnEndpoint::Document(document)) => Ok(Next::Reply(document.reply(&routed, cx.env.config))),
@@ -45,7 +45,10 @@ fn exchange_endpoint(routed: Routed) -> Next {
 impl AwaitForm {
     pub(super) fn step(self, body: ReadBody) -> Result<Next, Refusal> {
         Ok(match own_endpoints::subject_token(&self.routed, body)? {
-            Ok(token) => Next::Go(Stage::Verify(Box::new(Verify { token, purpose: Purpose::Echo }))),
+            Ok(token) => {
+                let purpose = Purpose::Echo(self.routed.shared);
+                Next::Go(Stage::Verify(Box::new(Verify { token, purpose })))
+            }
             Err(reply) => Next::Reply(reply),
         })
     }

@@ -64,6 +64,10 @@ pub(super) enum Refusal {
     CertificateMismatch,
     #[error("the quota of requests is used up; send the request again once the time in Retry-After has passed")]
     QuotaExceeded { per: &'static str, retry_after: Duration },
+    #[error("the caller was cut off; sign in again, or ask whoever administers identities")]
+    Revoked,
+    #[error("the identity provider says that the token is not in force; sign in again")]
+    Inactive,
     #[error("{0}")]
     Ambiguous(String),
     #[error("the request's body cannot be read")]
@@ -80,6 +84,10 @@ pub(super) enum Refusal {
     // another server
     #[error("the identity provider's keys are not available; send the request again")]
     KeysUnavailable { retry_after: Duration },
+    #[error("the identity provider does not say whether the token is in force; send the request again")]
+    IntrospectionUnavailable { retry_after: Duration },
+    #[error("it is not known at the moment who is cut off; send the request again")]
+    RevocationStale { retry_after: Duration },
     #[error("databricks gives out no token at the moment; send the request again")]
     ExchangeUnavailable { retry_after: Duration },
     #[error("databricks does not say which job the run belongs to; send the request again")]
@@ -121,6 +129,8 @@ impl Refusal {
             Self::CertificateRequired => Reason::CertificateRequired,
             Self::CertificateMismatch => Reason::CertificateMismatch,
             Self::QuotaExceeded { .. } => Reason::QuotaExceeded,
+            Self::Revoked | Self::Inactive => Reason::TokenRevoked,
+            Self::IntrospectionUnavailable { .. } => Reason::IntrospectionUnavailable,
             Self::Ambiguous(_) => Reason::RequestAmbiguous,
             Self::BodyUnreadable => Reason::BodyUnreadable,
             Self::BodyTooLarge => Reason::BodyTooLarge,
@@ -128,6 +138,7 @@ impl Refusal {
             Self::Denied(denial) => denial.reason(),
             Self::ExchangeRefused { .. } => Reason::ExchangeRefused,
             Self::KeysUnavailable { .. } => Reason::KeysUnavailable,
+            Self::RevocationStale { .. } => Reason::RevocationStale,
             Self::ExchangeUnavailable { .. } | Self::LookupUnavailable { .. } | Self::Superseded => {
                 Reason::ExchangeUnavailable
             }
@@ -170,6 +181,8 @@ impl Refusal {
     const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::KeysUnavailable { retry_after }
+            | Self::IntrospectionUnavailable { retry_after }
+            | Self::RevocationStale { retry_after }
             | Self::ExchangeUnavailable { retry_after }
             | Self::LookupUnavailable { retry_after }
             | Self::QuotaExceeded { retry_after, .. } => Some(*retry_after),
@@ -365,12 +378,16 @@ mod tests {
             Refusal::CertificateRequired,
             Refusal::CertificateMismatch,
             Refusal::QuotaExceeded { per: "subject", retry_after },
+            Refusal::Revoked,
+            Refusal::Inactive,
             Refusal::Ambiguous(Ambiguity::PathCharacter.to_string()),
             Refusal::BodyUnreadable,
             Refusal::BodyTooLarge,
             Refusal::NotFound,
             Refusal::ExchangeRefused { code: Some("invalid_grant".to_owned()) },
             Refusal::KeysUnavailable { retry_after },
+            Refusal::IntrospectionUnavailable { retry_after },
+            Refusal::RevocationStale { retry_after },
             Refusal::ExchangeUnavailable { retry_after },
             Refusal::LookupUnavailable { retry_after },
             Refusal::Secret(SecretUnavailable::Absent { name: "etl_client_secret".to_owned() }),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+const UNKNOWN: &str = "unknown";
+
 /// A request id: at most 64 letters, digits, `-`, `_` and `.`, so that it can stand in any header and log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(Rc<str>);
@@ -18,7 +20,13 @@ impl RequestId {
     /// The id of a request of which nothing is known.
     #[must_use]
     pub fn unknown() -> Self {
-        Self("unknown".into())
+        Self(UNKNOWN.into())
+    }
+
+    /// Whether it is that of a request of which nothing is known.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        *self.0 == *UNKNOWN
     }
 
     /// The text.

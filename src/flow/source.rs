@@ -82,7 +82,7 @@ impl<T> Default for Source<T> {
 }
 
 impl<T> Source<T> {
-    /// What is known, stale from the last `1 / parts` of its freshness on, and for `max_stale` after that has ended.
+    /// What is known, stale from the last `1 / parts` of its freshness on (for 0, from its end on), and for `max_stale` after that has ended.
     pub(super) fn held(&self, parts: u32, max_stale: Duration, now: Now) -> Held<T> {
         let Some(known) = &self.known else { return Held::None };
         if now.uptime < known.fresh_until.minus(known.lead(parts)) {
@@ -123,6 +123,14 @@ impl<T> Source<T> {
         let fresh_until = now.uptime.plus(freshness);
         self.known = Some(Known { value: Rc::new(value), fetched_at: now.uptime, fresh_until });
         (self.failed_at, self.lease) = (None, None);
+    }
+
+    /// The server said at `now` that what is known is still so, and for how long that is fresh.
+    pub(super) fn confirmed(&mut self, freshness: Duration, now: Now) {
+        if let Some(known) = &mut self.known {
+            (known.fetched_at, known.fresh_until) = (now.uptime, now.uptime.plus(freshness));
+            (self.failed_at, self.lease) = (None, None);
+        }
     }
 
     /// The fetch came to nothing.
@@ -175,6 +183,26 @@ mod tests {
         source.succeeded(1, Duration::from_secs(100), at(0));
         let seen = [0, 89, 90, 100, 1099, 1100].map(|now| held(&source, now));
         assert_eq!(seen, ["fresh 1", "fresh 1", "stale 1", "stale 1", "stale 1", "none"]);
+    }
+
+    #[test]
+    fn what_is_confirmed_is_fresh_anew_and_what_is_not_known_cannot_be_confirmed() {
+        let mut source = Source::default();
+        source.confirmed(Duration::from_secs(100), at(0));
+        assert_eq!(held(&source, 0), "none");
+        source.succeeded(1, Duration::from_secs(100), at(0));
+        source.failed(at(95));
+        source.confirmed(Duration::from_secs(100), at(150));
+        assert_eq!([239, 240].map(|now| held(&source, now)), ["fresh 1", "stale 1"]);
+        assert_eq!(source.begin(Need::Stale, LEASE, at(150)), Begin::Fetch);
+    }
+
+    #[test]
+    fn without_a_lead_a_document_is_fresh_to_its_end() {
+        let mut source = Source::default();
+        source.succeeded(1, Duration::from_secs(100), at(0));
+        let is_fresh = |now| matches!(source.held(0, MAX_STALE, at(now)), Held::Fresh(_));
+        assert_eq!([99, 100].map(is_fresh), [true, false]);
     }
 
     #[test]

@@ -4,10 +4,12 @@ use super::admit::Admit;
 use super::callout::{Answer, Callout};
 use super::decide::{AwaitBody, Decide};
 use super::exchange::{AwaitToken, Exchange};
+use super::introspect::{AwaitIntrospection, AwaitOpaque, Introspect, Opaque};
 use super::lookup::{AwaitJob, Lookup, Question};
 use super::receive::{self, AwaitForm};
 use super::refusal::{Refusal, Reply};
 use super::request::Routed;
+use super::revocation::{AwaitFeed, Revocation};
 use super::verify::{AwaitKeys, Verify};
 use super::{Env, ReadBody, Request};
 use crate::audit::Draft;
@@ -25,6 +27,18 @@ pub(super) enum Stage {
     Verify(Box<Verify>),
     /// The provider's keys are asked for.
     AwaitKeys(Box<AwaitKeys>),
+    /// The provider is to be asked of a verified token.
+    Introspect(Box<Introspect>),
+    /// It is asked.
+    AwaitIntrospection(Box<AwaitIntrospection>),
+    /// Providers are to be asked of a token that nothing can be read from.
+    Opaque(Box<Opaque>),
+    /// One of them is asked.
+    AwaitOpaque(Box<AwaitOpaque>),
+    /// Is it cut off?
+    Revocation(Box<Revocation>),
+    /// The feed is asked for.
+    AwaitFeed(Box<AwaitFeed>),
     /// May it come in at all?
     Admit(Box<Admit>),
     /// May it?
@@ -101,6 +115,12 @@ impl Stage {
             (Self::AwaitForm(stage), Input::Body(body)) => stage.step(body),
             (Self::Verify(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitKeys(stage), Input::Answer(answer)) => stage.step(answer, cx),
+            (Self::Introspect(stage), Input::Begin) => stage.step(cx),
+            (Self::AwaitIntrospection(stage), Input::Answer(answer)) => stage.step(answer, cx),
+            (Self::Opaque(stage), Input::Begin) => stage.step(cx),
+            (Self::AwaitOpaque(stage), Input::Answer(answer)) => stage.step(answer, cx),
+            (Self::Revocation(stage), Input::Begin) => stage.step(cx),
+            (Self::AwaitFeed(stage), Input::Answer(answer)) => stage.step(answer, cx),
             (Self::Admit(stage), Input::Begin) => stage.step(cx),
             (Self::Decide(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitBody(stage), Input::Body(body)) => stage.step(body, cx),

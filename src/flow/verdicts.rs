@@ -29,6 +29,10 @@ impl TokenDigest {
     pub(super) fn of(token: &str) -> Self {
         Self(Fingerprint::builder("token").field(token.as_bytes()).finish())
     }
+
+    pub(super) const fn fingerprint(self) -> Fingerprint {
+        self.0
+    }
 }
 
 impl Verdicts {

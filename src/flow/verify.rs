@@ -2,17 +2,20 @@
 
 use super::admit::Admit;
 use super::callout::{Answer, Callout};
+use super::introspect::{Introspect, Opaque};
 use super::keys::{KeyFetch, KeyStep};
 use super::own_endpoints;
 use super::refusal::Refusal;
 use super::request::Routed;
+use super::revocation::Revocation;
 use super::source::{Begin, Held, Need};
 use super::stage::{Context, Next, Stage};
 use super::verdicts::TokenDigest;
 use super::{Env, Metric};
 use crate::base::Secret;
 use crate::config::Provider;
-use crate::jwt::{self, Caller, KeySet, TokenError, UnverifiedToken};
+use crate::exchange::SharedSecrets;
+use crate::jwt::{self, Caller, KeySet, TokenError, UnverifiedToken, is_opaque};
 use std::rc::Rc;
 
 /// A token that is to be verified.
@@ -28,8 +31,70 @@ pub(super) struct Verify {
 pub(super) enum Purpose {
     /// The request that it came with wants to go on.
     Proxy(Routed),
-    /// `POST /oidc/v1/token` wants to see it again.
-    Echo,
+    /// `POST /oidc/v1/token` wants to see it again; with the secrets that its request came with.
+    Echo(SharedSecrets),
+}
+
+impl Purpose {
+    pub(super) fn shared(&self) -> &SharedSecrets {
+        match self {
+            Self::Proxy(routed) => &routed.shared,
+            Self::Echo(shared) => shared,
+        }
+    }
+}
+
+/// A caller whose token was verified, and what for.
+#[derive(Debug)]
+pub(super) struct Verified {
+    purpose: Purpose,
+    pub(super) caller: Rc<Caller>,
+    pub(super) provider: Rc<Provider>,
+}
+
+impl Verified {
+    pub(super) const fn new(purpose: Purpose, caller: Rc<Caller>, provider: Rc<Provider>) -> Self {
+        Self { purpose, caller, provider }
+    }
+
+    /// Notes who it is, and goes on.
+    pub(super) fn note(self, cx: &mut Context<'_, '_>) -> Next {
+        self.write_down(cx);
+        self.go_to_revocation()
+    }
+
+    pub(super) fn write_down(&self, cx: &mut Context<'_, '_>) {
+        let config = cx.env.config;
+        let agent = config.policy.agent_of(&self.caller);
+        cx.audit.caller(&self.caller, &self.provider.name, agent, &config.audit);
+    }
+
+    /// The provider said so, or need not be asked.
+    pub(super) fn go_to_revocation(self) -> Next {
+        Next::Go(Stage::Revocation(Box::new(Revocation(self))))
+    }
+
+    /// The secrets that the request came with.
+    pub(super) fn shared(&self) -> &SharedSecrets {
+        self.purpose.shared()
+    }
+
+    /// Whether the token is still good: it may have ended while others were asked.
+    pub(super) fn still_valid(&self, env: &Env<'_>) -> Result<(), TokenError> {
+        self.caller.still_valid(env.now.wall, self.provider.expectations.clock_skew)
+    }
+
+    /// Nothing is held against the caller.
+    pub(super) fn go_on(self, cx: &mut Context<'_, '_>) -> Next {
+        let Self { purpose, caller, provider } = self;
+        match purpose {
+            Purpose::Proxy(routed) => Next::Go(Stage::Admit(Box::new(Admit { routed, caller, provider }))),
+            Purpose::Echo(_) => {
+                cx.audit.answer(cx.env.now.wall);
+                Next::Reply(own_endpoints::echo(&caller, cx.env.now.wall))
+            }
+        }
+    }
 }
 
 /// A token that waits for the keys of its provider.
@@ -60,6 +125,15 @@ impl Verify {
     pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { token, purpose } = self;
         let digest = TokenDigest::of(token.expose());
+        if is_opaque(token.expose()) && token.expose().len() <= cx.env.config.limits.token_bytes {
+            return match Opaque::new(token, digest, purpose, cx.env) {
+                Ok(opaque) => Ok(Next::Go(Stage::Opaque(Box::new(opaque)))),
+                Err(token) => {
+                    cx.audit.token(token.expose());
+                    Err(TokenError::Malformed("not three parts").into())
+                }
+            };
+        }
         let known = verified_before(digest, cx.env);
         cx.env.count(if known.is_some() { Metric::VerdictCacheHit } else { Metric::VerdictCacheMiss });
         let outcome = match known {
@@ -176,13 +250,9 @@ fn verified_before(token: TokenDigest, env: &Env<'_>) -> Option<(Rc<Caller>, Rc<
 }
 
 fn verified(purpose: Purpose, caller: Rc<Caller>, provider: Rc<Provider>, cx: &mut Context<'_, '_>) -> Next {
-    let config = cx.env.config;
-    cx.audit.caller(&caller, &provider.name, config.policy.agent_of(&caller), &config.audit);
-    match purpose {
-        Purpose::Proxy(routed) => Next::Go(Stage::Admit(Box::new(Admit { routed, caller, provider }))),
-        Purpose::Echo => {
-            cx.audit.answer(cx.env.now.wall);
-            Next::Reply(own_endpoints::echo(&caller, cx.env.now.wall))
-        }
+    let verified = Verified::new(purpose, caller, provider);
+    match verified.provider.introspection.clone().filter(|introspection| introspection.always) {
+        Some(introspection) => Introspect::new(verified, introspection).note(cx),
+        None => verified.note(cx),
     }
 }

@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+/// The claim that names the key that a token is bound to (RFC 7800).
+pub(super) const CONFIRMATION: &str = "cnf";
+
 /// A caller whose token's signature, issuer, audience and lifetime were checked, and whose required claims are as
 /// required.
 ///
@@ -163,6 +166,13 @@ impl Caller {
         self.lifetime.check(now, skew)
     }
 
+    /// The same caller, whose token is bound to a key besides.
+    pub(super) fn bound_to(&self, confirmation: Value) -> Self {
+        let mut bound = self.clone();
+        bound.claims.insert(CONFIRMATION.to_owned(), confirmation);
+        bound
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         self.claims.get(name)?.as_str()
     }
@@ -192,6 +202,16 @@ impl Lifetime {
         })
     }
 
+    /// As [`Lifetime::of`], of what says less: it ends no later than `latest`.
+    pub(super) fn within(signed: Signed<'_>, latest: UnixTime) -> Result<Self, TokenError> {
+        let claims = signed.claims();
+        Ok(Self {
+            expires_at: time(claims, "exp")?.unwrap_or(latest).min(latest),
+            not_before: time(claims, "nbf")?,
+            issued_at: time(claims, "iat")?,
+        })
+    }
+
     /// At `exp` itself the token has expired; at `nbf` itself it is valid. A token from the future (`iat`) is one of a
     /// clock that is wrong, or of someone who prepares tokens.
     pub(super) fn check(self, now: UnixTime, skew: Duration) -> Result<(), TokenError> {
@@ -212,15 +232,20 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// read lets tokens in (CVE-2026-25537), so any other type is refused.
 pub(super) fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<UnixTime>, TokenError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
-    let millis = match value {
-        Value::Number(number) => match (number.as_u64(), number.as_f64()) {
-            (Some(secs), _) if secs <= LAST_SECOND => Some(secs.saturating_mul(1000)),
-            (None, Some(secs)) if (0.0..=LAST_SECOND as f64).contains(&secs) => Some((secs * 1000.0) as u64),
-            _ => None,
-        },
+    numeric_date(value).map(Some).ok_or_else(|| TokenError::ClaimType(name.to_owned()))
+}
+
+/// The time that a JSON number of seconds since 1970 says (RFC 7519 2, `NumericDate`); `None` for any other value, and for a time after the
+/// year 9999, which is an error.
+#[must_use]
+pub fn numeric_date(value: &Value) -> Option<UnixTime> {
+    let Value::Number(number) = value else { return None };
+    let millis = match (number.as_u64(), number.as_f64()) {
+        (Some(secs), _) if secs <= LAST_SECOND => Some(secs.saturating_mul(1000)),
+        (None, Some(secs)) if (0.0..=LAST_SECOND as f64).contains(&secs) => Some((secs * 1000.0) as u64),
         _ => None,
     };
-    millis.map(|millis| Some(UnixTime::from_millis(millis))).ok_or_else(|| TokenError::ClaimType(name.to_owned()))
+    millis.map(UnixTime::from_millis)
 }
 
 fn subject(claims: &Map<String, Value>, path: &ClaimPath) -> Result<String, TokenError> {

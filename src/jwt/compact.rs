@@ -29,6 +29,12 @@ pub struct UnverifiedToken {
     signature: Vec<u8>,
 }
 
+/// Whether a token is none of three parts, as a JWT is: nothing can be read from it, and only its provider knows whose it is.
+#[must_use]
+pub fn is_opaque(token: &str) -> bool {
+    token.split('.').count() != 3
+}
+
 impl UnverifiedToken {
     /// Reads a JWS in compact form (RFC 7515 7.1) with a JSON object as payload (RFC 7519).
     ///

@@ -3,7 +3,8 @@
 //! ```text
 //! bytes ── UnverifiedToken::parse ──► UnverifiedToken ──┐
 //! bytes ── KeySet::parse ───────────► KeySet ───────────┼── verify ──► Caller
-//!                                     Expectations, now ┘
+//!                                     Expectations, now ┘                ▲
+//! bytes ── Introspected::parse ─────► ActiveToken ── caller ─────────────┘
 //! ```
 //!
 //! What tells of something (a logout token, a security event token) goes the same way with [`verify_event`] to a
@@ -21,7 +22,7 @@
 //! - *`crit` overlooked, `b64: false`*: either in the header refuses the token.
 //! - *Claims of a wrong type skip their check*: a claim that is there and is not of its type refuses the token.
 //! - *Claims used before verification*: [`UnverifiedToken`] cannot be asked for them; only [`verify`] makes a
-//!   [`Caller`].
+//!   [`Caller`], and [`ActiveToken::caller`] of what a provider said of a token itself.
 //! - *Two readings of one token*: base64url without slack, no key twice in an object, one spelling of each signature
 //!   but ECDSA's, whose second `s` JWS does not forbid.
 //! - *Endless or deep input*: size, depth, number of keys and number of tries are bounded.
@@ -36,6 +37,7 @@ mod ecdsa;
 mod eddsa;
 mod error;
 mod groups;
+mod introspection;
 mod jwks;
 mod modular_power;
 mod rsa;
@@ -48,10 +50,11 @@ mod token_use;
 mod verify;
 
 pub use algorithm::Algorithm;
-pub use caller::{Caller, Groups, token_id};
+pub use caller::{Caller, Groups, numeric_date, token_id};
 pub use claims::{ClaimPath, ClaimPathError, Expectations};
-pub use compact::UnverifiedToken;
+pub use compact::{UnverifiedToken, is_opaque};
 pub use error::TokenError;
+pub use introspection::{ActiveToken, Introspected, IntrospectionFault};
 pub use jwks::{JwksError, KeySet, ParsedKeys, SkipReason, SkippedKey};
 pub use security_event::{EventExpectations, EventKind, SecurityEvent, UnverifiedEvent, verify_event};
 pub use signature::{PublicKey, SignatureError};

@@ -25,6 +25,12 @@ const ANY: [&str; 2] = ["JWT", "urn:ietf:params:oauth:token-type:jwt"];
 /// Claims that only other kinds have: security events and logout tokens (RFC 8417), answers to introspection (RFC 9701).
 const FOREIGN: [&str; 2] = ["events", "token_introspection"];
 
+/// Whether a claim says that it is an access token.
+pub(super) fn is_said_to_be_for_access(signed: Signed<'_>) -> bool {
+    let is_access = |kind: &str| ACCESS.iter().any(|known| known.eq_ignore_ascii_case(kind));
+    CLAIMS.iter().any(|claim| signed.get(claim).and_then(Value::as_str).is_some_and(is_access))
+}
+
 /// Refuses what says of itself that it is no access token.
 ///
 /// An ID token of a sign-in has the sign-in's `nonce` (OpenID Connect Core 2), so one with a `nonce` must call itself an access token, in

@@ -2,7 +2,7 @@
 
 use super::caller::{Caller, Lifetime};
 use super::claims::Expectations;
-use super::{Algorithm, KeySet, TokenError, UnverifiedToken, token_use};
+use super::{ActiveToken, Algorithm, KeySet, TokenError, UnverifiedToken, token_use};
 use crate::base::UnixTime;
 use serde_json::{Map, Value};
 
@@ -35,12 +35,17 @@ pub fn verify(
     Caller::new(signed, token.token(), lifetime, expect)
 }
 
-/// Claims whose signature was checked. Only [`check_signature`] makes one, and whatever looks at claims takes one, so
-/// that no rule can come to run before the signature's.
+/// Claims that a provider vouches for: their signature was checked, or it said them itself. Only [`check_signature`] and
+/// [`Signed::answered`] make one, and whatever looks at claims takes one, so that no rule can come to run before.
 #[derive(Clone, Copy)]
 pub(super) struct Signed<'t>(&'t Map<String, Value>);
 
 impl<'t> Signed<'t> {
+    /// What an introspection endpoint said of a token that is in force.
+    pub(super) const fn answered(answer: &'t ActiveToken) -> Self {
+        Self(answer.claims())
+    }
+
     pub(super) const fn claims(self) -> &'t Map<String, Value> {
         self.0
     }
@@ -95,13 +100,13 @@ pub(super) fn check_audience(signed: Signed<'_>, audiences: &[String]) -> Result
     if matches { Ok(()) } else { Err(TokenError::AudienceMismatch) }
 }
 
-fn check_length(lifetime: Lifetime, expect: &Expectations) -> Result<(), TokenError> {
+pub(super) fn check_length(lifetime: Lifetime, expect: &Expectations) -> Result<(), TokenError> {
     let Some(longest) = expect.max_lifetime else { return Ok(()) };
     let issued_at = lifetime.issued_at.ok_or_else(|| TokenError::ClaimMissing("iat".to_owned()))?;
     if lifetime.expires_at.since(issued_at) > longest { Err(TokenError::LifetimeTooLong) } else { Ok(()) }
 }
 
-fn check_required(signed: Signed<'_>, expect: &Expectations) -> Result<(), TokenError> {
+pub(super) fn check_required(signed: Signed<'_>, expect: &Expectations) -> Result<(), TokenError> {
     let unmet = expect
         .required
         .iter()

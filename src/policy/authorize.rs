@@ -230,6 +230,7 @@ impl<'a> Decision<'a> {
             scope: scope(&role.credential, rule, self.ask.action),
             operation,
             would_deny,
+            lets_pass: rule.map(|rule| rule.lets_pass(self.ask.action)).unwrap_or_default(),
             errand: Errand::Request,
         }
     }

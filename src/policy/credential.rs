@@ -112,6 +112,17 @@ impl Credential {
         self.asks_for_scope() && self.scope().is_none()
     }
 
+    /// The client id of the service principal that requests run as; `None` if they run as the caller, or as whoever the token says.
+    #[must_use]
+    pub fn principal(&self) -> Option<&str> {
+        match self {
+            Self::ServicePrincipalFederation(ServicePrincipalFederation { client_id, .. })
+            | Self::ServicePrincipalSecret(ServicePrincipalSecret { client_id, .. })
+            | Self::GatewayAssertion(GatewayAssertion { client_id, .. }) => Some(client_id),
+            Self::UserFederation(_) | Self::EntraOnBehalfOf(_) | Self::Passthrough | Self::None => None,
+        }
+    }
+
     /// The type as the configuration names it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

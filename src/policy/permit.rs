@@ -2,7 +2,7 @@
 
 use super::{Credential, Scope};
 use crate::base::Reason;
-use crate::databricks::{IdFault, Operation};
+use crate::databricks::{Features, IdFault, Operation};
 use crate::jwt::Caller;
 use std::rc::Rc;
 
@@ -41,6 +41,7 @@ pub struct Permit {
     pub(super) scope: Scope,
     pub(super) operation: Option<Operation>,
     pub(super) would_deny: Option<Denial>,
+    pub(super) lets_pass: Features,
     pub(super) errand: Errand,
 }
 
@@ -94,6 +95,12 @@ impl Permit {
     #[must_use]
     pub const fn operation(&self) -> Option<Operation> {
         self.operation
+    }
+
+    /// The features of the body that a rule had to let pass.
+    #[must_use]
+    pub const fn lets_pass(&self) -> Features {
+        self.lets_pass
     }
 
     /// The run whose job is to be looked up, if the permit is for that alone. The caller's request must not go on with it.

@@ -96,6 +96,16 @@ impl Rule {
         })
     }
 
+    /// Of what the rule permits, what an action that it allows needs.
+    pub(super) fn lets_pass(&self, action: &Action<'_>) -> Features {
+        if self.permit == Features::default() {
+            return self.permit;
+        }
+        let features = action.features().unwrap_or_default().shared_with(self.permit);
+        let needs_unknown = self.permit.have_unknown_fields() && action.refuse_unknown_members().is_err();
+        if needs_unknown { features.and_unknown_fields() } else { features }
+    }
+
     /// Paths are for what the catalogue does not know, and for what it knows to be harmless. What looks like something sensitive must be
     /// named letter by letter, and what some server could take for a sensitive operation is not meant at all.
     fn names_for_allowing(&self, action: &Action<'_>) -> bool {

@@ -6,7 +6,7 @@ use super::host::{self, Connection, Hold, Host, Mark};
 use super::root::{RootContext, with_env};
 use super::{audit, clock, events, headers, metrics};
 use crate::audit::Record;
-use crate::base::Reason;
+use crate::base::{Now, Reason};
 use crate::config::{ClientCertificate, Config, Settings};
 use crate::flow::{
     Answer, CalloutResult, Edits, Event, Flow, HeaderProblem, Inspected, Metric, ReadBody, Reply, Request, RequestId,
@@ -32,6 +32,8 @@ pub(super) struct RequestContext {
 struct Moment {
     /// Whether it surely came straight from Kong's Lua for this request; see [`Host::publish`].
     beside_lua: bool,
+    /// When it came, if that was asked already: each question is a call of the host.
+    now: Option<Now>,
     way: Way,
 }
 
@@ -68,6 +70,11 @@ fn settings(root: &RefCell<RootContext>) -> Option<Settings> {
 
 const CANNOT_LIST: &str = "the headers cannot be read";
 
+/// The host's name of the request.
+fn identify(host: &dyn Host) -> RequestId {
+    host.request_id().and_then(|id| RequestId::new(&id)).unwrap_or_else(RequestId::unknown)
+}
+
 /// What the headers say; of so many that the host cannot hand them over, only that.
 fn inspect(host: &dyn Host, count: usize, config: &Config) -> Result<Inspected, &'static str> {
     if !host.can_list(count) {
@@ -95,19 +102,29 @@ impl RequestContext {
 
     pub(super) fn on_headers(&mut self, count: usize, end_of_stream: bool) -> Action {
         let Some(host) = host::current() else { return self.refuse_on_unknown_host() };
-        self.request_id = host.request_id().and_then(|id| RequestId::new(&id)).unwrap_or_else(RequestId::unknown);
+        self.request_id = identify(host);
+        let now = clock::now();
         let settings = self.root.try_borrow_mut().ok().and_then(|mut root| {
-            root.is_used();
+            now.into_iter().for_each(|now| root.is_used(now));
             root.settings()
         });
         // a guard cannot know: if the entry before it waited and then trapped, this instance has never heard of the request
         let is_guard = matches!(settings, Some(Settings::Guard));
         let beside_lua = !is_guard && !events::has_waited(self.request_id.as_str());
-        self.during(Moment { beside_lua, ..Moment::default() }, |request| match settings {
+        self.during(Moment { beside_lua, now, ..Moment::default() }, |request| match settings {
             Some(Settings::Enforce(config)) => request.decide(host, config, count, end_of_stream),
             Some(Settings::Guard) => request.guard(host),
             None => request.refuse(&invalid_configuration(&request.request_id)),
         })
+    }
+
+    /// The host's name of the request, if it says one: of requests without a name nothing can be noted. Entries must not differ in it,
+    /// so one that was not told is asked for again.
+    fn known_id(&mut self, host: &dyn Host) -> Option<&RequestId> {
+        if self.request_id.is_unknown() {
+            self.request_id = identify(host);
+        }
+        Some(&self.request_id).filter(|id| !id.is_unknown())
     }
 
     /// Handles an event of which something is special.
@@ -120,7 +137,7 @@ impl RequestContext {
 
     /// Does what an entry before this one said of the request.
     fn guard(&mut self, host: &dyn Host) -> Action {
-        match (host.take_mark(), &self.phase) {
+        match (host.take_mark(self.known_id(host)), &self.phase) {
             (Some(Mark::Held), Phase::New) => {
                 self.phase = Phase::Guarding;
                 Action::Continue
@@ -286,8 +303,9 @@ impl RequestContext {
 
     /// An upstream answered a request that nobody let go on: it reached that without a credential.
     fn answer_instead(&mut self, host: &dyn Host) {
+        let mark = if matches!(self.phase, Phase::Guarding) { host.take_mark(self.known_id(host)) } else { None };
         match &mut self.phase {
-            Phase::Guarding if host.take_mark().is_some() => self.phase = Phase::Answered,
+            Phase::Guarding if mark.is_some() => self.phase = Phase::Answered,
             Phase::Guarding => drop(self.refuse(&guard_refused(&self.request_id))),
             // a body was announced, or could have come unannounced, and none did: the host shows no empty ones
             Phase::Deciding { flow, .. } if flow.awaits_body() => self.decide_without_body(host),
@@ -298,7 +316,8 @@ impl RequestContext {
     /// Refuses what waited for a body that never came, as it would have been refused without one. It is too late for anything else.
     fn decide_without_body(&mut self, host: &dyn Host) {
         let Phase::Deciding { flow, config, .. } = &mut self.phase else { return };
-        match with_env(host, config, |env| flow.on(Event::Body(ReadBody::Whole(Vec::new())), env)) {
+        let body = Event::Body(ReadBody::Whole(Vec::new()));
+        match with_env(host, config, clock::now(), |env| flow.on(body, env)) {
             Some(Step::Reply(reply)) => {
                 let (record, log) = (flow.record().cloned(), config.audit.log);
                 self.record(record, log);
@@ -314,7 +333,8 @@ impl RequestContext {
             let Phase::Deciding { flow, config, callout, body, .. } = &mut self.phase else {
                 return self.fail("a decision ended twice");
             };
-            let asked = host::known().and_then(|host| with_env(host, config, |env| flow.on(event, env)));
+            let now = self.moment.now.or_else(clock::now);
+            let asked = host::known().and_then(|host| with_env(host, config, now, |env| flow.on(event, env)));
             let Some(step) = asked else {
                 return self.fail("the core cannot be asked");
             };
@@ -359,7 +379,8 @@ impl RequestContext {
         }
         self.record(record, log);
         // last of all: whatever failed before leaves no mark
-        host.mark(self.id, Mark::Allowed);
+        let context = self.id;
+        host.mark(self.known_id(host), context, Mark::Allowed);
         Action::Continue
     }
 
@@ -369,7 +390,8 @@ impl RequestContext {
             (Phase::Deciding { hold, .. }, Some(Hold::Aside)) => {
                 *hold = held;
                 if let Some(host) = host::known() {
-                    host.mark(self.id, Mark::Held);
+                    let context = self.id;
+                    host.mark(self.known_id(host), context, Mark::Held);
                 }
                 Action::Continue
             }
@@ -448,7 +470,8 @@ impl RequestContext {
             return Action::Pause;
         }
         self.phase = Phase::Answered;
-        host.mark(self.id, Mark::Refused);
+        let context = self.id;
+        host.mark(self.known_id(host), context, Mark::Refused);
         match self.moment.way {
             Way::Instead => host.reply_instead(reply),
             Way::Plainly | Way::BesideNothing => {

@@ -3,7 +3,7 @@
 use super::abi::{self, Buffer, Level};
 use super::host::{self, Host};
 use super::{callout, clock, events, metrics};
-use crate::base::Uptime;
+use crate::base::{Now, Uptime};
 use crate::config::{Config, Settings};
 use crate::flow::{Callout, CalloutResult, Env, Prefetch};
 use std::rc::Rc;
@@ -55,10 +55,8 @@ impl RootContext {
     }
 
     /// A request needs the configuration.
-    pub(super) fn is_used(&mut self) {
-        if let Some(now) = clock::now() {
-            self.used_at = now.uptime;
-        }
+    pub(super) const fn is_used(&mut self, now: Now) {
+        self.used_at = now.uptime;
     }
 
     pub(super) fn on_tick(&mut self, context: u32) {
@@ -74,7 +72,8 @@ impl RootContext {
         let Some(Settings::Enforce(config)) = self.settings.clone() else { return };
         let prefetch = &mut self.prefetch;
         let Some(host) = host::of_root() else { return };
-        let Some(callout) = with_env(host, &config, |env| action(prefetch, env)).flatten() else { return };
+        let asked = with_env(host, &config, clock::now(), |env| action(prefetch, env));
+        let Some(callout) = asked.flatten() else { return };
         match events::call(&callout, context, context) {
             Ok(token) => self.prefetch.on_sent(token),
             Err(fault) => {
@@ -87,8 +86,13 @@ impl RootContext {
 }
 
 /// Runs one step of the core and writes what it has to say to the log; `None` if there is no time to run it at.
-pub(super) fn with_env<T>(host: &dyn Host, config: &Rc<Config>, action: impl FnOnce(&mut Env<'_>) -> T) -> Option<T> {
-    let Some(now) = clock::now() else {
+pub(super) fn with_env<T>(
+    host: &dyn Host,
+    config: &Rc<Config>,
+    now: Option<Now>,
+    action: impl FnOnce(&mut Env<'_>) -> T,
+) -> Option<T> {
+    let Some(now) = now else {
         abi::log(Level::Error, "the host's clock fails");
         return None;
     };

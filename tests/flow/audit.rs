@@ -22,7 +22,7 @@ fn read(record: &Record) -> Value {
 /// The record of a `jobs.list` that anna sends first, with these fields more or other; null takes one away.
 fn expected(changes: Value) -> Value {
     let mut record = json!({
-        "v": 1, "time": TIME, "request_id": "sim-1", "decision": "allow", "reason": "ALLOWED", "role": "engineer", "idp": "idp",
+        "v": 2, "time": TIME, "request_id": "sim-1", "decision": "allow", "reason": "ALLOWED", "role": "engineer", "idp": "idp",
         "subject": "anna", "operation": "jobs.list", "method": "GET", "path_template": "/api/2.2/jobs/list",
         "credential": "user_federation", "scope": "all-apis", "workspace_id": WORKSPACE_ID, "token_cache": "miss", "callout_ms": 0,
     });
@@ -49,6 +49,8 @@ fn check_record(transcript: &Transcript, had_token: bool, expected: Value) {
     let mut record = recorded(transcript);
     let token_id = record.as_object_mut().unwrap().remove("token_id");
     assert_eq!(token_id.is_some(), had_token, "{record}");
+    // of which configuration it is, a test of its own says
+    assert!(record.as_object_mut().unwrap().remove("config").is_some(), "{record}");
     assert_eq!(record, expected);
 }
 
@@ -126,10 +128,86 @@ fn a_request_without_a_good_token_is_recorded_without_a_caller() {
         let token = stage.token_with("anna", claims);
         let transcript = stage.get(&token);
         let request_id = format!("sim-{number}");
-        check_record(&transcript, true, unknown_caller(reason, json!({ "request_id": request_id })));
+        let code = if reason == "TOKEN_INVALID" { json!("audience_mismatch") } else { Value::Null };
+        check_record(&transcript, true, unknown_caller(reason, json!({ "request_id": request_id, "code": code })));
         let reason = format!("denied_{}", reason.to_lowercase());
         check_counts(&mut stage, &["verdict_cache_miss", "requests_unauthenticated", &reason]);
     }
+}
+
+#[test]
+fn the_configuration_that_decided_can_be_told_by_its_digest() {
+    let text = json!({
+        "workspace": {"url": "https://adb.example.net"},
+        "roles": [{"name": "engineer", "match": {}, "credential": {"type": "none"}}],
+        "identity_providers": [{"name": "idp", "issuer": ISSUER, "audiences": ["databricks"]}],
+    });
+    // members in the order of their names, no blanks
+    let canonical = format!(
+        r#"{{"identity_providers":[{{"audiences":["databricks"],"issuer":"{ISSUER}","name":"idp"}}],"roles":[{{"credential":{{"type":"none"}},"match":{{}},"name":"engineer"}}],"workspace":{{"url":"https://adb.example.net"}}}}"#
+    );
+    let digits: String = Sha256::digest(canonical).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    for text in [text.to_string(), format!("{text:#}"), json!(text.to_string()).to_string()] {
+        let config = databricks_kong::config::Settings::parse(text.as_bytes(), &|_| None);
+        let Ok(databricks_kong::config::Settings::Enforce(config)) = config else { panic!("{config:?}") };
+        let mut stage = Stage::warm(config);
+        assert_eq!(recorded(&stage.send(&client("GET", "/api/2.1/jobs/list", &[])))["config"], digits);
+    }
+}
+
+#[test]
+fn the_document_shows_the_digest_of_the_file_that_it_names() {
+    let text = include_bytes!("../config/good/smallest.json");
+    let config = databricks_kong::config::Settings::parse(text, &|_| None);
+    let Ok(databricks_kong::config::Settings::Enforce(config)) = config else { panic!("{config:?}") };
+    let shown = format!("tests/config/good/smallest.json | sha256sum | cut -c1-16\n  {}\n", config.audit.config);
+    assert!(include_str!("../../docs/audit.md").contains(&shown), "{shown}");
+}
+
+#[test]
+fn what_makes_a_token_invalid_is_recorded_in_one_word() {
+    let mut stage = Stage::warm(config(json!({})));
+    let elsewhere = stage.token_with("anna", json!({"aud": "others"}));
+    assert_eq!(recorded(&stage.get(&elsewhere))["code"], "audience_mismatch");
+    let expired = stage.token_with("anna", json!({"exp": NOW - 100}));
+    assert_eq!(recorded(&stage.get(&expired)).get("code"), None);
+}
+
+#[test]
+fn the_service_principal_is_recorded_and_a_person_is_none() {
+    let federation = json!({"type": "service_principal_federation", "client_id": "wif"});
+    for (credential, principal) in [
+        (service_principal(), json!("app")),
+        (federation, json!("wif")),
+        (json!({"type": "user_federation"}), Value::Null),
+        (json!({"type": "passthrough"}), Value::Null),
+        (json!({"type": "none"}), Value::Null),
+    ] {
+        let mut stage = Stage::warm(with_credential(credential));
+        let anna = stage.token("anna");
+        assert_eq!(recorded(&stage.get(&anna))["principal"], principal);
+    }
+}
+
+#[test]
+fn what_a_rule_had_to_permit_is_recorded_and_what_it_might_have_is_not() {
+    let permit = json!(["run_as", "git_source", "unknown_fields"]);
+    let mut stage = Stage::warm(rules(json!({"allow": [
+        {"operations": ["jobs.submit"], "permit": permit},
+    ]})));
+    let anna = stage.token("anna");
+    let mut permits = |body: Value| {
+        let body = Some(Secret::new(body.to_string().into_bytes()));
+        let request = Client { target: b"/api/2.2/jobs/runs/submit".to_vec(), ..run_now(&anna, "") };
+        let transcript = stage.send(&Client { body, ..request });
+        assert_eq!(transcript.record.as_ref().unwrap().why(), "ALLOWED", "{transcript}");
+        recorded(&transcript)["permits"].clone()
+    };
+    assert_eq!(permits(json!({"run_name": "x"})), Value::Null);
+    assert_eq!(permits(json!({"run_as": {"user_name": "bob"}})), json!(["run_as"]));
+    let both =
+        json!({"run_as": {"user_name": "bob"}, "git_source": {"git_url": "https://x", "git_provider": "gitHub"}});
+    assert_eq!(permits(both), json!(["run_as", "git_source"]));
 }
 
 #[test]
@@ -313,7 +391,7 @@ fn whoever_fails_the_request_the_role_that_allowed_it_is_recorded() {
     })));
     let anna = stage.token("anna");
     let changes = json!({
-        "decision": "deny", "reason": "SECRET_UNAVAILABLE", "credential": "service_principal_secret", "token_cache": null,
+        "decision": "deny", "reason": "SECRET_UNAVAILABLE", "credential": "service_principal_secret", "principal": "app", "token_cache": null,
     });
     check_record(&stage.get(&anna), true, expected(changes));
 }

@@ -226,7 +226,7 @@ impl Stage {
 #[track_caller]
 pub(crate) fn assert_valid(record: &Record) {
     static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-        let text = include_str!("../../docs/audit/record.v1.schema.json");
+        let text = include_str!("../../docs/audit/record.v2.schema.json");
         jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
     });
     let text = record.to_json();
@@ -258,6 +258,8 @@ fn words(purposes: impl Iterator<Item = Purpose>) -> String {
         Purpose::Keys => "keys",
         Purpose::Token => "token",
         Purpose::Lookup => "lookup",
+        Purpose::Introspection => "introspection",
+        Purpose::Feed => "feed",
         Purpose::Spacer => "spacer",
     };
     purposes.map(word).collect::<Vec<_>>().join(" ")

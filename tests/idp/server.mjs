@@ -13,26 +13,30 @@
 //   POST /issuers/NAME/rotate     {"keep": true|false}: a new key signs from now on; the old ones stay listed or go
 //   POST /issuers/NAME/fault      {"kind": "none|refuse|status|slow|garbage|empty|close", "status": 500, "delay_ms": 5000}
 //   POST /issuers/NAME/cache      {"cache_control": "max-age=300" | null}
+//   POST /issuers/NAME/feed       {"text": "…"}: what /revocations of the issuer answers, to those who have the secret; null for 500
+//   POST /issuers/NAME/inactive   {"token": "…"}: /introspect of the issuer, which is asked of JWTs too, says from now on that it is none
 //   POST /issuers/NAME/count/reset
 
 import http from 'node:http';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { generateKeyPair, exportJWK } from 'jose';
 import Provider from 'oidc-provider';
 
 const GRANT = 'urn:databricks-kong:test:login';
 const JWT_AUDIENCE = 'databricks';
+const FEED_SECRET = 'secret-of-the-feed';
 const WORKLOAD_GROUPS = { 'nightly-etl': ['batch'] };
 
 class Issuer {
   constructor(name, alg, fault = 'none') {
-    Object.assign(this, { name, alg, fault: { kind: fault }, keys: [], serial: 0, cacheControl: null });
+    Object.assign(this, { name, alg, fault: { kind: fault }, keys: [], serial: 0, cacheControl: null, feed: '{"subjects":[]}', inactive: new Set() });
     this.resetCount();
     this.sockets = new Set();
   }
 
   resetCount() {
-    this.count = { jwks: 0, discovery: 0, token: 0, introspection: 0, jwks_at_ms: [] };
+    this.count = { jwks: 0, discovery: 0, token: 0, introspection: 0, feed: 0, unchanged: 0, jwks_at_ms: [] };
   }
 
   async start() {
@@ -95,6 +99,7 @@ class Issuer {
       features: {
         devInteractions: { enabled: false },
         clientCredentials: { enabled: true },
+        revocation: { enabled: true },
         introspection: { enabled: true, allowedPolicy: (_ctx, client) => client.clientId === 'gateway' },
         resourceIndicators: {
           enabled: true,
@@ -130,6 +135,8 @@ class Issuer {
 
   async serve(req, res) {
     const path = req.url.split('?')[0];
+    if (path === '/revocations') return this.serveFeed(req, res);
+    if (path === '/introspect') return this.serveIntrospection(req, res);
     const kind = path === '/jwks' ? 'jwks'
       : path === '/.well-known/openid-configuration' ? 'discovery'
         : path === '/token/introspection' ? 'introspection' : 'token';
@@ -156,6 +163,31 @@ class Issuer {
     return this.handler(req, res);
   }
 
+  // No part of a provider: the service that collects whom it has cut off.
+  serveFeed(req, res) {
+    this.count.feed += 1;
+    if (req.headers.authorization !== `Bearer ${FEED_SECRET}`) return void res.writeHead(401).end();
+    if (this.feed === null) return void res.writeHead(500).end('CANARY-FEED-BODY');
+    const etag = `"${createHash('sha256').update(this.feed).digest('hex')}"`;
+    if (req.headers['if-none-match'] === etag) {
+      this.count.unchanged += 1;
+      return void res.writeHead(304, { etag }).end();
+    }
+    return void res.writeHead(200, { etag, 'content-type': 'application/json' }).end(this.feed);
+  }
+
+  // oidc-provider says nothing of JWTs; other providers do, and some say no more than this.
+  async serveIntrospection(req, res) {
+    this.count.introspection += 1;
+    const { kind, status = 500 } = this.fault;
+    if (kind === 'status') return void res.writeHead(status).end('CANARY-IDP-BODY');
+    const own = `Basic ${Buffer.from('gateway:gateway-secret').toString('base64')}`;
+    if (req.method !== 'POST' || req.headers.authorization !== own) return void res.writeHead(401).end();
+    const form = new URLSearchParams(await readText(req));
+    const active = form.get('token_type_hint') === 'access_token' && !this.inactive.has(form.get('token'));
+    return void res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ active }));
+  }
+
   publicKeys() {
     const members = ['kty', 'use', 'alg', 'kid', 'n', 'e', 'crv', 'x', 'y'];
     return { keys: this.keys.map((key) => Object.fromEntries(members.filter((m) => m in key).map((m) => [m, key[m]]))) };
@@ -170,6 +202,8 @@ class Issuer {
     if (method !== 'POST') return undefined;
     if (action === 'rotate') await this.rotate(body.keep ?? true);
     else if (action === 'cache') this.cacheControl = body.cache_control ?? null;
+    else if (action === 'inactive') this.inactive.add(body.token);
+    else if (action === 'feed') this.feed = body.text;
     else if (action === 'count/reset') this.resetCount();
     else if (action === 'fault') {
       this.fault = body;
@@ -190,9 +224,14 @@ function resourceServer(resource, alg, kid, audience) {
   };
 }
 
-async function readJson(req) {
+async function readText(req) {
   let text = '';
   for await (const chunk of req) text += chunk;
+  return text;
+}
+
+async function readJson(req) {
+  const text = await readText(req);
   return text ? JSON.parse(text) : {};
 }
 

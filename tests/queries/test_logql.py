@@ -51,7 +51,7 @@ def labels() -> tuple[set[str], set[str]]:
             elif field.get("type") != "array":
                 leaves.add("_".join(here))
 
-    walk(json.loads((REPO / "docs/audit/record.v1.schema.json").read_text()), [])
+    walk(json.loads((REPO / "docs/audit/record.v2.schema.json").read_text()), [])
     with (REPO / "src/databricks/catalogue/operations.tsv").open() as lines:
         rows = csv.reader((line for line in lines if not line.startswith("#")), delimiter="\t")
         kinds = {one.partition("=")[0] for row in rows if row[5] != "-" for one in row[5].split()}

@@ -15,6 +15,8 @@ from stack import (
     ENTRA_CLIENT,
     ENTRA_SECRET,
     ENTRA_TENANT,
+    FEED_SECRET,
+    IDP_CLIENT_SECRET,
     REPO,
     SP_ETL,
     SP_FEDERATED,
@@ -115,6 +117,47 @@ def with_issuers(*issuers: str, **callouts: Any) -> Callable[[Parts, str], Confi
         return config
 
     return make
+
+
+def with_feed(issuer: str, **limits: int) -> Callable[[Parts, str], Config]:
+    """A provider whose callers can be cut off. Its feed is read every second."""
+
+    def make(parts: Parts, name: str) -> Config:
+        config = base(parts, name)
+        feed = {
+            "url": f"{parts.idp.url(issuer)}/revocations",
+            "authorization": FEED_SECRET,
+            "upstream": f"idp_{issuer}",
+            "refresh": 1,
+            **limits,
+        }
+        config["identity_providers"] = [provider(parts, issuer, revocation=feed)]
+        return config
+
+    return make
+
+
+def introspection(url: str, **more: Any) -> Config:
+    return {"url": url, "client_id": "gateway", "client_secret": IDP_CLIENT_SECRET, **more}
+
+
+def opaque(parts: Parts, name: str) -> Config:
+    """Two providers of opaque tokens. What such callers do, the gateway does with a credential of its own."""
+    config = base(parts, name)
+    config["identity_providers"] = [
+        provider(parts, issuer, introspection=introspection(f"{parts.idp.url(issuer)}/token/introspection", cache=3))
+        for issuer in ("opaque", "opaque_too")
+    ]
+    config["roles"] = [role("opaque-etl", {"groups": ["batch"]}, secret_of(SP_ETL))]
+    return config
+
+
+def asked(parts: Parts, name: str) -> Config:
+    """A provider that is asked of every token."""
+    config = base(parts, name)
+    url = f"{parts.idp.url('asked')}/introspect"
+    config["identity_providers"] = [provider(parts, "asked", introspection=introspection(url, when="always", cache=2))]
+    return config
 
 
 def secret_of(client_id: str) -> Config:
@@ -493,6 +536,10 @@ def all_configs() -> list[Named]:
         Named("tls", base, tls=True),
         Named("keys", with_issuers("rotate", "retire", "flood", "warm", timeout=1000, attempts=2)),
         Named("burst", with_issuers("burst")),
+        Named("cut", with_feed("cut", max_stale=600)),
+        Named("opaque", opaque),
+        Named("asked", asked),
+        Named("cut_cold", with_feed("cut_cold", max_stale=3)),
         Named(
             "cold",
             with_issuers(

@@ -24,6 +24,8 @@ from collections.abc import Callable
 
 REPO = Path(__file__).resolve().parents[2]
 RUN_NOW_PATH = "/api/2.2/jobs/run-now"
+IDP_CLIENT_SECRET = "gateway-secret"
+FEED_SECRET = "secret-of-the-feed"
 LOGIN_GRANT = "urn:databricks-kong:test:login"
 
 WORKSPACE_ID = "7405619408829168"
@@ -51,6 +53,11 @@ ISSUERS = [
     "flood:RS256",
     "warm:RS256",
     "burst:ES256",
+    "cut:RS256",
+    "cut_cold:RS256",
+    "opaque:RS256",
+    "opaque_too:RS256",
+    "asked:RS256",
     "cold_refuse:RS256:refuse",
     "cold_status:RS256:status",
     "cold_slow:RS256:slow",
@@ -276,6 +283,11 @@ class Idp:
     def fault(self, name: str, kind: str, **more: Any) -> None:
         admin(self.admin_url, "POST", f"/issuers/{name}/fault", {"kind": kind, **more})
 
+    def feed(self, name: str, feed: Any) -> None:
+        """What the issuer's feed of revoked identities says; a text as it is, None for a feed that is down."""
+        text = feed if feed is None or isinstance(feed, str) else json.dumps(feed)
+        admin(self.admin_url, "POST", f"/issuers/{name}/feed", {"text": text})
+
     def login(
         self,
         issuer: str,
@@ -284,13 +296,31 @@ class Idp:
         ttl: int = 3600,
         audience: str | None = None,
         client: str = "tests",
+        opaque: bool = False,
     ) -> str:
-        """An access token as the provider itself signs it."""
+        """An access token as the provider itself signs it, or one that only it can read."""
         secret = {"tests": "tests-secret", "copilot-app": "copilot-secret"}[client]
         form = {"grant_type": LOGIN_GRANT, "sub": sub, "claims": json.dumps(claims), "ttl": str(ttl)}
         if audience is not None:
             form["audience"] = audience
+        if opaque:
+            form["resource"] = "urn:databricks:opaque"
         return self._token(issuer, client, secret, form)
+
+    def revoke(self, issuer: str, token: str) -> None:
+        """RFC 7009, by the client that the token was issued to."""
+        headers = {"Authorization": self._basic("tests", "tests-secret")}
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        reply = send(self.url(issuer), "POST", "/token/revocation", headers, urllib.parse.urlencode({"token": token}))
+        assert reply.status == 200, str(reply)
+
+    def says_inactive(self, issuer: str, token: str) -> None:
+        """Its endpoint that is asked of JWTs too says so from now on."""
+        admin(self.admin_url, "POST", f"/issuers/{issuer}/inactive", {"token": token})
+
+    @staticmethod
+    def _basic(client: str, secret: str) -> str:
+        return "Basic " + base64.b64encode(f"{client}:{secret}".encode()).decode()
 
     def workload(self, issuer: str) -> str:
         """A client credentials token: `sub` is the client, group `batch`."""
@@ -299,12 +329,11 @@ class Idp:
         )
 
     def _token(self, issuer: str, client: str, secret: str, form: dict[str, str]) -> str:
-        basic = base64.b64encode(f"{client}:{secret}".encode()).decode()
         reply = send(
             self.url(issuer),
             "POST",
             "/token",
-            {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"},
+            {"Authorization": self._basic(client, secret), "Content-Type": "application/x-www-form-urlencoded"},
             urllib.parse.urlencode(form),
         )
         if reply.status != 200:

@@ -15,10 +15,15 @@ from world import EVERY_SECRET, JOBS_LIST, World, assert_allowed, assert_refused
 
 STATEMENTS = "/api/2.0/sql/statements"
 WAREHOUSE = "a7066a8ef796be84"
-SCHEMA = json.loads((REPO / "docs/audit/record.v1.schema.json").read_text())
+SCHEMA = json.loads((REPO / "docs/audit/record.v2.schema.json").read_text())
 GRANT = {"approved_by": "carol@example.com", "ticket": "SEC-7", "break_glass": True}
 # what differs from run to run, and how it looks
-VOLATILE = {"time": r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "token_id": r"[0-9a-f]{16}", "callout_ms": r"\d+"}
+VOLATILE = {
+    "time": r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
+    "token_id": r"[0-9a-f]{16}",
+    "config": r"[0-9a-f]{16}",
+    "callout_ms": r"\d+",
+}
 
 
 def check(record: dict[str, Any], **expected: Any) -> None:
@@ -29,7 +34,7 @@ def check(record: dict[str, Any], **expected: Any) -> None:
             assert re.fullmatch(pattern, str(record[name])), record
     assert ("token_id" in record) == expected.pop("token", True), record
     rest = {name: value for name, value in record.items() if name not in VOLATILE and name != "request_id"}
-    assert rest == {"v": 1, "workspace_id": WORKSPACE_ID, **expected}
+    assert rest == {"v": 2, "workspace_id": WORKSPACE_ID, **expected}
 
 
 LIST = {"operation": "jobs.list", "method": "GET", "path_template": "/api/2.2/jobs/list"}
@@ -132,7 +137,8 @@ def test_a_request_without_a_good_token_is_recorded_without_a_caller(world: Worl
     for reason, token in cases:
         reply = world.send("audited", token=token)
         assert_refused(reply, 401, reason)
-        check(world.record(reply), token=token is not None, decision="deny", reason=reason, **LIST)
+        code = {"code": "audience_mismatch"} if reason == "TOKEN_INVALID" else {}
+        check(world.record(reply), token=token is not None, decision="deny", reason=reason, **code, **LIST)
 
 
 def test_what_cannot_be_read_is_recorded_without_a_meaning(world: World):
@@ -322,13 +328,14 @@ def test_a_token_that_is_handed_back_is_recorded_and_documents_are_not(world: Wo
 
 
 def counters_at_rest(world: World) -> None:
-    """Once all that earlier requests counted is on the page, which a host may write once a second. Keys are fetched without requests."""
+    """Once all that earlier requests counted is on the page, which a host may write once a second. Keys and feeds are fetched without requests."""
+    without_requests = ("keys_fetch", "revocation_fetch")
 
     def unchanged() -> bool:
         before = world.gateway.counters()
         time.sleep(2.5)
         after = world.gateway.counters()
-        return all(count == after[name] for name, count in before.items() if not name.startswith("keys_fetch"))
+        return all(count == after[name] for name, count in before.items() if not name.startswith(without_requests))
 
     wait_until("the counters are at rest", unchanged)
 

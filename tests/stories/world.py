@@ -14,7 +14,20 @@ from typing import Any
 import signing
 from forge import Forger
 from gateway import Gateway
-from stack import ENTRA_SECRET, SP_SECRETS, WORKSPACE_ID, Headers, Idp, Response, Seen, Workspace, send, wait_until
+from stack import (
+    ENTRA_SECRET,
+    FEED_SECRET,
+    IDP_CLIENT_SECRET,
+    SP_SECRETS,
+    WORKSPACE_ID,
+    Headers,
+    Idp,
+    Response,
+    Seen,
+    Workspace,
+    send,
+    wait_until,
+)
 
 JOBS_LIST = "/api/2.2/jobs/list"
 RUN_NOW = "/api/2.2/jobs/run-now"
@@ -274,7 +287,7 @@ class World:
 
 def nothing_leaked(outlets: dict[str, str]) -> None:
     """Reads every byte that a host wrote or showed in a whole run, for secrets of all its stories."""
-    secrets = EVERY_SECRET | set(SP_SECRETS.values()) | {ENTRA_SECRET}
+    secrets = EVERY_SECRET | set(SP_SECRETS.values()) | {ENTRA_SECRET, FEED_SECRET, IDP_CLIENT_SECRET}
     secrets |= {line for key in signing.EVERY_KEY for line in key.pem.splitlines() if "-" not in line}
     for client, secret in SP_SECRETS.items():
         secrets.add(base64.b64encode(f"{client}:{secret}".encode()).decode())

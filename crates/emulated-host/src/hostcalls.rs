@@ -52,8 +52,10 @@ fn give(guest: &mut Guest<'_>, answer: Answer<Option<Vec<u8>>>, data: u32, size:
     Ok(0)
 }
 
-fn begin(guest: &mut Guest<'_>) -> Result<()> {
-    status(guest.data_mut().begin()).map(drop)
+fn begin(guest: &mut Guest<'_>, call: &'static str) -> Result<()> {
+    let world = guest.data_mut();
+    world.host_calls.push(call);
+    status(world.begin()).map(drop)
 }
 
 pub(crate) fn define(linker: &mut Linker<World>) -> Result<()> {
@@ -67,13 +69,13 @@ pub(crate) fn define(linker: &mut Linker<World>) -> Result<()> {
 
 fn log_and_time(linker: &mut Linker<World>) -> Result<()> {
     linker.func_wrap(ENV, "proxy_log", |mut guest: Guest<'_>, level: u32, at: u32, length: u32| -> Result<u32> {
-        begin(&mut guest)?;
+        begin(&mut guest, "proxy_log")?;
         let text = read(&mut guest, at, length)?;
         guest.data_mut().log(level, &text);
         Ok(0)
     })?;
     linker.func_wrap(ENV, "proxy_get_current_time_nanoseconds", |mut guest: Guest<'_>, at: u32| -> Result<u32> {
-        begin(&mut guest)?;
+        begin(&mut guest, "proxy_get_current_time_nanoseconds")?;
         if guest.data().switches.broken_clock {
             return Ok(INTERNAL_FAILURE);
         }
@@ -85,7 +87,7 @@ fn log_and_time(linker: &mut Linker<World>) -> Result<()> {
         ENV,
         "proxy_set_tick_period_milliseconds",
         |mut guest: Guest<'_>, period: u32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_set_tick_period_milliseconds")?;
             status(guest.data_mut().set_tick_period(period))
         },
     )?;
@@ -97,7 +99,7 @@ fn metrics(linker: &mut Linker<World>) -> Result<()> {
         ENV,
         "proxy_define_metric",
         |mut guest: Guest<'_>, kind: u32, name: u32, length: u32, metric: u32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_define_metric")?;
             let name = read(&mut guest, name, length)?;
             match guest.data_mut().define_metric(kind, &name) {
                 Ok(id) => {
@@ -109,7 +111,7 @@ fn metrics(linker: &mut Linker<World>) -> Result<()> {
         },
     )?;
     linker.func_wrap(ENV, "proxy_increment_metric", |mut guest: Guest<'_>, metric: u32, by: i64| -> Result<u32> {
-        begin(&mut guest)?;
+        begin(&mut guest, "proxy_increment_metric")?;
         status(guest.data_mut().increment_metric(metric, by))
     })?;
     Ok(())
@@ -120,7 +122,7 @@ fn maps(linker: &mut Linker<World>) -> Result<()> {
         ENV,
         "proxy_get_buffer_bytes",
         |mut guest: Guest<'_>, buffer: u32, start: u32, length: u32, data: u32, size: u32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_get_buffer_bytes")?;
             let answer = guest.data().buffer(buffer, start, length);
             give(&mut guest, answer, data, size)
         },
@@ -129,7 +131,7 @@ fn maps(linker: &mut Linker<World>) -> Result<()> {
         ENV,
         "proxy_get_header_map_pairs",
         |mut guest: Guest<'_>, map: u32, data: u32, size: u32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_get_header_map_pairs")?;
             let answer = guest.data().header_pairs(map).map(Some);
             give(&mut guest, answer, data, size)
         },
@@ -138,7 +140,7 @@ fn maps(linker: &mut Linker<World>) -> Result<()> {
         ENV,
         "proxy_get_header_map_value",
         |mut guest: Guest<'_>, map: u32, key: u32, length: u32, data: u32, size: u32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_get_header_map_value")?;
             let key = read(&mut guest, key, length)?;
             let answer = guest.data().header(map, &key);
             give(&mut guest, answer, data, size)
@@ -148,7 +150,7 @@ fn maps(linker: &mut Linker<World>) -> Result<()> {
         ENV,
         "proxy_replace_header_map_value",
         |mut guest: Guest<'_>, map: u32, key: u32, length: u32, value: u32, value_length: u32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_replace_header_map_value")?;
             let (key, value) = (read(&mut guest, key, length)?, read(&mut guest, value, value_length)?);
             status(guest.data_mut().replace_header(map, &key, &value))
         },
@@ -157,7 +159,7 @@ fn maps(linker: &mut Linker<World>) -> Result<()> {
         ENV,
         "proxy_remove_header_map_value",
         |mut guest: Guest<'_>, map: u32, key: u32, length: u32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_remove_header_map_value")?;
             let key = read(&mut guest, key, length)?;
             status(guest.data_mut().remove_header(map, &key))
         },
@@ -170,7 +172,7 @@ fn properties(linker: &mut Linker<World>) -> Result<()> {
         ENV,
         "proxy_get_property",
         |mut guest: Guest<'_>, path: u32, length: u32, data: u32, size: u32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_get_property")?;
             let path = read(&mut guest, path, length)?;
             let answer = guest.data().property(&path);
             give(&mut guest, answer, data, size)
@@ -180,7 +182,7 @@ fn properties(linker: &mut Linker<World>) -> Result<()> {
         ENV,
         "proxy_set_property",
         |mut guest: Guest<'_>, path: u32, length: u32, value: u32, value_length: u32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_set_property")?;
             let (path, value) = (read(&mut guest, path, length)?, read(&mut guest, value, value_length)?);
             status(guest.data_mut().set_property(&path, &value))
         },
@@ -190,11 +192,11 @@ fn properties(linker: &mut Linker<World>) -> Result<()> {
 
 fn flow(linker: &mut Linker<World>) -> Result<()> {
     linker.func_wrap(ENV, "proxy_set_effective_context", |mut guest: Guest<'_>, context: u32| -> Result<u32> {
-        begin(&mut guest)?;
+        begin(&mut guest, "proxy_set_effective_context")?;
         status(guest.data_mut().set_effective_context(context))
     })?;
     linker.func_wrap(ENV, "proxy_continue_stream", |mut guest: Guest<'_>, stream: u32| -> Result<u32> {
-        begin(&mut guest)?;
+        begin(&mut guest, "proxy_continue_stream")?;
         status(guest.data_mut().continue_stream(stream))
     })?;
     #[rustfmt::skip]
@@ -203,7 +205,7 @@ fn flow(linker: &mut Linker<World>) -> Result<()> {
         "proxy_send_local_response",
         |mut guest: Guest<'_>, code: u32, _details: u32, _details_length: u32, body: u32, body_length: u32,
          headers: u32, headers_length: u32, _grpc_status: i32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_send_local_response")?;
             let (body, headers) = (read(&mut guest, body, body_length)?, read(&mut guest, headers, headers_length)?);
             status(guest.data_mut().send_local_response(code, &headers, body))
         },
@@ -214,7 +216,7 @@ fn flow(linker: &mut Linker<World>) -> Result<()> {
         "proxy_http_call",
         |mut guest: Guest<'_>, upstream: u32, upstream_length: u32, headers: u32, headers_length: u32, body: u32,
          body_length: u32, _trailers: u32, _trailers_length: u32, timeout: u32, token: u32| -> Result<u32> {
-            begin(&mut guest)?;
+            begin(&mut guest, "proxy_http_call")?;
             let upstream = read(&mut guest, upstream, upstream_length)?;
             let (headers, body) = (read(&mut guest, headers, headers_length)?, read(&mut guest, body, body_length)?);
             match guest.data_mut().http_call(&upstream, &headers, body, timeout) {

@@ -214,6 +214,11 @@ impl Worker {
         self.world().trap_in = Some(calls);
     }
 
+    /// What the filter called the host for since this was last asked.
+    pub fn take_host_calls(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.world().host_calls)
+    }
+
     /// Takes back [`Worker::trap_after`].
     pub fn no_trap(&mut self) {
         self.world().trap_in = None;

@@ -217,6 +217,8 @@ pub(crate) struct World {
     metrics: Vec<(String, u64)>,
     /// After how many further calls of the filter one traps.
     pub(crate) trap_in: Option<u32>,
+    /// What the filter called the host for.
+    pub(crate) host_calls: Vec<&'static str>,
     pub(crate) traps: Vec<Trap>,
 }
 
@@ -246,6 +248,7 @@ impl World {
             next_name: 1,
             metrics: Vec::new(),
             trap_in: None,
+            host_calls: Vec::new(),
             traps: Vec::new(),
         }
     }

@@ -171,7 +171,7 @@ local schema = {
               { introspection = {
                 type = "record",
                 required = false,
-                description = "Asks the provider whether a token is active (RFC 7662). Not built yet: refused.",
+                description = "Asks the provider whether a token is active (RFC 7662).",
                 fields = {
                   { url = {
                     type = "string",
@@ -184,6 +184,10 @@ local schema = {
                     required = true,
                   } },
                   { client_secret = secret("Its secret.") },
+                  { upstream = {
+                    type = "string",
+                    description = "The endpoint's cluster, on hosts that dispatch by cluster name (Envoy). Default: the provider's `upstream`.",
+                  } },
                   { when = {
                     type = "string",
                     description = "`opaque` (default) or `always`.",
@@ -192,7 +196,7 @@ local schema = {
                   { cache = {
                     type = "integer",
                     description = "Seconds that a positive answer is kept, never past `exp`. Default 30.",
-                    between = { 0, 9007199254740991 },
+                    between = { 0, 3600 },
                   } },
                 },
                 shorthand_fields = { plain("client_secret") },
@@ -200,24 +204,30 @@ local schema = {
               { revocation = {
                 type = "record",
                 required = false,
-                description = "A feed of revoked identities. Not built yet: refused.",
+                description = "A feed of revoked identities.",
                 fields = {
                   { url = {
                     type = "string",
                     description = "Where the feed is.",
                     required = true,
                   } },
+                  { authorization = secret("What is sent to it as `Authorization: Bearer`.") },
+                  { upstream = {
+                    type = "string",
+                    description = "The feed's cluster, on hosts that dispatch by cluster name (Envoy). Default: host and port of `url`.",
+                  } },
                   { refresh = {
                     type = "integer",
-                    description = "Seconds between two looks at it. Default 15.",
-                    between = { 0, 9007199254740991 },
+                    description = "Seconds after which the feed is read again: a cut-off counts that much later at most. Default 15.",
+                    between = { 1, 3600 },
                   } },
                   { max_stale = {
                     type = "integer",
-                    description = "Requests are refused once the last good answer is older than this many seconds. Default 60.",
-                    between = { 0, 9007199254740991 },
+                    description = "Requests are refused once the last good answer is older than this many seconds; no less than `refresh`. Default 60.",
+                    between = { 1, 86400 },
                   } },
                 },
+                shorthand_fields = { plain("authorization") },
               } },
             },
           },

@@ -165,6 +165,9 @@ fn run(config: &Rc<Config>, question: &Question, presented: &Presented, client: 
             Some(job) => Answer::new(200, json!({ "job_id": job }).to_string()),
             None => Answer::new(404, "{}"),
         },
+        Purpose::Introspection => Answer::new(200, r#"{"active":true}"#),
+        // the question is what policy says of a caller who is not cut off
+        Purpose::Feed => Answer::new(200, r#"{"subjects":[]}"#),
         Purpose::Spacer => Answer::new(404, ""),
     };
     Sim::new(Rc::clone(config), question.now).run(&mut Flow::default(), client, &mut world).end

@@ -1,6 +1,8 @@
 //! Gives the raw configuration its meaning: defaults, ranges, urls, references; all errors together.
 
+mod feed;
 mod identity;
+mod introspection;
 mod keys;
 mod providers;
 mod quota;
@@ -15,6 +17,7 @@ use crate::base::{Fingerprint, SortedMap, Url, parse_noting_duplicates};
 use crate::jwt::ClaimPath;
 use crate::policy::Policy;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,7 +34,8 @@ impl Settings {
         let errors = Errors::default();
         let settings = read_value(text, &errors).and_then(|value| {
             let raw = RawConfig::read(&Node::root(&value, &errors))?;
-            Check { errors: &errors, environment, digest: digest(&value) }.settings(raw)
+            Check { errors: &errors, environment, digest: digest(&value), short_digest: short_digest(&value) }
+                .settings(raw)
         });
         match settings {
             Some(settings) if errors.is_empty() => Ok(settings),
@@ -54,8 +58,8 @@ impl Provider {
         let value = serde_json::json!({ "identity_providers": identity_providers });
         let errors = Errors::default();
         let raw = RawProviders::read(&Node::root(&value, &errors));
-        let check = Check { errors: &errors, environment, digest: digest(&value) };
-        let providers = raw.map(|raw| check.providers(raw.identity_providers, allow_http));
+        let check = Check { errors: &errors, environment, digest: digest(&value), short_digest: short_digest(&value) };
+        let providers = raw.map(|raw| check.providers(raw.identity_providers, allow_http, &mut BTreeSet::new()));
         match providers {
             Some(providers) if errors.is_empty() => Ok(providers),
             _ => Err(errors.into_sorted()),
@@ -85,7 +89,13 @@ fn digest(value: &Value) -> Fingerprint {
     Fingerprint::builder("configuration").field(value.to_string().as_bytes()).finish()
 }
 
+/// By which an auditor finds the configuration that decided: the first 16 hex digits of SHA-256 of the same text.
+fn short_digest(value: &Value) -> String {
+    Sha256::digest(value.to_string()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 struct Check<'a> {
+    short_digest: String,
     errors: &'a Errors,
     environment: Environment<'a>,
     digest: Fingerprint,
@@ -102,13 +112,6 @@ impl Check<'_> {
         if self.errors.has_under(pointer) { None } else { self.wrong(pointer, message) }
     }
 
-    /// Refuses what the contract has and this version does not: half a policy must not be taken for the whole.
-    fn not_yet(&self, present: bool, pointer: impl Into<String>) {
-        if present {
-            self.errors.add(pointer, "is not built yet in this version; take it out");
-        }
-    }
-
     fn settings(&self, raw: RawConfig) -> Option<Settings> {
         if raw.mode == Some(RawMode::Guard) {
             if !is_bare(&raw) {
@@ -122,11 +125,12 @@ impl Check<'_> {
             Some(workspace) => self.workspace(workspace, callouts.allow_http),
             None => self.missing("/workspace", "is missing; it must be an object with the key `url`"),
         };
-        let providers = self.providers(raw.identity_providers.unwrap_or_default(), callouts.allow_http);
         let mut shared_secrets = BTreeSet::new();
+        let raw_providers = raw.identity_providers.unwrap_or_default();
+        let providers = self.providers(raw_providers, callouts.allow_http, &mut shared_secrets);
         let names = providers.iter().map(|provider| provider.name.to_string()).collect();
         let grants = grants(raw.roles.as_deref().unwrap_or_default());
-        let audit = audit_settings(raw.audit.as_ref(), grants);
+        let audit = audit_settings(raw.audit.as_ref(), grants, self.short_digest.clone());
         let roles = self.roles(raw.roles.unwrap_or_default(), &names, callouts.allow_http, &mut shared_secrets);
         let agents = self.agents(raw.agents.unwrap_or_default());
         let policy = Policy::new(roles, agents, raw.mode == Some(RawMode::Observe));
@@ -280,8 +284,9 @@ const fn is_bare(raw: &RawConfig) -> bool {
         && raw.audit.is_none()
 }
 
-fn audit_settings(raw: Option<&raw::RawAudit>, grants: SortedMap<Rc<str>, Grant>) -> audit::Settings {
+fn audit_settings(raw: Option<&raw::RawAudit>, grants: SortedMap<Rc<str>, Grant>, config: String) -> audit::Settings {
     audit::Settings {
+        config,
         log: raw.and_then(|raw| raw.log).unwrap_or(true),
         sql_tables: raw.and_then(|raw| raw.sql_tables).unwrap_or(true),
         digest_subjects: raw.and_then(|raw| raw.subject) == Some(raw::RawAuditSubject::Sha256),

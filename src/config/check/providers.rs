@@ -11,7 +11,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 impl Check<'_> {
-    pub(super) fn providers(&self, raw: Vec<raw::RawIdentityProvider>, allow_http: bool) -> Vec<Rc<Provider>> {
+    pub(super) fn providers(
+        &self,
+        raw: Vec<raw::RawIdentityProvider>,
+        allow_http: bool,
+        shared: &mut BTreeSet<String>,
+    ) -> Vec<Rc<Provider>> {
         if raw.is_empty() {
             self.missing::<()>("/identity_providers", "must list at least one provider");
         }
@@ -27,18 +32,33 @@ impl Check<'_> {
             if !issuers.insert(raw.issuer.clone()) {
                 self.errors.add(format!("{pointer}/issuer"), format!("`{}` is already another provider's", raw.issuer));
             }
-            providers.extend(self.provider(&pointer, raw, allow_http).map(Rc::new));
+            providers.extend(self.provider(&pointer, raw, allow_http, shared).map(Rc::new));
         }
         providers
     }
 
-    fn provider(&self, pointer: &str, raw: raw::RawIdentityProvider, allow_http: bool) -> Option<Provider> {
-        self.not_yet(raw.introspection.is_some(), format!("{pointer}/introspection"));
-        self.not_yet(raw.revocation.is_some(), format!("{pointer}/revocation"));
+    fn provider(
+        &self,
+        pointer: &str,
+        raw: raw::RawIdentityProvider,
+        allow_http: bool,
+        shared: &mut BTreeSet<String>,
+    ) -> Option<Provider> {
         if raw.audiences.is_empty() {
             self.missing::<()>(&format!("{pointer}/audiences"), "must list at least one audience");
         }
         let keys = self.key_source(pointer, &raw, allow_http);
+        let introspection = match raw.introspection {
+            Some(entry) => {
+                let pointer = format!("{pointer}/introspection");
+                self.introspection(&pointer, entry, raw.upstream.as_ref(), allow_http, shared).map(Some)
+            }
+            None => Some(None),
+        };
+        let revocation = match raw.revocation {
+            Some(raw) => self.feed(&format!("{pointer}/revocation"), raw, allow_http, shared).map(Some),
+            None => Some(None),
+        };
         let skew = self.in_range(&format!("{pointer}/clock_skew"), raw.clock_skew, 30, 0..=300);
         let claims = raw.claims.as_ref();
         let claim = |name: &str, value: Option<&String>| {
@@ -63,8 +83,9 @@ impl Check<'_> {
         let keys_max_stale = Duration::from_secs(raw.keys_max_stale.unwrap_or(86_400));
         let id = Fingerprint::builder("provider").field(self.digest.as_bytes()).field(pointer.as_bytes()).finish();
         let (keys, name) = (keys?, raw.name.into());
+        let (introspection, revocation) = (introspection?.map(Rc::new), revocation?.map(Rc::new));
         let keys_id = keys_id(&expectations.issuer, &keys, allow_http);
-        Some(Provider { id, name, expectations, keys, keys_id, allow_http, keys_max_stale })
+        Some(Provider { id, name, expectations, keys, keys_id, allow_http, keys_max_stale, introspection, revocation })
     }
 
     fn key_source(&self, pointer: &str, raw: &raw::RawIdentityProvider, allow_http: bool) -> Option<KeySource> {

@@ -2,10 +2,8 @@
 
 use super::{Asking, Exchanged, Own};
 use crate::base::{FingerprintBuilder, Secret};
-use crate::exchange::TokenForm;
+use crate::exchange::{TokenForm, client_secret_basic};
 use crate::policy::ServicePrincipalSecret;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 impl Exchanged for ServicePrincipalSecret {
     fn is_callers(&self) -> bool {
@@ -24,14 +22,7 @@ impl Exchanged for ServicePrincipalSecret {
     fn form(&self, asking: &Asking<'_>) -> TokenForm {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials").append_pair("scope", asking.scope.as_str());
-        let authorization = asking.secret.map(|secret| basic(&self.client_id, secret));
+        let authorization = asking.secret.map(|secret| client_secret_basic(&self.client_id, secret));
         TokenForm { body: Secret::new(form.finish()), authorization }
     }
-}
-
-/// `client_secret_basic`: both parts are form-encoded before they are joined (RFC 6749 section 2.3.1).
-fn basic(client_id: &str, secret: &Secret<String>) -> Secret<String> {
-    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = format!("{}:{}", encoded(client_id), encoded(secret.expose()));
-    Secret::new(format!("Basic {}", STANDARD.encode(pair)))
 }

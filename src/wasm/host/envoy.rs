@@ -2,9 +2,8 @@
 
 use super::super::abi::{self, Headers};
 use super::{Connection, Hold, Host, Mark, reply};
-use crate::audit::Record;
 use crate::exchange::SharedSecrets;
-use crate::flow::{Capabilities, CertificateDigest, Inspected, Reply, Shown};
+use crate::flow::{Capabilities, CertificateDigest, Inspected, Reply, RequestId, Shown};
 
 /// By which an entry tells a guard entry behind it that the request may go on.
 const MARK: &str = "databricks_kong_allowed";
@@ -81,13 +80,13 @@ impl Host for Envoy {
     }
 
     /// In the filter state. Nothing runs behind an answer.
-    fn mark(&self, _context: u32, mark: Mark) {
+    fn mark(&self, _request: Option<&RequestId>, _context: u32, mark: Mark) {
         if mark == Mark::Allowed {
             let _ = abi::set_property(&[MARK], b"yes");
         }
     }
 
-    fn take_mark(&self) -> Option<Mark> {
+    fn take_mark(&self, _request: Option<&RequestId>) -> Option<Mark> {
         abi::property(&[MARK]).ok()?.filter(|mark| mark == b"yes").map(|_| Mark::Allowed)
     }
 
@@ -112,7 +111,7 @@ impl Host for Envoy {
         false
     }
 
-    fn publish(&self, _record: &Record, _json: &str, _beside_lua: bool) {}
+    fn publish(&self, _json: &str, _beside_lua: bool) {}
 
     fn dispatches_by_cluster(&self) -> bool {
         true

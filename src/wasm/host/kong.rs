@@ -4,10 +4,9 @@
 use super::super::abi::{self, Headers};
 use super::super::{events, headers};
 use super::{Connection, Hold, Host, Mark, reply};
-use crate::audit::Record;
 use crate::base::Secret;
 use crate::exchange::SharedSecrets;
-use crate::flow::{Capabilities, CertificateDigest, Follow, Inspected, Reply, Shown};
+use crate::flow::{Capabilities, CertificateDigest, Follow, Inspected, Reply, RequestId, Shown};
 
 /// The module lists at most 100 headers, four of them made up. Of a longer list it writes more than it has asked memory for.
 const MOST_HEADERS: usize = 90;
@@ -110,14 +109,14 @@ impl Host for Kong {
     /// coroutine ran last, often a timer's of Kong's own, which then goes on with a request that may be gone: the worker dies, or sends
     /// a request twice (`set_r` in ngx_wasm_module's lib/resty/wasmx/proxy_wasm.lua). While a request's headers are handled, its own
     /// coroutine ran last.
-    fn mark(&self, context: u32, mark: Mark) {
-        if let Some(id) = self.request_id() {
-            events::mark(id, context, mark);
+    fn mark(&self, request: Option<&RequestId>, context: u32, mark: Mark) {
+        if let Some(id) = request {
+            events::mark(id.as_str().to_owned(), context, mark);
         }
     }
 
-    fn take_mark(&self) -> Option<Mark> {
-        events::take_mark(&self.request_id()?)
+    fn take_mark(&self, request: Option<&RequestId>) -> Option<Mark> {
+        events::take_mark(request?.as_str())
     }
 
     /// Kong puts the reply's body where the answered callout's bytes were, and empties that place once the callback has returned: the
@@ -152,24 +151,11 @@ impl Host for Kong {
         true
     }
 
-    /// Puts a record into the nginx variable `$databricks_audit`, if Kong's configuration declares it, and, `beside_lua`, with its parts
-    /// that are most asked for, into `kong.ctx.shared`; at other times writing there corrupts the worker, see [`Kong::mark`]. A variable
-    /// is written without Lua.
-    fn publish(&self, record: &Record, json: &str, beside_lua: bool) {
+    /// Puts a record into the nginx variable `$databricks_audit`, if Kong's configuration declares it, and, `beside_lua`, into
+    /// `kong.ctx.shared`; at other times writing there corrupts the worker, see [`Kong::mark`]. A variable is written without Lua.
+    fn publish(&self, json: &str, beside_lua: bool) {
         let _ = abi::set_property(&["ngx", "databricks_audit"], json.as_bytes());
-        if !beside_lua {
-            return;
-        }
-        let parts = [
-            ("databricks_audit", Some(json)),
-            ("databricks_decision", Some(record.decision.as_str())),
-            ("databricks_reason", Some(record.why())),
-            ("databricks_role", record.role.as_deref()),
-            ("databricks_subject", record.subject.as_deref()),
-            ("databricks_operation", record.operation),
-        ];
-        let share = |name, value: &str| abi::set_property(&["kong", "ctx", "shared", name], value.as_bytes()).is_ok();
-        if !parts.into_iter().filter_map(|(name, value)| Some((name, value?))).all(|(name, value)| share(name, value)) {
+        if beside_lua && abi::set_property(&["kong", "ctx", "shared", "databricks_audit"], json.as_bytes()).is_err() {
             abi::log(abi::Level::Error, "an audit record cannot be put into kong.ctx.shared");
         }
     }

@@ -5,9 +5,8 @@ mod kong;
 
 use super::abi::{self, HostError, Level};
 use super::headers;
-use crate::audit::Record;
 use crate::exchange::SharedSecrets;
-use crate::flow::{Capabilities, Inspected, Reply, Shown};
+use crate::flow::{Capabilities, Inspected, Reply, RequestId, Shown};
 use envoy::Envoy;
 use kong::Kong;
 use std::cell::Cell;
@@ -74,10 +73,10 @@ pub(super) trait Host {
     fn resume(&self) -> bool;
 
     /// Tells a guard entry what became of the request. Without a mark the guard refuses, so a failure needs no handling.
-    fn mark(&self, context: u32, mark: Mark);
+    fn mark(&self, request: Option<&RequestId>, context: u32, mark: Mark);
 
     /// What an entry before this one said of the request, once.
-    fn take_mark(&self) -> Option<Mark>;
+    fn take_mark(&self, request: Option<&RequestId>) -> Option<Mark>;
 
     /// Sends a callout that goes nowhere, where one must stand between a callout that failed or got an empty answer and the answer to the
     /// request; the name of its own answer. `None` if none must.
@@ -97,7 +96,7 @@ pub(super) trait Host {
 
     /// Hands a record to whatever reads records on this host. `beside_lua` is true only while a request's headers are handled that did
     /// not wait for a callout before.
-    fn publish(&self, record: &Record, json: &str, beside_lua: bool);
+    fn publish(&self, json: &str, beside_lua: bool);
 
     /// Whether callouts go to a cluster's name, where there is one, instead of to `host:port`.
     fn dispatches_by_cluster(&self) -> bool;

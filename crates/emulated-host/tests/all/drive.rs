@@ -20,6 +20,7 @@ pub(crate) enum Purpose {
     Keys,
     Token,
     Lookup,
+    Feed,
 }
 
 impl Purpose {
@@ -29,6 +30,7 @@ impl Purpose {
             Self::Keys => "keys",
             Self::Token => "token",
             Self::Lookup => "lookup",
+            Self::Feed => "feed",
         }
     }
 }
@@ -62,6 +64,7 @@ impl Ask {
             "POST" => Purpose::Token,
             _ if self.url.ends_with("openid-configuration") => Purpose::Discovery,
             _ if self.url.contains("/api/") => Purpose::Lookup,
+            _ if self.url.contains("/feed") => Purpose::Feed,
             _ => Purpose::Keys,
         }
     }

@@ -169,6 +169,7 @@ const fn refusal(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Discovery | Purpose::Keys => "503 KEYS_UNAVAILABLE",
         Purpose::Token | Purpose::Lookup => "503 EXCHANGE_UNAVAILABLE",
+        Purpose::Feed => "503 REVOCATION_STALE",
     }
 }
 

@@ -11,6 +11,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod cost;
 mod drive;
 mod explorer;
 mod faults;

@@ -9,6 +9,9 @@ pub(crate) const WORKSPACES: [&str; 2] = ["a.example.net", "b.example.net"];
 const SSO: &str = "https://sso.example";
 /// Seconds by which clocks may differ.
 pub(crate) const SKEW: u64 = 30;
+/// Where the first provider's cut-offs are, and how old what is known of them may be.
+pub(crate) const FEED: &str = "https://cuts.example/feed/idp";
+pub(crate) const FEED_MAX_STALE: u64 = 40;
 /// Longer than any schedule.
 const FOR_EVER: u64 = NOW + 50_000;
 
@@ -99,6 +102,11 @@ impl Caller {
 
     fn of_idp(subject: &'static str, groups: &'static [&'static str]) -> Self {
         Self::new(&KEY, Signer::Old, subject, groups, json!({}))
+    }
+
+    /// Whether the first provider's feed can cut the caller off.
+    pub(crate) const fn may_be_cut_off(&self) -> bool {
+        !matches!(self.signer, Signer::Sso)
     }
 
     /// Whether the token is good at `now`, if its key is.
@@ -260,15 +268,26 @@ impl Role {
 }
 
 /// A route's configuration.
-pub(crate) fn route(workspace: &str, variant: Variant, cached_tokens: usize, without_denials: bool) -> String {
+pub(crate) fn route(
+    workspace: &str,
+    variant: Variant,
+    cached_tokens: usize,
+    has_feed: bool,
+    without_denials: bool,
+) -> String {
     let roles: Vec<_> = ROLES.iter().map(|role| role.config(variant, without_denials)).collect();
     let sso = json!({
         "name": "sso", "issuer": SSO, "audiences": ["databricks"], "algorithms": ["EdDSA"],
         "jwks_url": format!("{SSO}/keys"),
     });
+    let mut idp = idp();
+    if has_feed {
+        idp["revocation"] =
+            json!({"url": FEED, "authorization": "canary-feed", "refresh": 10, "max_stale": FEED_MAX_STALE});
+    }
     let workspace = json!({"url": format!("https://{workspace}"), "id": WORKSPACE_ID});
     let limits = json!({ "cached_tokens": cached_tokens });
-    config(&json!({"workspace": workspace, "identity_providers": [idp(), sso], "roles": roles, "limits": limits}))
+    config(&json!({"workspace": workspace, "identity_providers": [idp, sso], "roles": roles, "limits": limits}))
         .to_string()
 }
 

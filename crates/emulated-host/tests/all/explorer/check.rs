@@ -18,6 +18,7 @@ const REFUSALS: &[(u16, &str)] = &[
     (401, "TOKEN_EXPIRED"),
     (401, "TOKEN_INVALID"),
     (401, "TOKEN_NOT_YET_VALID"),
+    (401, "TOKEN_REVOKED"),
     (403, "EXCHANGE_REFUSED"),
     (403, "NO_ROLE"),
     (403, "NO_RULE"),
@@ -26,6 +27,7 @@ const REFUSALS: &[(u16, &str)] = &[
     (500, "INTERNAL"),
     (503, "EXCHANGE_UNAVAILABLE"),
     (503, "KEYS_UNAVAILABLE"),
+    (503, "REVOCATION_STALE"),
 ];
 
 /// Every JWT begins so, and each of its first two parts.
@@ -63,6 +65,10 @@ impl Play<'_> {
                 let known = place.contains(&ask.url.as_str()) || ask.url == "https://sso.example/keys";
                 let bare = authorization.is_none() && call.body.is_empty();
                 Invariant::Callouts.holds(known && bare, || wrong("an identity provider is asked wrongly"));
+            }
+            (Purpose::Feed, _) => {
+                let own = ask.url == FEED && authorization.as_deref() == Some("Bearer canary-feed");
+                Invariant::Callouts.holds(own && call.body.is_empty(), || wrong("a feed is asked for wrongly"));
             }
             (Purpose::Token, Some(number)) => self.check_token_request(&ask, number, authorization.as_deref()),
             (Purpose::Lookup, Some(number)) => {
@@ -130,6 +136,8 @@ impl Play<'_> {
         Invariant::Verified.holds(verified, || format!("`{who}`, signed by {:?}", sent.caller.signer));
         let now = sent.decided_at.unwrap_or_else(|| self.now());
         Invariant::InTime.holds(sent.caller.is_in_time(now), || format!("`{who}` at {}", now - NOW));
+        let cut_off = self.cut_off(sent.caller).filter(|since| self.has_feed && now > since + FEED_MAX_STALE);
+        Invariant::CutOff.holds(cut_off.is_none(), || format!("`{who}` at {}, since {cut_off:?}", now - NOW));
     }
 
     /// A Databricks token is used for a request.
@@ -269,7 +277,8 @@ impl Play<'_> {
             && !(sent.unshown && reason == "NO_RULE")
             // Once an instance was lost, Kong configures the roots of replaced configurations anew, and nothing tells them from those that
             // took their place: what waited is held to both.
-            && !(reason == "RULE_DENIED" && strict.is_none() && !self.worker.traps().is_empty())
+            && !(reason == "RULE_DENIED" && strict.is_none() && self.lost_one)
+            && !self.was_ever_cut_off(sent.caller)
             && sent.caller.is_in_time(self.now())
             && self.is_key_sure(sent.caller);
         let theirs = *status < 500 && reason != "EXCHANGE_REFUSED";

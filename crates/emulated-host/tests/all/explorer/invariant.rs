@@ -9,6 +9,8 @@ pub(crate) enum Invariant {
     Verified,
     /// Nor for one whose token has ended or not begun.
     InTime,
+    /// Nor for one who was cut off longer ago than a feed may be old.
+    CutOff,
     /// Nor what the caller's roles do not allow.
     Permitted,
     /// The credential was minted for exactly that caller, role, scope and workspace.
@@ -38,9 +40,10 @@ pub(crate) enum Invariant {
 }
 
 impl Invariant {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Verified,
         Self::InTime,
+        Self::CutOff,
         Self::Permitted,
         Self::OwnCredential,
         Self::LiveCredential,
@@ -77,6 +80,8 @@ pub(crate) enum Sabotage {
     OldKey,
     /// The worker does not hear of time.
     StoppedClock,
+    /// The feed lacks everybody.
+    EmptyFeed,
     /// The configuration lacks its denials.
     NoDenials,
     /// The token endpoint mints for another caller.
@@ -121,10 +126,11 @@ pub(crate) enum Sabotage {
 
 impl Sabotage {
     /// Each with what it breaks.
-    pub(crate) const ALL: [(Self, Invariant); 24] = [
+    pub(crate) const ALL: [(Self, Invariant); 25] = [
         (Self::StrayKey, Invariant::Verified),
         (Self::OldKey, Invariant::Verified),
         (Self::StoppedClock, Invariant::InTime),
+        (Self::EmptyFeed, Invariant::CutOff),
         (Self::NoDenials, Invariant::Permitted),
         (Self::OtherCaller, Invariant::OwnCredential),
         (Self::WiderScope, Invariant::OwnCredential),

@@ -7,6 +7,7 @@ use crate::drive::{Ask, Purpose, makes_room};
 use crate::stage::*;
 use host::{Callback, CalloutEnd, Entry, HttpRequest, Outcome, PendingCall, Profile, RequestHandle, Worker};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) const MOST_MEMORY: usize = 16 << 20;
@@ -84,11 +85,16 @@ pub(crate) struct Play<'t> {
     pub(super) guard: Option<Entry>,
     pub(super) sent: Vec<Sent>,
     pub(super) minted: Vec<Minted>,
+    /// Whether the first provider has a feed of who is cut off, and who that is, since when, or was.
+    pub(super) has_feed: bool,
+    cut_off: BTreeMap<&'static str, Option<u64>>,
     listed: Listed,
     keys_changed: bool,
     /// The keys of the first provider that the filter may have.
     known: (bool, bool),
     traps_seen: usize,
+    /// Whether an instance was ever lost, by a trap or without.
+    pub(super) lost_one: bool,
     calls_seen: u32,
     /// By how much the true time is ahead of the worker's.
     skipped: u64,
@@ -114,8 +120,9 @@ impl<'t> Play<'t> {
         let mut worker = Worker::new(profile);
         let variants = [dice.pick(&[Variant::Lenient, Variant::Strict]), Variant::Lenient];
         let cached_tokens = dice.pick(&[10_000, 10_000, 10_000, 10_000, 10_000, 10_000, 2, 1, 0]);
+        let has_feed = dice.one_in(2);
         let mut route = |number: usize| {
-            let config = route_config(WORKSPACES[number], variants[number], cached_tokens, sabotage);
+            let config = route_config(WORKSPACES[number], variants[number], (cached_tokens, has_feed), sabotage);
             (worker.configure(&config), variants[number])
         };
         let routes = [route(0), route(1)];
@@ -128,10 +135,13 @@ impl<'t> Play<'t> {
             guard,
             sent: Vec::new(),
             minted: Vec::new(),
+            has_feed,
+            cut_off: BTreeMap::new(),
             listed: Listed::Old,
             keys_changed: false,
             known: (false, false),
             traps_seen: 0,
+            lost_one: false,
             calls_seen: 0,
             skipped: 0,
             sabotage,
@@ -216,7 +226,7 @@ impl<'t> Play<'t> {
 
     fn step(&mut self) {
         let pending = self.worker.pending();
-        match self.dice.roll(24) {
+        match self.dice.roll(25) {
             0..=6 => self.send(),
             7..=14 => match pending.len() {
                 0 => self.send(),
@@ -252,7 +262,36 @@ impl<'t> Play<'t> {
                 self.keys_changed = true;
                 self.event("provider changes keys", format!("{:?}", self.listed));
             }
+            22 => {
+                let caller = &CALLERS[self.dice.roll(CALLERS.len())];
+                let since = if self.cut_off(caller).is_some() { None } else { Some(self.now()) };
+                self.event("somebody is cut off, or let in again", caller.who.to_owned());
+                self.cut_off.insert(caller.who, since);
+            }
             _ => self.something_of_a_request(),
+        }
+    }
+
+    /// Since when the caller is cut off, if they are.
+    pub(super) fn cut_off(&self, caller: &Caller) -> Option<u64> {
+        self.cut_off.get(caller.who).copied().flatten().filter(|_| caller.may_be_cut_off())
+    }
+
+    pub(super) fn was_ever_cut_off(&self, caller: &Caller) -> bool {
+        self.cut_off.contains_key(caller.who)
+    }
+
+    /// The feed, or that it is as it was.
+    fn feed(&self, ask: &Ask) -> CalloutEnd {
+        let cut_off =
+            self.cut_off.iter().filter(|(_, since)| since.is_some() && !self.is_sabotaged(Sabotage::EmptyFeed));
+        let subjects: Vec<_> = cut_off.filter_map(|(who, _)| who.strip_prefix("idp/")).map(str::to_uppercase).collect();
+        let etag = format!("\"{}\"", subjects.join("+"));
+        let knows = ask.headers.iter().any(|(name, value)| name == "if-none-match" && *value == etag);
+        if knows {
+            CalloutEnd::reply(304, "")
+        } else {
+            with_header(ok(&json!({ "subjects": subjects })), "etag", &etag)
         }
     }
 
@@ -268,7 +307,7 @@ impl<'t> Play<'t> {
     /// A changed configuration: the old one stays for what is under way.
     fn reconfigure(&mut self) {
         let (number, variant) = (self.dice.roll(2), self.dice.pick(&[Variant::Lenient, Variant::Strict]));
-        let config = route_config(WORKSPACES[number], variant, self.cached_tokens, self.sabotage);
+        let config = route_config(WORKSPACES[number], variant, (self.cached_tokens, self.has_feed), self.sabotage);
         self.event("configuration changes", format!("{number} {variant:?}"));
         if self.sent.iter().any(|sent| !sent.checked) {
             self.tally.count("configuration changes beneath a request");
@@ -459,6 +498,7 @@ impl<'t> Play<'t> {
                 if self.dice.one_in(2) { with_header(end, "cache-control", "max-age=60") } else { end }
             }
             Purpose::Keys => ok(&sso_key_set()),
+            Purpose::Feed => self.feed(&ask),
             Purpose::Token => self.mint(&ask),
             Purpose::Lookup if self.dice.one_in(6) => {
                 let authorization = ask.headers.iter().find(|(name, _)| name == "authorization");
@@ -552,6 +592,7 @@ impl<'t> Play<'t> {
 
     /// The filter has lost what it knew.
     fn shake(&mut self) {
+        self.lost_one = true;
         self.known = (false, false);
         for sent in self.sent.iter_mut().filter(|sent| !sent.checked) {
             sent.shaken = true;
@@ -559,8 +600,13 @@ impl<'t> Play<'t> {
     }
 }
 
-fn route_config(workspace: &str, variant: Variant, cached_tokens: usize, sabotage: Option<Sabotage>) -> String {
-    let config = route(workspace, variant, cached_tokens, sabotage == Some(Sabotage::NoDenials));
+fn route_config(
+    workspace: &str,
+    variant: Variant,
+    (cached_tokens, has_feed): (usize, bool),
+    sabotage: Option<Sabotage>,
+) -> String {
+    let config = route(workspace, variant, cached_tokens, has_feed, sabotage == Some(Sabotage::NoDenials));
     if sabotage == Some(Sabotage::NoRoles) { config.replace("\"eng\"", "\"gone\"") } else { config }
 }
 

@@ -1,0 +1,220 @@
+//! Is it in force? The provider is asked of a token, because it is none that can be read, or because every token is to be asked about.
+
+use super::callout::{Answer, Callout};
+use super::introspection::{Heard, Inquiry, InquiryStep, Said};
+use super::refusal::Refusal;
+use super::stage::{Context, Next, Stage};
+use super::verdicts::TokenDigest;
+use super::verify::{Purpose, Verified};
+use super::{Env, Metric};
+use crate::base::Secret;
+use crate::config::{Introspection, Provider};
+use crate::jwt::{Introspected, TokenError};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// When to come back once a provider could not be asked.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A verified caller of a provider that is asked of every token.
+#[derive(Debug)]
+pub(super) struct Introspect {
+    verified: Verified,
+    digest: TokenDigest,
+    introspection: Rc<Introspection>,
+}
+
+/// The same, while the provider is asked.
+#[derive(Debug)]
+pub(super) struct AwaitIntrospection {
+    introspect: Introspect,
+    inquiry: Inquiry,
+}
+
+impl Introspect {
+    pub(super) fn new(verified: Verified, introspection: Rc<Introspection>) -> Self {
+        let digest = TokenDigest::of(verified.caller.token().expose());
+        Self { verified, digest, introspection }
+    }
+
+    /// Notes who it is, and begins.
+    pub(super) fn note(self, cx: &mut Context<'_, '_>) -> Next {
+        self.verified.write_down(cx);
+        Next::Go(Stage::Introspect(Box::new(self)))
+    }
+
+    pub(super) fn step(mut self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        match cx.env.memory.introspections.heard(self.digest, &self.verified.provider, cx.env.now) {
+            Heard::Active(caller) => {
+                self.verified.caller = caller;
+                Ok(self.verified.go_to_revocation())
+            }
+            Heard::Refused(why) => Err(why.map_or(Refusal::Inactive, Refusal::from)),
+            Heard::Nothing => {
+                let Verified { caller, provider, .. } = &self.verified;
+                let how = (self.verified.shared(), false);
+                let (inquiry, callout) = Inquiry::begin(caller.token(), provider, &self.introspection, how, cx.env)?;
+                Ok(AwaitIntrospection { introspect: self, inquiry }.wait(callout))
+            }
+        }
+    }
+}
+
+impl AwaitIntrospection {
+    fn wait(self, callout: Callout) -> Next {
+        Next::ask(callout, Stage::AwaitIntrospection(Box::new(self)))
+    }
+
+    pub(super) fn step(self, answer: Answer, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        let Self { mut introspect, inquiry } = self;
+        let said = match inquiry.on(answer, cx.env) {
+            InquiryStep::Ask(inquiry, callout) => return Ok(Self { introspect, inquiry }.wait(callout)),
+            InquiryStep::Done(said) => said.ok_or(Refusal::IntrospectionUnavailable { retry_after: RETRY })?,
+        };
+        introspect.verified.still_valid(cx.env)?;
+        introspect.judge(&said, cx.env)?;
+        Ok(introspect.verified.go_to_revocation())
+    }
+}
+
+impl Introspect {
+    fn judge(&mut self, said: &Said, env: &mut Env<'_>) -> Result<(), Refusal> {
+        let Verified { caller, provider, .. } = &self.verified;
+        let judged = match &said.what {
+            Introspected::Inactive => Err(None),
+            Introspected::Active(active) => active.confirms(caller, &provider.expectations, env.now.wall).map_err(Some),
+        };
+        match judged {
+            Ok((caller, ends)) => {
+                self.verified.caller = caller;
+                keep(self.digest, &self.verified, ends, said, env);
+                Ok(())
+            }
+            Err(why) => {
+                env.memory.introspections.refuse(self.digest, provider, why.clone(), env.now);
+                Err(why.map_or(Refusal::Inactive, Refusal::from))
+            }
+        }
+    }
+}
+
+/// What another asked is kept by whoever asked, who knows when that was.
+fn keep(digest: TokenDigest, verified: &Verified, ends: crate::base::UnixTime, said: &Said, env: &mut Env<'_>) {
+    if !said.shared {
+        let times = (said.asked_at, env.now);
+        env.memory.introspections.keep(digest, &verified.caller, &verified.provider, ends, times);
+    }
+}
+
+/// A token that nothing can be read from.
+#[derive(Debug)]
+pub(super) struct Opaque {
+    token: Secret<String>,
+    digest: TokenDigest,
+    purpose: Purpose,
+    /// The providers that are still to be asked, the next one last.
+    left: Vec<Rc<Provider>>,
+    /// Whether one of them could not be asked.
+    failed: bool,
+    /// Why a token that is in force is none for this gateway.
+    wrong: Option<TokenError>,
+}
+
+/// The same, while a provider is asked.
+#[derive(Debug)]
+pub(super) struct AwaitOpaque {
+    opaque: Opaque,
+    provider: Rc<Provider>,
+    inquiry: Inquiry,
+}
+
+impl Opaque {
+    /// The stage, if there is somebody to ask; in the order of the configuration.
+    pub(super) fn new(
+        token: Secret<String>,
+        digest: TokenDigest,
+        purpose: Purpose,
+        env: &Env<'_>,
+    ) -> Result<Self, Secret<String>> {
+        let asked = env.config.providers.iter().rev().filter(|provider| provider.introspection.is_some());
+        let left: Vec<_> = asked.cloned().collect();
+        // what no header can hold is no token, and nobody is asked about it
+        if left.is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(token);
+        }
+        Ok(Self { token, digest, purpose, left, failed: false, wrong: None })
+    }
+
+    pub(super) fn step(mut self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        while let Some(provider) = self.left.pop() {
+            match cx.env.memory.introspections.heard(self.digest, &provider, cx.env.now) {
+                Heard::Active(caller) => {
+                    cx.env.count(Metric::VerdictCacheHit);
+                    caller.still_valid(cx.env.now.wall, provider.expectations.clock_skew)?;
+                    return Ok(Verified::new(self.purpose, caller, provider).note(cx));
+                }
+                Heard::Refused(why) => self.wrong = self.wrong.take().or(why),
+                Heard::Nothing => return self.ask(provider, cx),
+            }
+        }
+        cx.audit.token(self.token.expose());
+        Err(match (self.failed, self.wrong) {
+            (true, _) => Refusal::IntrospectionUnavailable { retry_after: RETRY },
+            (false, Some(error)) => error.into(),
+            (false, None) => Refusal::Inactive,
+        })
+    }
+
+    fn ask(self, provider: Rc<Provider>, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        // only such are in the list
+        let Some(introspection) = provider.introspection.clone() else {
+            return Err(Refusal::Internal("a provider without introspection was to be asked"));
+        };
+        let how = (self.purpose.shared(), true);
+        let (inquiry, callout) = Inquiry::begin(&self.token, &provider, &introspection, how, cx.env)?;
+        Ok(AwaitOpaque { opaque: self, provider, inquiry }.wait(callout))
+    }
+}
+
+impl AwaitOpaque {
+    fn wait(self, callout: Callout) -> Next {
+        Next::ask(callout, Stage::AwaitOpaque(Box::new(self)))
+    }
+
+    pub(super) fn step(self, answer: Answer, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        let Self { mut opaque, provider, inquiry } = self;
+        let said = match inquiry.on(answer, cx.env) {
+            InquiryStep::Ask(inquiry, callout) => return Ok(Self { opaque, provider, inquiry }.wait(callout)),
+            InquiryStep::Done(said) => said,
+        };
+        let Some(said) = said else {
+            opaque.failed = true;
+            return opaque.next();
+        };
+        cx.env.count(Metric::VerdictCacheMiss);
+        let judged = match &said.what {
+            Introspected::Inactive => Err(None),
+            Introspected::Active(active) => {
+                active.caller(&opaque.token, &provider.expectations, cx.env.now.wall).map_err(Some)
+            }
+        };
+        match judged {
+            Ok(caller) => {
+                let known = Verified::new(opaque.purpose, Rc::new(caller), provider);
+                keep(opaque.digest, &known, known.caller.expires_at(), &said, cx.env);
+                Ok(known.note(cx))
+            }
+            Err(why) => {
+                cx.env.memory.introspections.refuse(opaque.digest, &provider, why.clone(), cx.env.now);
+                opaque.wrong = opaque.wrong.take().or(why);
+                opaque.next()
+            }
+        }
+    }
+}
+
+impl Opaque {
+    fn next(self) -> Result<Next, Refusal> {
+        Ok(Next::Go(Stage::Opaque(Box::new(self))))
+    }
+}
