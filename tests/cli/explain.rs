@@ -235,7 +235,7 @@ fn what_cannot_be_answered_exits_1_and_says_why() {
             &["explain", two, "GET", "/"],
             "choose one entry of `tests/cli/files/two-entries.yml` with --entry: service `jobs`",
         ),
-        (&["explain", two, "GET", "/", "--entry", "x"], "no entry is meant by that"),
+        (&["explain", two, "GET", "/", "--entry", "x"], "no entry has this name"),
         (&["explain", OKTA, "GET", "/", "--claims", "{"], "the claims are not a JSON object"),
         (&["explain", OKTA, "GET", "/", "--header", "x"], "`x` is not of the form `name: value`"),
         (&["explain", OKTA, "GET", "/", "--now", "today"], "`today` is not a point in time"),

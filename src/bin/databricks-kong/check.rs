@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// Prints what a finding means and what to do, e.g. W013, or `all`
     #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "kong_conf"])]
     explain: Option<String>,
-    /// The time at which grants are looked at, e.g. 2026-11-01T00:00:00Z; now, unless given
+    /// Check time-bound grants as of this time, e.g. 2026-11-01T00:00:00Z; the default is now
     #[arg(long, value_name = "RFC3339", value_parser = point_in_time)]
     now: Option<UnixTime>,
 }

@@ -1,4 +1,4 @@
-//! Which rules no policy test exercises: none of its requests is meant by them.
+//! Which rules no policy test exercises: none of their requests match.
 
 use crate::decide::Decision;
 use crate::document::line_and_column;
@@ -56,7 +56,7 @@ impl Coverage {
     /// For people.
     pub(crate) fn human(&self) -> String {
         let lines = self.missed().map(|(pointer, rule)| {
-            format!("  {}:{}: {pointer} of {} means no request of any test\n", rule.file, rule.line, rule.owner)
+            format!("  {}:{}: {pointer} of {} is not used by any test\n", rule.file, rule.line, rule.owner)
         });
         let lines: Vec<_> = lines.collect();
         let all = self.count();

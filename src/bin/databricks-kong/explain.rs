@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     /// A header of the request, may be repeated
     #[arg(long, value_name = "NAME: VALUE")]
     header: Vec<String>,
-    /// The job that the request's run belongs to, for rules with `lookup`; unknown to the workspace if not given
+    /// The job that the request's run belongs to, for rules with `lookup`; without it, the workspace knows no such run
     #[arg(long, value_name = "ID")]
     job_of_run: Option<u64>,
     /// The time of the request instead of now

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     /// Which entry of that file is meant: a part of its service's or route's name
     #[arg(long, value_name = "NAME", requires = "config")]
     entry: Option<String>,
-    /// Of more ids than these of one type a rule says `*`
+    /// With more ids of one type than this, write `*` instead of each of them
     #[arg(long, default_value_t = 50)]
     most_ids: usize,
 }

@@ -55,7 +55,7 @@ Exit codes: 0 fine or allowed, 1 failure, 2 denied, 3 invalid configuration.";
 #[derive(Parser, Debug)]
 #[command(version, after_help = EXAMPLES, max_term_width = 110)]
 struct Arguments {
-    /// For whom the answer is written
+    /// The form of the output
     #[arg(long, global = true, value_enum, default_value = "human")]
     format: Format,
     /// When to use colours
@@ -69,7 +69,7 @@ struct Arguments {
 enum Command {
     /// Write the first files: kong.yml, policy tests, and the command that makes Databricks trust the identity provider
     Init(Box<init::Arguments>),
-    /// Say everything that is wrong or odd about configurations, each with its line
+    /// Find what is wrong or odd in configurations, with line numbers
     Check(check::Arguments),
     /// Show what the gateway does with one request of one caller, step by step
     Explain(Box<explain::Arguments>),

@@ -45,7 +45,7 @@ impl Source {
         match (meant.as_slice(), all.is_empty()) {
             ([entry], _) => Ok((*entry).clone()),
             (_, true) => Err(format!("`{}` has no entry of databricks_kong that decides", self.path)),
-            ([], _) => Err(format!("no entry is meant by that; `{}` has {}", self.path, names(&all))),
+            ([], _) => Err(format!("no entry has this name; `{}` has {}", self.path, names(&all))),
             (_, _) => Err(format!("choose one entry of `{}` with --entry: {}", self.path, names(&all))),
         }
     }
