@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +24,19 @@ import configs  # noqa: E402
 import screen  # noqa: E402
 from forge import Forger, new_rsa  # noqa: E402
 from gateway import EnvoyGateway, build_mock  # noqa: E402
-from stack import RUN_NOW_PATH, SP_ETL, Headers, Idp, Response, Seen, Workspace, send, wait_until  # noqa: E402
+from stack import (  # noqa: E402
+    RUN_NOW_PATH,
+    SP_ETL,
+    Headers,
+    Idp,
+    Process,
+    Response,
+    Seen,
+    Workspace,
+    free_ports,
+    send,
+    wait_until,
+)
 
 ALICE, BOB, PAT = "alice@example.com", "bob@example.com", "pat@example.com"
 STATEMENTS_PATH = "/api/2.0/sql/statements"
@@ -31,8 +44,49 @@ POLICY = (Path(__file__).parent / "policy.yaml").read_text()
 Claims = dict[str, Callable[[], bool]]
 
 
-def configuration(parts: configs.Parts, name: str) -> configs.Config:
-    return {**configs.base(parts, name), **yaml.safe_load(POLICY)}
+class Revocations:
+    """`databricks-kong revocations`: the service that tells gateways who is cut off."""
+
+    def __init__(self, idp: Idp, run_dir: Path):
+        [port] = free_ports(1)
+        self.url = f"http://127.0.0.1:{port}"
+        self.program = os.environ["DATABRICKS_KONG_REVOCATIONS"]
+        self.config = run_dir / "revocations.yml"
+        provider = {"name": "rs", "issuer": idp.url("rs"), "audiences": ["databricks"]}
+        settings = {"listen": f"127.0.0.1:{port}", "database": "revocations.db", "retention": 3600}
+        settings["identity_providers"] = [provider]
+        self.config.write_text(yaml.safe_dump(settings))
+        self.process = Process("revocations", [self.program, "serve", "--config", str(self.config)], run_dir)
+        try:
+            wait_until("the revocation service answers", self.answers)
+        except BaseException:
+            self.process.stop()
+            raise
+
+    def answers(self) -> bool:
+        if not self.process.alive():
+            raise RuntimeError(f"the revocation service ended at its start:\n{self.process.tail()}")
+        try:
+            return send(self.url, "GET", "/healthz").status == 200
+        except OSError:
+            return False
+
+    def cut_off(self, subject: str) -> str:
+        """Runs the administrator's command, and returns it as it would be typed."""
+        words = ["add", "--config", str(self.config), "--provider", "rs", "subject", subject, "--note", "INC-4711"]
+        subprocess.run([self.program, *words], check=True, capture_output=True, timeout=30)
+        words[2] = self.config.name
+        return " ".join(["$ databricks-kong revocations", *words])
+
+
+def configuration(revocations: Revocations) -> Callable[[configs.Parts, str], configs.Config]:
+    def make(parts: configs.Parts, name: str) -> configs.Config:
+        config = {**configs.base(parts, name), **yaml.safe_load(POLICY)}
+        feed = {"url": f"{revocations.url}/feed/rs", "upstream": "revocations", "refresh": 1}
+        config["identity_providers"][0]["revocation"] = feed
+        return config
+
+    return make
 
 
 def job(job_id: int) -> str:
@@ -48,8 +102,8 @@ def refused(reply: Response, status: int, why: str) -> bool:
 
 
 class Demo:
-    def __init__(self, idp: Idp, workspace: Workspace, gateway: EnvoyGateway):
-        self.idp, self.workspace, self.gateway = idp, workspace, gateway
+    def __init__(self, idp: Idp, workspace: Workspace, gateway: EnvoyGateway, revocations: Revocations):
+        self.idp, self.workspace, self.gateway, self.revocations = idp, workspace, gateway, revocations
         self.url = gateway.url("demo")
         self.number = 0
         self.failed = 0
@@ -127,6 +181,7 @@ def walk(demo: Demo) -> None:
     smuggled(demo, alice)
     workload(demo)
     with_sdk(demo, alice, bob)
+    cut_off(demo, alice)
 
 
 def allowed_and_refused(demo: Demo, alice: str, bob: str) -> None:
@@ -289,6 +344,43 @@ def with_sdk(demo: Demo, alice: str, bob: str) -> None:
     )
 
 
+def cut_off(demo: Demo, alice: str) -> None:
+    headers = [("Authorization", f"Bearer {alice}")]
+    run_id = send(demo.url, "POST", RUN_NOW_PATH, headers, job(101)).json()["run_id"]
+    demo.workspace.forget_requests()
+    path = f"/api/2.2/jobs/runs/get?run_id={run_id}"
+    demo.request(
+        "Alice asks how her run is doing",
+        alice,
+        ALICE,
+        lambda reply: {
+            "the rule is about jobs, so the gateway first asked whose run it is": lambda: len(demo.api()) == 2,
+            "allowed": lambda: reply.status == 200 and set(demo.who()) == {ALICE},
+        },
+        method="GET",
+        path=path,
+        body=None,
+    )
+    typed = demo.revocations.cut_off(ALICE)
+    since = time.monotonic()
+
+    def ask() -> Response:
+        demo.workspace.forget_requests()
+        return send(demo.url, "GET", path, headers)
+
+    last = wait_until("Alice is refused", lambda: (reply := ask()).status != 200 and reply, timeout=10, step=0.2)
+    took = time.monotonic() - since
+    demo.step(
+        "An administrator cuts her off; she asks again, with the same token",
+        [typed, *screen.request("GET", path, alice, ALICE, None)],
+        screen.answer(last),
+        {
+            f"refused after {took:.1f} s: 401 TOKEN_REVOKED": lambda: took < 3 and refused(last, 401, "TOKEN_REVOKED"),
+            "Databricks sees nothing of it, although her token there would still be good": lambda: not demo.seen(),
+        },
+    )
+
+
 def show_record(demo: Demo) -> None:
     def of_agent() -> dict | None:
         return next((one for one in demo.gateway.records() if one["reason"] == "AGENT_LIMIT"), None)
@@ -308,19 +400,22 @@ def main() -> int:
     failed = True
     try:
         with ExitStack() as stack:
-            print("demo: starting the identity provider, the mock workspace and Envoy ...", file=sys.stderr)
+            print("demo: starting identity provider, mock workspace, revocation service and Envoy ...", file=sys.stderr)
             idp = Idp(Path(os.environ["STORIES_DIR"]), run_dir)
             stack.callback(idp.process.stop)
             workspace = Workspace.start(build_mock(), idp, run_dir)
             stack.callback(workspace.process.stop)
-            gateway = EnvoyGateway(idp, workspace, run_dir, named=[configs.Named("demo", configuration)])
+            revocations = Revocations(idp, run_dir)
+            stack.callback(revocations.process.stop)
+            named = [configs.Named("demo", configuration(revocations))]
+            gateway = EnvoyGateway(idp, workspace, run_dir, named=named, clusters={"revocations": revocations.url})
             stack.callback(gateway.stop)
             print(f"\nidentity provider  {idp.url('rs')}")
             print(f"gateway            {gateway.url('demo')}")
             print(f"Databricks         {workspace.url} (a mock)")
             screen.heading("The policy:")
             print(POLICY, end="")
-            demo = Demo(idp, workspace, gateway)
+            demo = Demo(idp, workspace, gateway, revocations)
             walk(demo)
             show_record(demo)
             failed = demo.failed > 0

@@ -260,7 +260,7 @@ impl Reader<'_> {
             (Some(longest), _) => longest,
             (None, Some(seconds)) => Duration::from_secs(seconds),
             (None, None) => {
-                let message = "says not how long a token may live, and so not how long a revocation has to be kept: \
+                let message = "does not say how long a token may live, and so how long to keep a revocation: \
                                set `max_lifetime` (here and at the gateway), or `retention` at the top of this file";
                 return self.wrong(pointer, message);
             }

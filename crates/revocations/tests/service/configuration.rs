@@ -72,7 +72,7 @@ fn each_mistake_is_said_with_its_place() {
         (
             "/identity_providers/0/max_lifetime",
             Value::Null,
-            "/identity_providers/0: says not how long a token may live",
+            "/identity_providers/0: does not say how long a token may live",
         ),
         ("/identity_providers/0/name", json!("a/b"), "/identity_providers/0/name: must be of letters"),
         (
