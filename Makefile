@@ -38,7 +38,7 @@ bench-envoy: ## measure what a request costs Envoy with the filter, without, and
 test: ## build, then run what a change most likely breaks (PARTS=envoy for one part, PARTS=--list to see them)
 	@scripts/test $(PARTS)
 
-test-all: ## build, then run every test, as CI does
+test-all: ## build, then run all parts, as CI does (test-clients, test-in-browser and soak-kong are apart)
 	@scripts/test all
 
 test-clients: ## run the official clients, unmodified, through the gateway (fetches and builds them once, some minutes)
