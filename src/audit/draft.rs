@@ -3,7 +3,7 @@
 use super::Settings;
 use super::record::{Decision, Grant, Record, Sql, TokenUse, VERSION};
 use super::text::fit;
-use crate::base::{Reason, SortedMap, UnixTime};
+use crate::base::{Reason, SortedMap, UnixTime, sort};
 use crate::databricks::sql::{Class, Kind, Scan};
 use crate::databricks::{Operation, Resource};
 use crate::jwt::{Caller, token_id};
@@ -85,7 +85,7 @@ impl Draft {
     /// What it touches, as far as that was read.
     pub fn touches(&mut self, resources: &[Resource], scan: Option<&Scan>, settings: &Settings) {
         let mut named: Vec<_> = resources.iter().map(|resource| (resource.kind, resource.id.as_str())).collect();
-        named.sort_unstable();
+        sort(&mut named);
         named.dedup();
         let lists = named.chunk_by(|(one, _), (other, _)| one == other);
         self.record.resources =
@@ -210,7 +210,7 @@ impl Draft {
         let named = |kind| matches!(kind, Kind::Table | Kind::Schema | Kind::Catalog);
         let objects = scan.reads.iter().chain(&scan.writes).filter(|object| named(object.kind));
         let mut tables: Vec<_> = objects.map(|object| object.name.as_str()).collect();
-        tables.sort_unstable();
+        sort(&mut tables);
         tables.dedup();
         Sql {
             class: (parsed && !classes.is_empty()).then(|| classes.join(",")),

@@ -2,7 +2,7 @@
 //!
 //! Serde stops at the first error; a platform engineer wants them all at once.
 
-use crate::base::{Secret, SortedMap};
+use crate::base::{Secret, SortedMap, sort};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::fmt;
@@ -45,7 +45,7 @@ impl Errors {
     /// All errors, in the order of their pointers.
     pub(super) fn into_sorted(self) -> Vec<ConfigError> {
         let mut errors = self.0.into_inner();
-        errors.sort_unstable();
+        sort(&mut errors);
         errors.dedup();
         errors
     }

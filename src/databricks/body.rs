@@ -5,6 +5,7 @@ use super::features::Features;
 use super::files;
 use super::kind::Kind;
 use super::resources::{IdFault, Origin, Resource};
+use crate::base::sort;
 use serde_json::{Map, Value};
 
 /// What was found in a body.
@@ -267,7 +268,7 @@ fn named_by(shape: Shape, object: &Map<String, Value>, names: &[&str]) -> Result
     }
     let ids = reader.found.resources.into_iter().map(|resource| (resource.kind, resource.id));
     let mut ids: Vec<_> = ids.collect();
-    ids.sort_unstable();
+    sort(&mut ids);
     ids.dedup();
     Ok((ids, reader.found.features))
 }

@@ -3,7 +3,7 @@
 use super::ReadBody;
 use super::refusal::{Refusal, Reply};
 use super::request::Routed;
-use crate::base::{Reason, Secret, UnixTime};
+use crate::base::{Reason, Secret, UnixTime, sort};
 use crate::config::Config;
 use crate::databricks::read_form;
 use crate::jwt::Caller;
@@ -94,7 +94,7 @@ fn issuers(config: &Config) -> Vec<&str> {
 fn databricks_config(base: &str, config: &Config) -> Value {
     let audiences = config.providers.iter().flat_map(|provider| provider.expectations.audiences.iter());
     let mut audiences: Vec<_> = audiences.map(String::as_str).collect();
-    audiences.sort_unstable();
+    sort(&mut audiences);
     audiences.dedup();
     let mut document = json!({
         "oidc_endpoint": format!("{base}/oidc"),

@@ -6,6 +6,7 @@
 
 use super::SkipReason;
 use p256::ecdsa::signature::Verifier;
+use p256::elliptic_curve::point::AffineCoordinates;
 
 /// A point on P-256.
 #[derive(Clone)]
@@ -13,8 +14,7 @@ pub(super) struct P256Key(p256::ecdsa::VerifyingKey);
 
 impl P256Key {
     pub(super) fn new(x: &[u8], y: &[u8]) -> Result<Self, SkipReason> {
-        let point = uncompressed::<32>(x, y)?;
-        p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Self).map_err(|_| SkipReason::PointInvalid)
+        p256::ecdsa::VerifyingKey::from_affine(point(x, y)?).map(Self).map_err(|_| SkipReason::PointInvalid)
     }
 
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -28,8 +28,7 @@ pub(super) struct P384Key(p384::ecdsa::VerifyingKey);
 
 impl P384Key {
     pub(super) fn new(x: &[u8], y: &[u8]) -> Result<Self, SkipReason> {
-        let point = uncompressed::<48>(x, y)?;
-        p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Self).map_err(|_| SkipReason::PointInvalid)
+        p384::ecdsa::VerifyingKey::from_affine(point(x, y)?).map(Self).map_err(|_| SkipReason::PointInvalid)
     }
 
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -37,10 +36,13 @@ impl P384Key {
     }
 }
 
-/// SEC 1 2.3.3. Coordinates have exactly the field's length, leading zeros included (RFC 7518 6.2.1.2).
-fn uncompressed<const FIELD_BYTES: usize>(x: &[u8], y: &[u8]) -> Result<Vec<u8>, SkipReason> {
-    if x.len() != FIELD_BYTES || y.len() != FIELD_BYTES {
-        return Err(SkipReason::PointInvalid);
-    }
-    Ok([&[4], x, y].concat())
+/// The point with these coordinates, if it is on the curve. They have exactly the field's length, leading zeros included (RFC 7518 6.2.1.2).
+///
+/// Not by SEC 1's bytes: their reader also takes points without `y`, and the square roots for that are 15 KB of the module.
+fn point<P: AffineCoordinates>(x: &[u8], y: &[u8]) -> Result<P, SkipReason>
+where
+    P::FieldRepr: for<'b> TryFrom<&'b [u8]>,
+{
+    let coordinate = |bytes| P::FieldRepr::try_from(bytes).map_err(|_| SkipReason::PointInvalid);
+    P::from_coordinates(&coordinate(x)?, &coordinate(y)?).into_option().ok_or(SkipReason::PointInvalid)
 }

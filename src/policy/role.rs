@@ -1,7 +1,7 @@
 //! Roles and agents, and which callers they are for.
 
 use super::{Credential, Glob, Rule};
-use crate::base::UnixTime;
+use crate::base::{UnixTime, sort};
 use crate::jwt::{Caller, ClaimPath, Groups};
 use serde_json::Value;
 use std::rc::Rc;
@@ -154,9 +154,9 @@ impl RoleIndex {
                 }
             }
         }
-        index.by_group.0.sort_unstable();
-        index.by_prefix.0.sort_unstable();
-        index.prefix_lengths.sort_unstable();
+        sort(&mut index.by_group.0);
+        sort(&mut index.by_prefix.0);
+        sort(&mut index.prefix_lengths);
         index.prefix_lengths.dedup();
         index
     }
@@ -174,7 +174,7 @@ impl RoleIndex {
             prefixes.flat_map(|prefix| self.by_prefix.of(prefix))
         });
         let mut places: Vec<usize> = of_names.chain(of_prefixes).chain(self.others.iter().copied()).collect();
-        places.sort_unstable();
+        sort(&mut places);
         places.dedup();
         places
     }

@@ -1,8 +1,7 @@
 //! One list of a feed: values with the time before which the tokens that bear them are cut off.
 
-use crate::base::UnixTime;
+use crate::base::{UnixTime, sort};
 use sha2::{Digest as _, Sha256};
-use std::collections::BinaryHeap;
 
 /// The first half of SHA-256 of a value: nobody finds a second value with the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,9 +23,8 @@ pub(super) struct Cuts(Box<[(Digest, UnixTime)]>);
 
 impl Cuts {
     /// Of a value that is there twice, the cut that cuts off more.
-    pub(super) fn new(entries: Vec<(Digest, UnixTime)>) -> Self {
-        // of the library's sorts the one that is the least of code in the module
-        let mut entries = BinaryHeap::from(entries).into_sorted_vec();
+    pub(super) fn new(mut entries: Vec<(Digest, UnixTime)>) -> Self {
+        sort(&mut entries);
         entries.dedup_by(|later, kept| {
             let is_again = later.0 == kept.0;
             if is_again {
@@ -38,6 +36,7 @@ impl Cuts {
     }
 
     /// The time before which tokens with this value are cut off.
+    #[inline(never)]
     pub(super) fn before(&self, value: Digest) -> Option<UnixTime> {
         let place = self.0.binary_search_by(|(known, _)| known.cmp(&value)).ok()?;
         self.0.get(place).map(|(_, before)| *before)

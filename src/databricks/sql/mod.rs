@@ -32,6 +32,7 @@ mod statement;
 mod types;
 mod words;
 
+use crate::base::sort;
 use cursor::Cursor;
 
 /// Longer texts are not read.
@@ -222,7 +223,7 @@ impl Found {
 
 /// In order. A set would be a tree, and many names of one text would have to be moved for each.
 fn each_once<T: Ord>(mut found: Vec<T>) -> Vec<T> {
-    found.sort_unstable();
+    sort(&mut found);
     found.dedup();
     found
 }
