@@ -304,9 +304,8 @@ impl Sim {
                 Some((scheme, token)) => format!("{scheme} {}", self.hide(token)),
                 None => self.hide(value),
             },
-            "token" | "subject_token" | "access_token" | "assertion" | "client_assertion" | "client_secret" => {
-                self.hide(value)
-            }
+            "token" | "subject_token" | "access_token" | "refresh_token" | "code" | "code_verifier" | "assertion"
+            | "client_assertion" | "client_secret" => self.hide(value),
             _ => value.to_owned(),
         }
     }

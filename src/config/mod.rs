@@ -71,6 +71,14 @@ pub struct Config {
     pub shared_secrets: Vec<String>,
 }
 
+impl Config {
+    /// The provider at which people sign in through the gateway, if there is one.
+    #[must_use]
+    pub fn login(&self) -> Option<(&Rc<Provider>, &Rc<Login>)> {
+        self.providers.iter().find_map(|provider| Some((provider, provider.login.as_ref()?)))
+    }
+}
+
 /// The Databricks workspace behind the route.
 #[derive(Debug)]
 pub struct Workspace {
@@ -118,8 +126,25 @@ pub struct Provider {
     pub keys_max_stale: Duration,
     /// How it is asked of tokens.
     pub introspection: Option<Rc<Introspection>>,
+    /// How people sign in there, where they do so through the gateway.
+    pub login: Option<Rc<Login>>,
     /// The feed that says who of its callers is cut off.
     pub revocation: Option<Rc<Feed>>,
+}
+
+/// How people sign in at a provider through the gateway.
+#[derive(Debug)]
+pub struct Login {
+    /// What tells the provider's endpoints from all others: entries that find them in the same place share what was found.
+    pub endpoints_id: Fingerprint,
+    /// The discovery document that names them.
+    pub discovery: Endpoint,
+    /// The gateway's client id there.
+    pub client_id: String,
+    /// Its secret, if it has one.
+    pub client_secret: Option<SecretSource>,
+    /// The scopes that are asked for, separated by blanks.
+    pub scope: String,
 }
 
 /// How a provider is asked of tokens (RFC 7662).

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 
 /// An absolute address: `http` is for this machine, unless `callouts.allow_http` is set.
 const ADDRESS: &str = "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+(?:[/?][^#\\s]*)?$";
+/// One without a query.
+const DISCOVERABLE: &str = "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+(?:/[^?#\\s]*)?$";
 /// One without path and query.
 const ORIGIN: &str = "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?$";
 /// One that a token may be sent to.
@@ -31,6 +33,10 @@ const TENANT: &str = "^[A-Za-z0-9.-]+$";
 const PATH: &str = "^(?:\\*|[A-Z]+) /(?:(?:[^*?#/ ]*|\\*)(?:/(?:[^*?#/ ]*|\\*))*|(?:(?:[^*?#/ ]+|\\*)/)*\\*\\*)$";
 /// Scope tokens (RFC 6749 section 3.3), one blank between two; `minimal` alone.
 const SCOPES: &str = "^(?:minimal|(?!(?:[^ ]+ )*minimal(?: |$))[!#-\\[\\]-~]+(?: [!#-\\[\\]-~]+)*)$";
+/// The same where no word has a meaning of its own.
+const LOGIN_SCOPES: &str = "^[!#-\\[\\]-~]+(?: [!#-\\[\\]-~]+)*$";
+/// A client's id (RFC 6749 appendix A.1).
+const CLIENT_ID: &str = "^[ -~]+$";
 /// One of a list.
 const SCOPE: &str = "^(?!minimal$)[!#-\\[\\]-~]+$";
 
@@ -50,7 +56,7 @@ pub(super) fn narrow(schema: &mut Value) -> Result<(), SchemaFault> {
     narrow_credentials(at(schema, "roles/*/credential")?);
     let all: Vec<_> =
         schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key.clone()).collect();
-    merge(schema, json!({"allOf": [shape(&all), safe_addresses()]}));
+    merge(schema, json!({"allOf": [shape(&all), safe_addresses(), sign_in()]}));
     Ok(())
 }
 
@@ -104,6 +110,8 @@ fn keys() -> Vec<(&'static str, Value)> {
         ("identity_providers/*/audiences", some()),
         ("identity_providers/*/jwks_url", address()),
         ("identity_providers/*/introspection/url", address()),
+        ("identity_providers/*/login/client_id", json!({"pattern": CLIENT_ID})),
+        ("identity_providers/*/login/scope", json!({"pattern": LOGIN_SCOPES})),
         ("identity_providers/*/revocation/url", address()),
         ("identity_providers/*/algorithms", some()),
         ("identity_providers/*/algorithms/*", json!({"enum": algorithms})),
@@ -233,6 +241,21 @@ fn shape(keys: &[String]) -> Value {
                 "roles": {"type": "array"},
             },
         },
+    ]})
+}
+
+/// Where people sign in, clients are told so by `public_url`, and the provider's discovery document says where.
+fn sign_in() -> Value {
+    let discoverable = json!({"type": "string", "pattern": DISCOVERABLE});
+    json!({"anyOf": [
+        {"properties": {"identity_providers": {"items": {"properties": {"login": {"type": "null"}}}}}},
+        {"properties": {
+            "workspace": {"required": ["public_url"], "properties": {"public_url": {"type": "string"}}},
+            "identity_providers": {"items": {"anyOf": [
+                {"properties": {"login": {"type": "null"}}},
+                {"properties": {"issuer": discoverable}},
+            ]}},
+        }},
     ]})
 }
 

@@ -177,6 +177,8 @@ object! {
         require: Option<SortedMap<String, Value>>,
         /// Asks the provider whether a token is active (RFC 7662).
         introspection: Option<RawIntrospection>,
+        /// Signs people in at this provider; at most one provider may have it. The provider must be discoverable by its `issuer`.
+        login: Option<RawLogin>,
         /// A feed of revoked identities.
         revocation: Option<RawRevocation>,
     }
@@ -213,6 +215,18 @@ object! {
         /// Seconds that a positive answer is kept, never past `exp`. Default 30.
         #[cfg_attr(feature = "schema", schemars(range(max = 3600)))]
         cache: Option<u64>,
+    }
+}
+
+object! {
+    /// Interactive sign-in of the official Databricks clients at an identity provider.
+    RawLogin {
+        /// The gateway's client id at the provider, in the place of the one that clients bring.
+        client_id: String,
+        /// The scopes to ask for, separated by blanks, in the place of those that clients ask for.
+        scope: String,
+        /// The client's secret, where it is a confidential one; sent as HTTP Basic authentication.
+        client_secret: Option<RawSecret>,
     }
 }
 

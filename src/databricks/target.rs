@@ -86,6 +86,12 @@ impl<'a> Target<'a> {
         self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 
+    /// All query parameters in their order, decoded.
+    #[must_use]
+    pub fn parameters(&self) -> &[Parameter<'a>] {
+        &self.query
+    }
+
     /// The names of all query parameters, decoded.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.query.iter().map(|(name, _)| name.as_ref())

@@ -19,6 +19,8 @@ pub enum Purpose {
     Lookup,
     /// Whether a token is in force.
     Introspection,
+    /// Tokens of a person who signs in.
+    Login,
     /// A feed of revoked identities.
     Feed,
     /// Nothing: it only stands between two that must not follow each other, and its answer is not read.
@@ -31,7 +33,7 @@ impl Purpose {
         match self {
             Self::Discovery => 128 * 1024,
             Self::Keys | Self::Introspection => 256 * 1024,
-            Self::Token => 64 * 1024,
+            Self::Token | Self::Login => 64 * 1024,
             // a run has up to 100 tasks, each described at length
             Self::Lookup => 8 * 1024 * 1024,
             // as many entries as are read, of 80 bytes each
@@ -50,7 +52,7 @@ impl Purpose {
     const fn wanted_headers(self) -> &'static [&'static str] {
         match self {
             Self::Keys => &["cache-control"],
-            Self::Token | Self::Lookup => &["retry-after"],
+            Self::Token | Self::Login | Self::Lookup => &["retry-after"],
             Self::Feed => &["etag"],
             Self::Discovery | Self::Introspection | Self::Spacer => &[],
         }
@@ -133,6 +135,24 @@ impl Callout {
         let share = share.field(endpoint.upstream.as_deref().unwrap_or_default().as_bytes());
         let share = share.field(authorization.expose().as_bytes());
         callout.share = Some(share.field(callout.body.expose().as_bytes()).finish());
+        callout
+    }
+
+    /// Asks a provider for tokens of a person who signs in. `share`: whether others who want the same may have the same answer.
+    pub(super) fn login(
+        endpoint: &Endpoint,
+        form: Secret<String>,
+        authorization: Option<&Secret<String>>,
+        share: bool,
+        limits: CalloutLimits,
+    ) -> Self {
+        let mut callout = Self::get(Purpose::Login, endpoint, limits);
+        let mark = Fingerprint::builder("login").field(endpoint.url.to_string().as_bytes());
+        let mark = mark.field(endpoint.upstream.as_deref().unwrap_or_default().as_bytes());
+        let mark = mark.field(authorization.map_or(&[], |value| value.expose().as_bytes()));
+        callout.share = share.then(|| mark.field(form.expose().as_bytes()).finish());
+        callout.post_form(form);
+        callout.headers.extend(authorization.map(|value| ("authorization", value.clone())));
         callout
     }
 

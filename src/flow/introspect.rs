@@ -136,7 +136,8 @@ impl Opaque {
         purpose: Purpose,
         env: &Env<'_>,
     ) -> Result<Self, Secret<String>> {
-        let asked = env.config.providers.iter().rev().filter(|provider| provider.introspection.is_some());
+        let takes = |provider: &&Rc<Provider>| provider.introspection.is_some() && purpose.takes(provider);
+        let asked = env.config.providers.iter().rev().filter(takes);
         let left: Vec<_> = asked.cloned().collect();
         // what no header can hold is no token, and nobody is asked about it
         if left.is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -3,6 +3,7 @@
 use super::feed::Feeds;
 use super::introspection::Introspections;
 use super::keys::Keys;
+use super::login::Logins;
 use super::lookup::RunJobs;
 use super::quota::Quotas;
 use super::verdicts::Verdicts;
@@ -27,6 +28,7 @@ const TOKEN_BYTES: usize = 32 * 1024 * 1024;
 pub struct Memory {
     pub(super) keys: Keys,
     pub(super) feeds: Feeds,
+    pub(super) logins: Logins,
     pub(super) introspections: Introspections,
     pub(super) tokens: TokenCache,
     pub(super) verdicts: Verdicts,
@@ -51,6 +53,7 @@ impl Default for Memory {
         Self {
             keys: Keys::default(),
             feeds: Feeds::default(),
+            logins: Logins::default(),
             introspections: Introspections::new(none),
             tokens: TokenCache::new(none),
             verdicts: Verdicts::new(none),

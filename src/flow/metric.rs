@@ -27,6 +27,12 @@ pub enum Metric {
     IntrospectionInactive,
     /// Questions for tokens that ended without an answer.
     IntrospectionFailed,
+    /// Tokens that a provider gave to somebody who signs in.
+    LoginOk,
+    /// Requests for such tokens that a provider refused.
+    LoginRefused,
+    /// Requests for such tokens, or for where to sign in, that ended without an answer.
+    LoginFailed,
     /// Feeds of revoked identities that were read, or found to be as they were.
     RevocationFetchOk,
     /// Readings of them that ended without.
@@ -51,9 +57,9 @@ pub enum Metric {
 
 use Metric::{
     ExchangeFailed, ExchangeOk, ExchangeRefused, IntrospectionActive, IntrospectionFailed, IntrospectionInactive,
-    KeysFetchFailed, KeysFetchOk, Refused, RequestsAllowed, RequestsDenied, RequestsFailed, RequestsUnauthenticated,
-    RequestsWouldDeny, RevocationFetchFailed, RevocationFetchOk, TokenCacheHit, TokenCacheMiss, TokenCacheRenewed,
-    VerdictCacheHit, VerdictCacheMiss,
+    KeysFetchFailed, KeysFetchOk, LoginFailed, LoginOk, LoginRefused, Refused, RequestsAllowed, RequestsDenied,
+    RequestsFailed, RequestsUnauthenticated, RequestsWouldDeny, RevocationFetchFailed, RevocationFetchOk,
+    TokenCacheHit, TokenCacheMiss, TokenCacheRenewed, VerdictCacheHit, VerdictCacheMiss,
 };
 
 impl Metric {
@@ -70,6 +76,9 @@ impl Metric {
             IntrospectionActive,
             IntrospectionInactive,
             IntrospectionFailed,
+            LoginOk,
+            LoginRefused,
+            LoginFailed,
             RevocationFetchOk,
             RevocationFetchFailed,
             ExchangeOk,
@@ -110,6 +119,9 @@ impl Metric {
             IntrospectionActive => "introspection_active",
             IntrospectionInactive => "introspection_inactive",
             IntrospectionFailed => "introspection_failed",
+            LoginOk => "login_ok",
+            LoginRefused => "login_refused",
+            LoginFailed => "login_failed",
             RevocationFetchOk => "revocation_fetch_ok",
             RevocationFetchFailed => "revocation_fetch_failed",
             ExchangeOk => "exchange_ok",

@@ -7,6 +7,7 @@
 //!    │        │           spection
 //!    │        └─ Opaque, AwaitOpaque ─► Revocation
 //!    └─ own endpoints: documents; AwaitForm ─► Verify ─► … ─► Revocation ─► echo
+//!                      sign-in: see login/mod.rs
 //! ```
 //!
 //! Every stage is a value in a file of its own (`stage.rs` lists them). It owns what it needs, is used up by its step, and hands on a proof:
@@ -27,6 +28,7 @@ mod identity;
 mod introspect;
 mod introspection;
 mod keys;
+mod login;
 mod lookup;
 mod memory;
 mod metric;

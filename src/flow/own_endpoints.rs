@@ -1,6 +1,7 @@
 //! The endpoints that the gateway answers itself, so that the official Databricks clients work with it as their host.
 
 use super::ReadBody;
+use super::login::{Fields, Grant};
 use super::refusal::{Refusal, Reply};
 use super::request::Routed;
 use crate::base::{Reason, Secret, UnixTime, sort};
@@ -8,12 +9,13 @@ use crate::config::Config;
 use crate::databricks::read_form;
 use crate::jwt::Caller;
 use serde_json::{Value, json};
-use std::borrow::Cow;
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 /// Where clients exchange tokens.
 pub(super) const TOKEN_PATH: &str = "/oidc/v1/token";
+/// Where clients send people to sign in.
+pub(super) const AUTHORIZE_PATH: &str = "/oidc/v1/authorize";
 const OWN: &str = "/.well-known/databricks-kong/";
 /// Where services find the keys to identity assertions.
 const KEYS_PATH: &str = "/.well-known/databricks-kong/jwks.json";
@@ -25,7 +27,18 @@ pub(super) enum OwnEndpoint {
     Document(Document),
     /// The keys to what the gateway signs.
     Keys,
-    TokenExchange,
+    /// Somebody wants to sign in.
+    Authorize,
+    /// A client wants tokens for something.
+    Token,
+}
+
+/// What a client brings to the token endpoint.
+pub(super) enum Brought {
+    /// A token of the caller's, to be exchanged (RFC 8693).
+    Token(Secret<String>),
+    /// What it has of a sign-in.
+    Grant(Grant),
 }
 
 /// A public document.
@@ -40,9 +53,12 @@ pub(super) enum Document {
 }
 
 /// Which endpoint of the gateway the request is for, if any.
-pub(super) fn find(routed: &Routed) -> Result<Option<OwnEndpoint>, Refusal> {
+pub(super) fn find(routed: &Routed, config: &Config) -> Result<Option<OwnEndpoint>, Refusal> {
     let document = match (routed.method.as_str(), routed.target.path()) {
-        ("POST", TOKEN_PATH) => return Ok(Some(OwnEndpoint::TokenExchange)),
+        ("POST", TOKEN_PATH) => return Ok(Some(OwnEndpoint::Token)),
+        ("GET", AUTHORIZE_PATH) if config.login().is_some() => return Ok(Some(OwnEndpoint::Authorize)),
+        // whoever signs in at the gateway has nothing to look for at the workspace's endpoints
+        (_, TOKEN_PATH | AUTHORIZE_PATH) if config.login().is_some() => return Err(Refusal::NotFound),
         ("GET" | "HEAD", KEYS_PATH) => return Ok(Some(OwnEndpoint::Keys)),
         (_, path) if path.starts_with(OWN) => return Err(Refusal::NotFound),
         ("GET" | "HEAD", "/.well-known/databricks-config") => Document::DatabricksConfig,
@@ -67,15 +83,7 @@ impl Document {
             200,
             &match self {
                 Self::DatabricksConfig => databricks_config(&base, config),
-                Self::AuthorizationServer => json!({
-                    "issuer": format!("{base}/oidc"),
-                    "authorization_endpoint": format!("{base}/oidc/v1/authorize"),
-                    "token_endpoint": format!("{base}/oidc/v1/token"),
-                    "grant_types_supported": [TOKEN_EXCHANGE],
-                    "response_types_supported": [],
-                    "token_endpoint_auth_methods_supported": ["none"],
-                    "scopes_supported": ["all-apis", "sql"],
-                }),
+                Self::AuthorizationServer => authorization_server(&base, config),
                 Self::ProtectedResource(path) => json!({
                     "resource": format!("{base}{path}"),
                     "authorization_servers": issuers(config),
@@ -85,6 +93,29 @@ impl Document {
             },
         )
     }
+}
+
+fn authorization_server(base: &str, config: &Config) -> Value {
+    let mut document = json!({
+        "issuer": format!("{base}/oidc"),
+        "token_endpoint": format!("{base}{TOKEN_PATH}"),
+        "grant_types_supported": [TOKEN_EXCHANGE],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "scopes_supported": ["all-apis", "sql"],
+    });
+    if let (Some(object), Some(_)) = (document.as_object_mut(), config.login()) {
+        let grants = json!(["authorization_code", "refresh_token", TOKEN_EXCHANGE]);
+        let members = [
+            ("authorization_endpoint", Value::from(format!("{base}{AUTHORIZE_PATH}"))),
+            ("grant_types_supported", grants),
+            ("response_types_supported", json!(["code"])),
+            ("code_challenge_methods_supported", json!(["S256"])),
+            ("scopes_supported", json!(["all-apis", "sql", "offline_access"])),
+        ];
+        object.extend(members.map(|(name, value)| (name.to_owned(), value)));
+    }
+    document
 }
 
 fn issuers(config: &Config) -> Vec<&str> {
@@ -125,8 +156,8 @@ fn public_base(routed: &Routed, config: &Config) -> String {
     format!("{scheme}://{host}")
 }
 
-/// The token that `POST /oidc/v1/token` wants exchanged, or the answer to a request for something else.
-pub(super) fn subject_token(routed: &Routed, body: ReadBody) -> Result<Result<Secret<String>, Reply>, Refusal> {
+/// What a client brings to `POST /oidc/v1/token`, or the answer to a request for something else.
+pub(super) fn brought(routed: &Routed, body: ReadBody, config: &Config) -> Result<Result<Brought, Reply>, Refusal> {
     let body = match body {
         ReadBody::Whole(body) => body,
         ReadBody::TooLong => return Err(Refusal::BodyTooLarge),
@@ -138,26 +169,32 @@ pub(super) fn subject_token(routed: &Routed, body: ReadBody) -> Result<Result<Se
     });
     let text = std::str::from_utf8(&body).ok().filter(|_| is_form).ok_or(Refusal::BodyUnreadable)?;
     let form = read_form(text).map_err(|_| Refusal::BodyUnreadable)?;
-    let field = |name: &str| -> Result<Option<&str>, Reply> {
-        let mut values = form.iter().filter(|(key, _)| key == name).map(|(_, value)| Cow::as_ref(value));
-        match (values.next(), values.next()) {
-            (value, None) => Ok(value),
-            // RFC 6749 section 3.2: parameters must not be included more than once
-            _ => Err(oauth_error("invalid_request", "a parameter is repeated")),
+    Ok(read_brought(&Fields::of(&form), routed, config))
+}
+
+fn read_brought(fields: &Fields<'_>, routed: &Routed, config: &Config) -> Result<Brought, Reply> {
+    let kind = fields.get("grant_type")?;
+    if kind == Some(TOKEN_EXCHANGE) {
+        return subject_token(fields).map(Brought::Token);
+    }
+    match config.login().and_then(|_| Grant::read(kind, fields)) {
+        // RFC 6749 section 3.2: where others write down what was asked for there must be no secrets
+        Some(_) if !routed.target.parameters().is_empty() => {
+            Err(oauth_error("invalid_request", "the address must not have a query; parameters belong into the form"))
         }
-    };
-    Ok((|| {
-        if field("grant_type")? != Some(TOKEN_EXCHANGE) {
-            return Err(unsupported_grant());
-        }
-        if field("subject_token_type")? != Some(JWT) {
-            return Err(oauth_error("invalid_request", "`subject_token_type` must be that of a jwt"));
-        }
-        match field("subject_token")? {
-            Some(token) if !token.is_empty() => Ok(Secret::new(token.to_owned())),
-            _ => Err(oauth_error("invalid_request", "`subject_token` is missing")),
-        }
-    })())
+        Some(grant) => grant.map(Brought::Grant),
+        None => Err(unsupported_grant(config.login().is_some())),
+    }
+}
+
+fn subject_token(fields: &Fields<'_>) -> Result<Secret<String>, Reply> {
+    if fields.get("subject_token_type")? != Some(JWT) {
+        return Err(oauth_error("invalid_request", "`subject_token_type` must be that of a jwt"));
+    }
+    match fields.get("subject_token")? {
+        Some(token) => Ok(Secret::new(token.to_owned())),
+        None => Err(oauth_error("invalid_request", "`subject_token` is missing")),
+    }
 }
 
 /// The caller's own token, verified and handed back: clients that exchange it by themselves go on with it, and a Databricks token
@@ -174,8 +211,14 @@ pub(super) fn echo(caller: &Caller, now: UnixTime) -> Reply {
     )
 }
 
-pub(super) fn unsupported_grant() -> Reply {
-    oauth_error("unsupported_grant_type", "only the token-exchange grant (rfc 8693) is answered here")
+/// `signs_in`: whether people sign in here.
+pub(super) fn unsupported_grant(signs_in: bool) -> Reply {
+    let which = if signs_in {
+        "only the authorization_code, refresh_token and token-exchange (rfc 8693) grants are answered here"
+    } else {
+        "only the token-exchange grant (rfc 8693) is answered here"
+    };
+    oauth_error("unsupported_grant_type", which)
 }
 
 /// A refusal with OAuth's `error` beside the usual members, since the client is one that speaks OAuth (RFC 6749 section 5.2).
@@ -196,7 +239,7 @@ pub(super) fn refused_exchange(mut reply: Reply) -> Reply {
 }
 
 /// A refusal in OAuth's form alone (RFC 6749 section 5.2).
-fn oauth_error(error: &str, description: &str) -> Reply {
+pub(super) fn oauth_error(error: &str, description: &str) -> Reply {
     let reason = Reason::GrantRefused;
     let body = json!({ "error": error, "error_description": description });
     Reply { reason: Some(reason), ..Reply::json(reason.status(), &body) }

@@ -39,6 +39,12 @@ impl Reply {
         Self { status, reason: None, headers, body: body.to_string().into_bytes() }
     }
 
+    /// To another address, once.
+    pub(super) fn redirect(address: String) -> Self {
+        let headers = vec![("location", address), ("cache-control", "no-store".to_owned())];
+        Self { status: 302, reason: None, headers, body: Vec::new() }
+    }
+
     /// A document that anybody may have, and keep for `max_age` seconds.
     pub(super) fn public(body: &Value, max_age: u32) -> Self {
         let mut reply = Self::json(200, body);
@@ -88,6 +94,8 @@ pub(super) enum Refusal {
     IntrospectionUnavailable { retry_after: Duration },
     #[error("it is not known at the moment who is cut off; send the request again")]
     RevocationStale { retry_after: Duration },
+    #[error("the identity provider signs nobody in at the moment; sign in again")]
+    LoginUnavailable { retry_after: Duration },
     #[error("databricks gives out no token at the moment; send the request again")]
     ExchangeUnavailable { retry_after: Duration },
     #[error("databricks does not say which job the run belongs to; send the request again")]
@@ -139,9 +147,10 @@ impl Refusal {
             Self::ExchangeRefused { .. } => Reason::ExchangeRefused,
             Self::KeysUnavailable { .. } => Reason::KeysUnavailable,
             Self::RevocationStale { .. } => Reason::RevocationStale,
-            Self::ExchangeUnavailable { .. } | Self::LookupUnavailable { .. } | Self::Superseded => {
-                Reason::ExchangeUnavailable
-            }
+            Self::ExchangeUnavailable { .. }
+            | Self::LoginUnavailable { .. }
+            | Self::LookupUnavailable { .. }
+            | Self::Superseded => Reason::ExchangeUnavailable,
             Self::LookupTooLong => Reason::NoRule,
             Self::Secret(_) => Reason::SecretUnavailable,
             Self::InvalidConfiguration => Reason::InvalidConfiguration,
@@ -184,6 +193,7 @@ impl Refusal {
             | Self::IntrospectionUnavailable { retry_after }
             | Self::RevocationStale { retry_after }
             | Self::ExchangeUnavailable { retry_after }
+            | Self::LoginUnavailable { retry_after }
             | Self::LookupUnavailable { retry_after }
             | Self::QuotaExceeded { retry_after, .. } => Some(*retry_after),
             Self::Superseded => Some(Duration::from_secs(1)),
@@ -389,6 +399,7 @@ mod tests {
             Refusal::IntrospectionUnavailable { retry_after },
             Refusal::RevocationStale { retry_after },
             Refusal::ExchangeUnavailable { retry_after },
+            Refusal::LoginUnavailable { retry_after },
             Refusal::LookupUnavailable { retry_after },
             Refusal::Secret(SecretUnavailable::Absent { name: "etl_client_secret".to_owned() }),
             Refusal::Secret(SecretUnavailable::NoKey {
@@ -435,7 +446,10 @@ mod tests {
 
     #[test]
     fn the_document_has_what_the_token_endpoint_says_to_other_grants() {
-        let reply = crate::flow::own_endpoints::unsupported_grant();
+        let with_login = crate::flow::own_endpoints::unsupported_grant(true);
+        let body: Value = serde_json::from_slice(&with_login.body).unwrap();
+        assert!(ERRORS.contains(body["error_description"].as_str().unwrap()));
+        let reply = crate::flow::own_endpoints::unsupported_grant(false);
         let body: Value = serde_json::from_slice(&reply.body).unwrap();
         let expected = format!(
             "### `{}`\n\n{}\n\n> {}\n",

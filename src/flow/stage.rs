@@ -5,6 +5,7 @@ use super::callout::{Answer, Callout};
 use super::decide::{AwaitBody, Decide};
 use super::exchange::{AwaitToken, Exchange};
 use super::introspect::{AwaitIntrospection, AwaitOpaque, Introspect, Opaque};
+use super::login::{AwaitEndpoints, AwaitGrant, Login};
 use super::lookup::{AwaitJob, Lookup, Question};
 use super::receive::{self, AwaitForm};
 use super::refusal::{Refusal, Reply};
@@ -23,6 +24,12 @@ pub(super) enum Stage {
     Receive,
     /// `POST /oidc/v1/token` waits for its form.
     AwaitForm(Box<AwaitForm>),
+    /// Where does one sign in?
+    Login(Box<Login>),
+    /// The provider is asked for that.
+    AwaitEndpoints(Box<AwaitEndpoints>),
+    /// The provider is asked for the tokens of a person who signs in.
+    AwaitGrant(Box<AwaitGrant>),
     /// Who is it?
     Verify(Box<Verify>),
     /// The provider's keys are asked for.
@@ -112,7 +119,10 @@ impl Stage {
     pub(super) fn step(self, input: Input, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         match (self, input) {
             (Self::Receive, Input::Request(request)) => receive::step(request, cx),
-            (Self::AwaitForm(stage), Input::Body(body)) => stage.step(body),
+            (Self::AwaitForm(stage), Input::Body(body)) => stage.step(body, cx),
+            (Self::Login(stage), Input::Begin) => stage.step(cx),
+            (Self::AwaitEndpoints(stage), Input::Answer(answer)) => stage.step(answer, cx),
+            (Self::AwaitGrant(stage), Input::Answer(answer)) => stage.step(answer, cx),
             (Self::Verify(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitKeys(stage), Input::Answer(answer)) => stage.step(answer, cx),
             (Self::Introspect(stage), Input::Begin) => stage.step(cx),

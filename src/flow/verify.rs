@@ -4,6 +4,7 @@ use super::admit::Admit;
 use super::callout::{Answer, Callout};
 use super::introspect::{Introspect, Opaque};
 use super::keys::{KeyFetch, KeyStep};
+use super::login::Granted;
 use super::own_endpoints;
 use super::refusal::Refusal;
 use super::request::Routed;
@@ -11,7 +12,7 @@ use super::revocation::Revocation;
 use super::source::{Begin, Held, Need};
 use super::stage::{Context, Next, Stage};
 use super::verdicts::TokenDigest;
-use super::{Env, Metric};
+use super::{Capabilities, Env, Follow, Metric};
 use crate::base::Secret;
 use crate::config::Provider;
 use crate::exchange::SharedSecrets;
@@ -33,6 +34,8 @@ pub(super) enum Purpose {
     Proxy(Routed),
     /// `POST /oidc/v1/token` wants to see it again; with the secrets that its request came with.
     Echo(SharedSecrets),
+    /// A provider has granted it to somebody who signs in.
+    Login(Granted),
 }
 
 impl Purpose {
@@ -40,7 +43,22 @@ impl Purpose {
         match self {
             Self::Proxy(routed) => &routed.shared,
             Self::Echo(shared) => shared,
+            Self::Login(granted) => &granted.shared,
         }
+    }
+
+    /// Whether a token of the provider will do: one that was granted must be of the provider that granted it.
+    pub(super) fn takes(&self, provider: &Provider) -> bool {
+        match self {
+            Self::Proxy(_) | Self::Echo(_) => true,
+            Self::Login(granted) => granted.provider == provider.id,
+        }
+    }
+
+    /// Whether the provider cannot be asked of the token in this request: it has just been asked for it, and the host can send it no
+    /// other callout with a body. Whoever uses the token is asked about then.
+    fn was_just_granted(&self, can: Capabilities) -> bool {
+        matches!(self, Self::Login(_)) && can.after_body == Follow::Never
     }
 }
 
@@ -93,6 +111,10 @@ impl Verified {
                 cx.audit.answer(cx.env.now.wall);
                 Next::Reply(own_endpoints::echo(&caller, cx.env.now.wall))
             }
+            Purpose::Login(granted) => {
+                cx.audit.answer(cx.env.now.wall);
+                Next::Reply(granted.reply(&caller, cx.env.now.wall))
+            }
         }
     }
 }
@@ -134,7 +156,7 @@ impl Verify {
                 }
             };
         }
-        let known = verified_before(digest, cx.env);
+        let known = verified_before(digest, &purpose, cx.env);
         cx.env.count(if known.is_some() { Metric::VerdictCacheHit } else { Metric::VerdictCacheMiss });
         let outcome = match known {
             Some((caller, provider)) => caller
@@ -174,7 +196,7 @@ impl Candidate {
 
     fn provider(&self, env: &Env<'_>) -> Result<Rc<Provider>, TokenError> {
         let issuer = self.token.issuer().ok_or(TokenError::IssuerMismatch)?;
-        let mut providers = env.config.providers.iter();
+        let mut providers = env.config.providers.iter().filter(|provider| self.purpose.takes(provider));
         let provider = providers.find(|provider| provider.expectations.issuer == issuer);
         provider.cloned().ok_or(TokenError::IssuerMismatch)
     }
@@ -238,8 +260,9 @@ impl Candidate {
 }
 
 /// The caller whose token this is, if its signature was checked before with the keys that are known now.
-fn verified_before(token: TokenDigest, env: &Env<'_>) -> Option<(Rc<Caller>, Rc<Provider>)> {
-    env.config.providers.iter().find_map(|provider| match env.memory.keys.held(provider, env.now) {
+fn verified_before(token: TokenDigest, purpose: &Purpose, env: &Env<'_>) -> Option<(Rc<Caller>, Rc<Provider>)> {
+    let mut providers = env.config.providers.iter().filter(|provider| purpose.takes(provider));
+    providers.find_map(|provider| match env.memory.keys.held(provider, env.now) {
         // a request that finds keys stale is to refresh them first
         Held::Fresh(keys) => {
             let caller = env.memory.verdicts.find(token, provider, &keys, env.now.wall)?;
@@ -250,8 +273,9 @@ fn verified_before(token: TokenDigest, env: &Env<'_>) -> Option<(Rc<Caller>, Rc<
 }
 
 fn verified(purpose: Purpose, caller: Rc<Caller>, provider: Rc<Provider>, cx: &mut Context<'_, '_>) -> Next {
+    let not_now = purpose.was_just_granted(cx.env.can);
     let verified = Verified::new(purpose, caller, provider);
-    match verified.provider.introspection.clone().filter(|introspection| introspection.always) {
+    match verified.provider.introspection.clone().filter(|introspection| introspection.always && !not_now) {
         Some(introspection) => Introspect::new(verified, introspection).note(cx),
         None => verified.note(cx),
     }

@@ -23,6 +23,7 @@ mod identity;
 mod introspection;
 mod key_fetch;
 mod key_refresh;
+mod login;
 mod memory;
 mod misuse;
 mod native;

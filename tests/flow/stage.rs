@@ -259,6 +259,7 @@ fn words(purposes: impl Iterator<Item = Purpose>) -> String {
         Purpose::Token => "token",
         Purpose::Lookup => "lookup",
         Purpose::Introspection => "introspection",
+        Purpose::Login => "login",
         Purpose::Feed => "feed",
         Purpose::Spacer => "spacer",
     };

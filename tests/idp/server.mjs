@@ -16,6 +16,8 @@
 //   POST /issuers/NAME/feed       {"text": "…"}: what /revocations of the issuer answers, to those who have the secret; null for 500
 //   POST /issuers/NAME/inactive   {"token": "…"}: /introspect of the issuer, which is asked of JWTs too, says from now on that it is none
 //   POST /issuers/NAME/count/reset
+//
+// People sign in at /interaction/ID, by the one form that is there: `sub`, and `claims` (JSON) for their tokens. Consent is taken for granted.
 
 import http from 'node:http';
 import { createHash } from 'node:crypto';
@@ -26,11 +28,13 @@ import Provider from 'oidc-provider';
 const GRANT = 'urn:databricks-kong:test:login';
 const JWT_AUDIENCE = 'databricks';
 const FEED_SECRET = 'secret-of-the-feed';
+const RESOURCES = { 'gateway-elsewhere': 'urn:elsewhere', 'gateway-opaque': 'urn:databricks:opaque' };
+const SIGN_IN_SCOPES = 'openid offline_access databricks';
 const WORKLOAD_GROUPS = { 'nightly-etl': ['batch'] };
 
 class Issuer {
   constructor(name, alg, fault = 'none') {
-    Object.assign(this, { name, alg, fault: { kind: fault }, keys: [], serial: 0, cacheControl: null, feed: '{"subjects":[]}', inactive: new Set() });
+    Object.assign(this, { name, alg, fault: { kind: fault }, keys: [], serial: 0, cacheControl: null, feed: '{"subjects":[]}', inactive: new Set(), people: new Map() });
     this.resetCount();
     this.sockets = new Set();
   }
@@ -82,10 +86,13 @@ class Issuer {
 
   // oidc-provider takes its keys once, so a rotation is a new Provider behind the same port.
   build() {
-    const { alg } = this;
+    const { alg, people } = this;
     const kid = this.keys[0].kid;
     const common = { token_endpoint_auth_method: 'client_secret_basic', redirect_uris: [], response_types: [],
       id_token_signed_response_alg: alg };
+    // what signs people in: programs on their own machines, of one of which nobody else's tokens are
+    const native = { application_type: 'native', token_endpoint_auth_method: 'none', grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'], redirect_uris: ['http://localhost:8020', 'http://127.0.0.1/callback'], id_token_signed_response_alg: alg };
     const provider = new Provider(this.url, {
       jwks: { keys: this.keys },
       clients: [
@@ -93,8 +100,13 @@ class Issuer {
         { client_id: 'copilot-app', client_secret: 'copilot-secret', grant_types: [GRANT], ...common },
         { client_id: 'nightly-etl', client_secret: 'etl-secret', grant_types: ['client_credentials'], ...common },
         { client_id: 'gateway', client_secret: 'gateway-secret', grant_types: [], ...common },
+        { client_id: 'gateway-login', ...native },
+        { client_id: 'gateway-elsewhere', ...native },
+        { client_id: 'gateway-opaque', ...native },
+        { client_id: 'other-app', ...native },
+        { client_id: 'gateway-confidential', ...native, client_secret: 'gateway-secret', token_endpoint_auth_method: 'client_secret_basic' },
       ],
-      scopes: ['openid', 'databricks'],
+      scopes: ['openid', 'offline_access', 'databricks'],
       enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256'] },
       features: {
         devInteractions: { enabled: false },
@@ -103,14 +115,26 @@ class Issuer {
         introspection: { enabled: true, allowedPolicy: (_ctx, client) => client.clientId === 'gateway' },
         resourceIndicators: {
           enabled: true,
-          defaultResource: () => 'urn:databricks',
+          defaultResource: (_ctx, client) => RESOURCES[client.clientId] ?? 'urn:databricks',
+          useGrantedResource: () => true,
           getResourceServerInfo: (_ctx, resource) => resourceServer(resource, alg, kid),
         },
       },
       extraTokenClaims(ctx, token) {
         if (token.kind === 'ClientCredentials') return { groups: WORKLOAD_GROUPS[token.clientId] ?? [] };
+        if (token.accountId && people.has(token.accountId)) return people.get(token.accountId);
         return ctx?.oidc?.params?.claims ? JSON.parse(ctx.oidc.params.claims) : undefined;
       },
+      interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+      async loadExistingGrant(ctx) {
+        const { client, session, provider: op } = ctx.oidc;
+        const grant = new op.Grant({ clientId: client.clientId, accountId: session.accountId });
+        grant.addOIDCScope(SIGN_IN_SCOPES);
+        grant.addResourceScope(RESOURCES[client.clientId] ?? 'urn:databricks', 'databricks');
+        await grant.save();
+        return grant;
+      },
+      issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
       findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
       ttl: { AccessToken: 3600, ClientCredentials: 3600, Grant: 3600, Session: 3600, Interaction: 3600, IdToken: 3600 },
       // what a provider logs of a bad request is in the answer too
@@ -130,6 +154,7 @@ class Issuer {
       ctx.body = { access_token: value, token_type: 'Bearer', expires_in: token.expiration, scope: 'databricks' };
     }, ['sub', 'claims', 'ttl', 'audience', 'resource']);
 
+    this.provider = provider;
     this.handler = provider.callback();
   }
 
@@ -137,6 +162,7 @@ class Issuer {
     const path = req.url.split('?')[0];
     if (path === '/revocations') return this.serveFeed(req, res);
     if (path === '/introspect') return this.serveIntrospection(req, res);
+    if (path.startsWith('/interaction/')) return this.serveSignIn(req, res);
     const kind = path === '/jwks' ? 'jwks'
       : path === '/.well-known/openid-configuration' ? 'discovery'
         : path === '/token/introspection' ? 'introspection' : 'token';
@@ -161,6 +187,16 @@ class Issuer {
       res.writeHead = (...args) => { res.setHeader('cache-control', this.cacheControl); return writeHead(...args); };
     }
     return this.handler(req, res);
+  }
+
+  async serveSignIn(req, res) {
+    if (req.method !== 'POST') {
+      const form = '<form method="post"><input name="sub"><input name="claims"><button>Sign in</button></form>';
+      return void res.writeHead(200, { 'content-type': 'text/html' }).end(form);
+    }
+    const form = new URLSearchParams(await readText(req));
+    this.people.set(form.get('sub'), JSON.parse(form.get('claims')));
+    return this.provider.interactionFinished(req, res, { login: { accountId: form.get('sub') }, consent: {} });
   }
 
   // No part of a provider: the service that collects whom it has cut off.
@@ -218,7 +254,7 @@ function resourceServer(resource, alg, kid, audience) {
   const opaque = resource === 'urn:databricks:opaque';
   return {
     scope: 'databricks',
-    audience: audience ?? JWT_AUDIENCE,
+    audience: audience ?? (resource === 'urn:elsewhere' ? 'elsewhere' : JWT_AUDIENCE),
     accessTokenFormat: opaque ? 'opaque' : 'jwt',
     jwt: { sign: { alg, kid } },
   };

@@ -160,6 +160,19 @@ def asked(parts: Parts, name: str) -> Config:
     return config
 
 
+def signing_in(client_id: str = "gateway-login", **more: Any) -> Callable[[Parts, str], Config]:
+    """A provider at which people sign in, and another that only has callers. It gives refresh tokens without `offline_access`, for which
+    oidc-provider wants `prompt=consent`, as OpenID Connect has it and Okta, Entra ID, Keycloak and Auth0 do not."""
+
+    def make(parts: Parts, name: str) -> Config:
+        config = base(parts, name)
+        login = {"client_id": client_id, "scope": "openid databricks", **more}
+        config["identity_providers"] = [provider(parts, "rs"), provider(parts, "login", login=login)]
+        return config
+
+    return make
+
+
 def secret_of(client_id: str) -> Config:
     return {"type": "service_principal_secret", "client_id": client_id, "client_secret": SP_SECRETS[client_id]}
 
@@ -539,6 +552,12 @@ def all_configs() -> list[Named]:
         Named("cut", with_feed("cut", max_stale=600)),
         Named("opaque", opaque),
         Named("asked", asked),
+        Named("login", signing_in()),
+        Named("login_prefix", signing_in(), prefix="/prod"),
+        Named("login_confidential", signing_in("gateway-confidential", client_secret=IDP_CLIENT_SECRET)),
+        Named("login_wrong_secret", signing_in("gateway-confidential", client_secret="no-secret-of-the-gateway")),
+        Named("login_elsewhere", signing_in("gateway-elsewhere")),
+        Named("login_opaque", signing_in("gateway-opaque")),
         Named("cut_cold", with_feed("cut_cold", max_stale=3)),
         Named(
             "cold",

@@ -58,6 +58,7 @@ ISSUERS = [
     "opaque:RS256",
     "opaque_too:RS256",
     "asked:RS256",
+    "login:RS256",
     "cold_refuse:RS256:refuse",
     "cold_status:RS256:status",
     "cold_slow:RS256:slow",

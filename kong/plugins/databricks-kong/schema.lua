@@ -201,6 +201,25 @@ local schema = {
                 },
                 shorthand_fields = { plain("client_secret") },
               } },
+              { login = {
+                type = "record",
+                required = false,
+                description = "Signs people in at this provider; at most one provider may have it. The provider must be discoverable by its `issuer`.",
+                fields = {
+                  { client_id = {
+                    type = "string",
+                    description = "The gateway's client id at the provider, in the place of the one that clients bring.",
+                    required = true,
+                  } },
+                  { scope = {
+                    type = "string",
+                    description = "The scopes to ask for, separated by blanks, in the place of those that clients ask for.",
+                    required = true,
+                  } },
+                  { client_secret = secret("The client's secret, where it is a confidential one; sent as HTTP Basic authentication.") },
+                },
+                shorthand_fields = { plain("client_secret") },
+              } },
               { revocation = {
                 type = "record",
                 required = false,

@@ -168,6 +168,8 @@ fn run(config: &Rc<Config>, question: &Question, presented: &Presented, client: 
         Purpose::Introspection => Answer::new(200, r#"{"active":true}"#),
         // the question is what policy says of a caller who is not cut off
         Purpose::Feed => Answer::new(200, r#"{"subjects":[]}"#),
+        // nobody signs in
+        Purpose::Login => Answer::new(404, ""),
         Purpose::Spacer => Answer::new(404, ""),
     };
     Sim::new(Rc::clone(config), question.now).run(&mut Flow::default(), client, &mut world).end

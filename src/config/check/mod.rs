@@ -4,6 +4,7 @@ mod feed;
 mod identity;
 mod introspection;
 mod keys;
+mod login;
 mod providers;
 mod quota;
 mod roles;
@@ -128,6 +129,9 @@ impl Check<'_> {
         let mut shared_secrets = BTreeSet::new();
         let raw_providers = raw.identity_providers.unwrap_or_default();
         let providers = self.providers(raw_providers, callouts.allow_http, &mut shared_secrets);
+        if let Some(workspace) = &workspace {
+            self.login_needs_address(&providers, workspace);
+        }
         let names = providers.iter().map(|provider| provider.name.to_string()).collect();
         let grants = grants(raw.roles.as_deref().unwrap_or_default());
         let audit = audit_settings(raw.audit.as_ref(), grants, self.short_digest.clone());
@@ -162,6 +166,14 @@ impl Check<'_> {
             audit,
             shared_secrets,
         })))
+    }
+
+    /// Clients are told where to sign in by this address, and not by whatever `Host` they were made to send.
+    fn login_needs_address(&self, providers: &[Rc<Provider>], workspace: &Workspace) {
+        if workspace.public_url.is_none() && providers.iter().any(|provider| provider.login.is_some()) {
+            let message = "is missing; `login` needs it, because clients are sent there to sign in";
+            self.missing::<()>("/workspace/public_url", message);
+        }
     }
 
     /// Who must show a certificate, and the header of a TLS terminator that says which was shown.

@@ -1,7 +1,7 @@
 //! The identity providers.
 
 use super::Check;
-use crate::base::{Fingerprint, SortedMap};
+use crate::base::{Fingerprint, SortedMap, Url};
 use crate::config::raw;
 use crate::config::{Endpoint, KeySource, Provider};
 use crate::jwt::{Algorithm, ClaimPath, Expectations};
@@ -22,6 +22,7 @@ impl Check<'_> {
         }
         let mut names = BTreeSet::new();
         let mut issuers = BTreeSet::new();
+        let mut signs_in = None;
         let mut providers = Vec::new();
         for (index, raw) in raw.into_iter().enumerate() {
             let pointer = format!("/identity_providers/{index}");
@@ -31,6 +32,9 @@ impl Check<'_> {
             }
             if !issuers.insert(raw.issuer.clone()) {
                 self.errors.add(format!("{pointer}/issuer"), format!("`{}` is already another provider's", raw.issuer));
+            }
+            if raw.login.is_some() {
+                self.only_login(&pointer, &raw.name, &mut signs_in);
             }
             providers.extend(self.provider(&pointer, raw, allow_http, shared).map(Rc::new));
         }
@@ -52,6 +56,12 @@ impl Check<'_> {
             Some(entry) => {
                 let pointer = format!("{pointer}/introspection");
                 self.introspection(&pointer, entry, raw.upstream.as_ref(), allow_http, shared).map(Some)
+            }
+            None => Some(None),
+        };
+        let login = match raw.login {
+            Some(login) => {
+                self.login(pointer, login, (&raw.issuer, raw.upstream.as_ref()), allow_http, shared).map(Some)
             }
             None => Some(None),
         };
@@ -84,8 +94,20 @@ impl Check<'_> {
         let id = Fingerprint::builder("provider").field(self.digest.as_bytes()).field(pointer.as_bytes()).finish();
         let (keys, name) = (keys?, raw.name.into());
         let (introspection, revocation) = (introspection?.map(Rc::new), revocation?.map(Rc::new));
+        let login = login?.map(Rc::new);
         let keys_id = keys_id(&expectations.issuer, &keys, allow_http);
-        Some(Provider { id, name, expectations, keys, keys_id, allow_http, keys_max_stale, introspection, revocation })
+        Some(Provider {
+            id,
+            name,
+            expectations,
+            keys,
+            keys_id,
+            allow_http,
+            keys_max_stale,
+            introspection,
+            login,
+            revocation,
+        })
     }
 
     fn key_source(&self, pointer: &str, raw: &raw::RawIdentityProvider, allow_http: bool) -> Option<KeySource> {
@@ -96,11 +118,10 @@ impl Check<'_> {
         }
         let pointer = format!("{pointer}/issuer");
         let issuer = self.callout_url(&pointer, &raw.issuer, allow_http)?;
-        if issuer.path().contains('?') {
-            return self.wrong(pointer, "has a query, so its keys cannot be discovered: set `jwks_url`");
+        match discovery_document(&issuer) {
+            Some(url) => Some(KeySource::Discovery(Endpoint { url, upstream })),
+            None => self.wrong(pointer, "has a query, so its keys cannot be discovered: set `jwks_url`"),
         }
-        let path = format!("{}/.well-known/openid-configuration", issuer.path().trim_end_matches('/'));
-        Some(KeySource::Discovery(Endpoint { url: issuer.with_path(&path), upstream }))
     }
 
     fn separator(&self, pointer: &str, text: &str) -> Option<char> {
@@ -142,6 +163,12 @@ impl Check<'_> {
         });
         read.collect()
     }
+}
+
+/// Where the discovery document of an issuer is (OpenID Connect Discovery 1.0, 4.1), if it can have one.
+pub(super) fn discovery_document(issuer: &Url) -> Option<Url> {
+    let path = format!("{}/.well-known/openid-configuration", issuer.path().trim_end_matches('/'));
+    (!issuer.path().contains('?')).then(|| issuer.with_path(&path))
 }
 
 fn keys_id(issuer: &str, keys: &KeySource, allow_http: bool) -> Fingerprint {
