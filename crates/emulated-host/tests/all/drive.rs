@@ -1,6 +1,6 @@
 //! Three ways to run one request: the core alone, and the built filter in each of the two hosts.
 
-use crate::stage::NOW;
+use crate::stage::{NOW, SIGN_IN};
 use databricks_kong::base::{Secret, UnixTime};
 use databricks_kong::config::{Config, Settings};
 use databricks_kong::databricks::read_form;
@@ -21,6 +21,7 @@ pub(crate) enum Purpose {
     Token,
     Lookup,
     Feed,
+    Login,
 }
 
 impl Purpose {
@@ -31,6 +32,7 @@ impl Purpose {
             Self::Token => "token",
             Self::Lookup => "lookup",
             Self::Feed => "feed",
+            Self::Login => "login",
         }
     }
 }
@@ -61,6 +63,7 @@ impl Ask {
 
     pub(crate) fn purpose(&self) -> Purpose {
         match self.method.as_str() {
+            "POST" if self.url == SIGN_IN => Purpose::Login,
             "POST" => Purpose::Token,
             _ if self.url.ends_with("openid-configuration") => Purpose::Discovery,
             _ if self.url.contains("/api/") => Purpose::Lookup,
@@ -247,10 +250,15 @@ fn forwarded(target: String, headers: impl Iterator<Item = (String, String)>) ->
     End::Forward { target, headers }
 }
 
+/// The body of an answer, which is JSON where there is one.
+fn read(body: &[u8]) -> Value {
+    if body.is_empty() { Value::Null } else { serde_json::from_slice(body).unwrap() }
+}
+
 fn replied(reply: &Reply) -> End {
     let mut headers: Vec<_> = reply.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     headers.sort();
-    End::Reply { status: reply.status, headers, body: serde_json::from_slice(&reply.body).unwrap() }
+    End::Reply { status: reply.status, headers, body: read(&reply.body) }
 }
 
 impl Driver for Core {

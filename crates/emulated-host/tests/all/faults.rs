@@ -168,7 +168,7 @@ fn class(end: &str) -> &str {
 const fn refusal(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Discovery | Purpose::Keys => "503 KEYS_UNAVAILABLE",
-        Purpose::Token | Purpose::Lookup => "503 EXCHANGE_UNAVAILABLE",
+        Purpose::Token | Purpose::Lookup | Purpose::Login => "503 EXCHANGE_UNAVAILABLE",
         Purpose::Feed => "503 REVOCATION_STALE",
     }
 }
@@ -181,7 +181,10 @@ fn check_end(place: &Place<'_>, told: &Told, transcript: &Transcript, number: us
     let knew_keys = transcript.asked.iter().all(|ask| ask.purpose() != Purpose::Discovery);
     let went_on = transcript.asked.len() > number + 1;
     let serves_stale = failed == Purpose::Keys && knew_keys;
+    let is_sign_in = place.request.target.starts_with("/oidc/v1/");
     let fine = end == refusal(failed)
+        // of the provider's endpoints as of its tokens
+        || (is_sign_in && failed == Purpose::Discovery && end == refusal(Purpose::Login))
         // it asked again, or did without
         || ((went_on || serves_stale) && class(&end) == class(usual))
         // a token that is kept serves until it ends

@@ -109,7 +109,7 @@ fn records(story: &Value) -> Vec<String> {
                 Purpose::Discovery => discovery(),
                 Purpose::Keys => keys(),
                 Purpose::Token => exchange(act),
-                Purpose::Lookup | Purpose::Feed => panic!("nothing in the story asks for that"),
+                Purpose::Lookup | Purpose::Feed | Purpose::Login => panic!("nothing in the story asks for that"),
             });
         }
         let new: Vec<_> = gateway.worker.log().iter().filter_map(|line| line.text.strip_prefix(MARK)).collect();

@@ -99,13 +99,19 @@ pub(crate) fn with_header(mut end: CalloutEnd, name: &str, value: &str) -> Callo
 }
 
 pub(crate) fn discovery() -> CalloutEnd {
-    ok(&json!({"issuer": ISSUER, "jwks_uri": "https://idp.example/keys"}))
+    ok(&json!({
+        "issuer": ISSUER, "jwks_uri": "https://idp.example/keys", "authorization_endpoint": "https://idp.example/auth",
+        "token_endpoint": SIGN_IN,
+    }))
 }
 
 pub(crate) fn keys(keys: &[&Key]) -> CalloutEnd {
     let keys: Vec<_> = keys.iter().map(|key| &key.jwk).collect();
     ok(&json!({ "keys": keys }))
 }
+
+/// Where the provider gives tokens to those who sign in.
+pub(crate) const SIGN_IN: &str = "https://idp.example/token";
 
 /// A Databricks token that lives for `expires_in` seconds.
 pub(crate) fn minted(token: &str, expires_in: u64) -> CalloutEnd {

@@ -101,6 +101,31 @@ fn exchange(token: &str) -> HttpRequest {
     HttpRequest { body: Some(form.into_bytes()), ..client("POST", "/oidc/v1/token", &headers) }
 }
 
+/// A person who signs in is sent to the provider, and the client of one who has shows a refresh token.
+fn sign_in() -> HttpRequest {
+    let query = "response_type=code&client_id=databricks-cli&redirect_uri=http%3A%2F%2Flocalhost%3A8020&state=s&\
+                 code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+    client("GET", &format!("/oidc/v1/authorize?{query}"), &[])
+}
+
+fn refresh(token: &str) -> HttpRequest {
+    let form = format!("grant_type=refresh_token&client_id=databricks-cli&refresh_token={token}");
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    HttpRequest { body: Some(form.into_bytes()), ..client("POST", "/oidc/v1/token", &headers) }
+}
+
+fn with_login() -> Value {
+    let mut idp = idp();
+    idp["login"] = json!({"client_id": "gateway", "client_secret": "canary-secret", "scope": "openid"});
+    config(&json!({ "identity_providers": [idp] }))
+}
+
+fn granted(token: &str) -> CalloutEnd {
+    ok(
+        &json!({"access_token": token, "refresh_token": "rt-2", "token_type": "Bearer", "expires_in": 300, "id_token": "canary"}),
+    )
+}
+
 fn statement(sql: &str, token: &str) -> HttpRequest {
     post("/api/2.0/sql/statements", token, &json!({"statement": sql, "warehouse_id": "a7066a8ef796be84"}))
 }
@@ -352,6 +377,31 @@ pub(crate) fn stories() -> Vec<Story> {
                 Send(exchange(&anna), seen("discovery keys", "200")),
                 Send(exchange(&KEY.token("anna", &json!({"exp": NOW - 60}))), seen("", "401 TOKEN_EXPIRED")),
                 Send(exchange("opaque"), seen("", "401 TOKEN_INVALID malformed")),
+            ],
+        ),
+        story(
+            "a person signs in at the provider, and goes on to do so",
+            with_login(),
+            vec![
+                Send(sign_in(), seen("discovery", "302")),
+                World(Purpose::Login, vec![granted(&anna)]),
+                Send(refresh("rt-1"), seen("login discovery keys", "200")),
+                Send(get(&anna), seen("token", "forward Bearer dbx-1")),
+                Send(refresh("rt-1"), seen("login", "200")),
+                World(Purpose::Login, vec![CalloutEnd::reply(400, r#"{"error":"invalid_grant"}"#)]),
+                Send(refresh("canary-1"), seen("login", "400")),
+                World(Purpose::Login, vec![granted(&KEY.token("anna", &json!({"aud": "canary"})))]),
+                Send(refresh("canary-1"), seen("login", "401 TOKEN_INVALID audience_mismatch")),
+            ],
+        ),
+        story(
+            "tokens are asked for by a gateway that has just started",
+            with_login(),
+            vec![
+                World(Purpose::Login, vec![granted(&KEY.token("anna", &json!({"exp": NOW - 60})))]),
+                Send(refresh("canary-1"), seen("discovery login discovery keys", "401 TOKEN_EXPIRED")),
+                World(Purpose::Login, vec![CalloutEnd::reply(302, "")]),
+                Send(refresh("canary-1"), seen("login", "503 EXCHANGE_UNAVAILABLE")),
             ],
         ),
         story(

@@ -281,14 +281,29 @@ pub(crate) fn route(
         "jwks_url": format!("{SSO}/keys"),
     });
     let mut idp = idp();
+    idp["login"] = json!({"client_id": "login", "client_secret": "canary-login", "scope": "openid"});
     if has_feed {
         idp["revocation"] =
             json!({"url": FEED, "authorization": "canary-feed", "refresh": 10, "max_stale": FEED_MAX_STALE});
     }
-    let workspace = json!({"url": format!("https://{workspace}"), "id": WORKSPACE_ID});
+    let workspace = json!({
+        "url": format!("https://{workspace}"), "id": WORKSPACE_ID, "public_url": "https://gw.example.com",
+    });
     let limits = json!({ "cached_tokens": cached_tokens });
     config(&json!({"workspace": workspace, "identity_providers": [idp, sso], "roles": roles, "limits": limits}))
         .to_string()
+}
+
+/// By which the first provider gives out a token again, whosever it is.
+pub(crate) fn refresh_token(token: &str) -> String {
+    let at = CALLERS.iter().position(|caller| caller.token == token).unwrap();
+    format!("refresh-{at}")
+}
+
+/// The token that is given out for it.
+pub(crate) fn refreshed(refresh_token: &str) -> &'static str {
+    let at: usize = refresh_token.strip_prefix("refresh-").unwrap().parse().unwrap();
+    &CALLERS[at].token
 }
 
 /// A run of job 101, and one of job 202.
@@ -306,6 +321,8 @@ pub(crate) enum Want {
     CancelRun(u32),
     /// The gateway's own token endpoint.
     Echo,
+    /// The same, for tokens of the first provider.
+    Refresh,
     /// A document for clients.
     Document,
     /// A second credential.
@@ -315,7 +332,7 @@ pub(crate) enum Want {
 }
 
 impl Want {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::List,
         Self::List,
         Self::List,
@@ -328,6 +345,7 @@ impl Want {
         Self::CancelRun(RUN_OF_101),
         Self::CancelRun(RUN_OF_202),
         Self::Echo,
+        Self::Refresh,
         Self::Document,
         Self::Twice,
         Self::Query,
@@ -339,7 +357,7 @@ impl Want {
 
     /// Whether it is for Databricks at all.
     pub(crate) const fn is_proxied(self) -> bool {
-        !matches!(self, Self::Echo | Self::Document | Self::Twice | Self::Query)
+        !matches!(self, Self::Echo | Self::Refresh | Self::Document | Self::Twice | Self::Query)
     }
 
     pub(crate) fn request(self, token: &str, role: Option<&str>) -> host::HttpRequest {
@@ -353,6 +371,11 @@ impl Want {
                     "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&\
                      subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt&subject_token={token}"
                 );
+                let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+                host::HttpRequest { body: Some(form.into_bytes()), ..client("POST", "/oidc/v1/token", &headers) }
+            }
+            Self::Refresh => {
+                let form = format!("grant_type=refresh_token&client_id=x&refresh_token={}", refresh_token(token));
                 let headers = [("Content-Type", "application/x-www-form-urlencoded")];
                 host::HttpRequest { body: Some(form.into_bytes()), ..client("POST", "/oidc/v1/token", &headers) }
             }

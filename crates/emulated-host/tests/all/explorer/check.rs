@@ -70,6 +70,16 @@ impl Play<'_> {
                 let own = ask.url == FEED && authorization.as_deref() == Some("Bearer canary-feed");
                 Invariant::Callouts.holds(own && call.body.is_empty(), || wrong("a feed is asked for wrongly"));
             }
+            (Purpose::Login, Some(number)) => {
+                let form = [
+                    ("grant_type", "refresh_token"),
+                    ("refresh_token", &refresh_token(&self.sent[number].caller.token)),
+                ];
+                let fine = self.sent[number].want == Want::Refresh
+                    && ask.form == form.map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    && authorization == Some(format!("Basic {}", STANDARD.encode("login:canary-login")));
+                Invariant::Callouts.holds(fine, || wrong("a provider is asked for tokens wrongly"));
+            }
             (Purpose::Token, Some(number)) => self.check_token_request(&ask, number, authorization.as_deref()),
             (Purpose::Lookup, Some(number)) => {
                 let sent = &self.sent[number];
@@ -82,7 +92,7 @@ impl Play<'_> {
                 Invariant::Callouts.holds(fine, || wrong("a run is looked up wrongly"));
                 self.check_minted(number, role.unwrap(), &authorization.unwrap());
             }
-            (Purpose::Token | Purpose::Lookup, None) => {
+            (Purpose::Token | Purpose::Lookup | Purpose::Login, None) => {
                 panic!("{}: {}", Invariant::Callouts.broken(), wrong("for no request"));
             }
         }
@@ -249,7 +259,7 @@ impl Play<'_> {
         if self.is_sabotaged(Sabotage::TokenInAnswer) {
             shown.push_str("dbx|0");
         }
-        let echoed = *status == 200 && sent.want == Want::Echo;
+        let echoed = *status == 200 && matches!(sent.want, Want::Echo | Want::Refresh);
         let silent = !holds_secret(&shown) && (echoed || !holds_jwt(&shown));
         Invariant::Silent.holds(silent, || format!("an answer to {:?}: {status}", sent.want));
         if *status == 200 {
@@ -258,6 +268,9 @@ impl Play<'_> {
             if echoed {
                 self.check_caller(sent);
             }
+            // of the provider that signs people in, and of no other
+            let refreshed = sent.want != Want::Refresh || sent.caller.signer != Signer::Sso;
+            Invariant::Verified.holds(refreshed, || format!("`{}` is handed what another signed", sent.caller.who));
             return "answer 200".to_owned();
         }
         let mut reason = read["details"][0]["reason"].as_str().unwrap_or_default();
@@ -265,7 +278,7 @@ impl Play<'_> {
             reason = "BECAUSE";
         }
         let known = REFUSALS.contains(&(*status, reason));
-        let oauth = sent.want == Want::Echo && read["error"].is_string();
+        let oauth = matches!(sent.want, Want::Echo | Want::Refresh) && read["error"].is_string();
         Invariant::Refusals.holds(known || oauth, || format!("{status} `{reason}` to {:?}", sent.want));
         let waits = *status != 503 || headers.iter().any(|(name, _)| name == "retry-after");
         Invariant::Refusals.holds(waits, || format!("{reason} does not say when to come back"));

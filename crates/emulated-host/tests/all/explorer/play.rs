@@ -499,6 +499,10 @@ impl<'t> Play<'t> {
             }
             Purpose::Keys => ok(&sso_key_set()),
             Purpose::Feed => self.feed(&ask),
+            Purpose::Login => {
+                let shown = ask.form.iter().find(|(name, _)| name == "refresh_token").map_or("", |(_, value)| value);
+                ok(&json!({"access_token": refreshed(shown), "token_type": "Bearer", "expires_in": 300}))
+            }
             Purpose::Token => self.mint(&ask),
             Purpose::Lookup if self.dice.one_in(6) => {
                 let authorization = ask.headers.iter().find(|(name, _)| name == "authorization");
