@@ -32,6 +32,14 @@ fn well(line: &str, head: &str, own: &str) -> Answer {
         "GET /.well-known/databricks-config" => {
             (200, date(0), json!({"oidc_endpoint": format!("{own}/oidc")}).to_string())
         }
+        "GET /oidc/.well-known/oauth-authorization-server" => {
+            (200, vec![], json!({"authorization_endpoint": format!("{own}/oidc/v1/authorize")}).to_string())
+        }
+        line if line.starts_with("GET /oidc/v1/authorize?") => {
+            let fine = line.contains("code_challenge_method=S256") && line.contains("redirect_uri=http%3A%2F%2Flocalhost");
+            let to = vec![("location", "https://idp.example/auth?client_id=x".to_owned())];
+            if fine { (302, to, String::new()) } else { refusal(400, "GRANT_REFUSED") }
+        }
         "POST /oidc/v1/token" => (200, vec![], json!({"access_token": "x"}).to_string()),
         "GET /metrics" => {
             (200, vec![], "pw_databricks_kong_keys_fetch_ok 4\npw_databricks_kong_keys_fetch_failed 1\n".to_owned())
@@ -66,7 +74,11 @@ fn a_gateway_that_is_well_has_no_bad_step() {
     assert_eq!(ran.exit, 0, "{}", ran.shown());
     let steps = steps(&ran);
     let names: Vec<_> = steps.iter().map(|(name, ..)| name.as_str()).collect();
-    assert_eq!(names[..8], ["reachable", "clock", "filter", "no token", "guard", "token", "verified", "request"]);
+    let expected = ["reachable", "clock", "filter", "no token", "guard", "sign-in", "token", "verified", "request"];
+    assert_eq!(names[..9], expected);
+    assert!(steps.iter().any(|(name, state, says)| name == "sign-in"
+        && state == "good"
+        && says.trim() == "people are sent to https://idp.example/auth"));
     assert!(
         steps
             .iter()

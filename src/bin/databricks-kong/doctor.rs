@@ -16,6 +16,9 @@ const FAR_OFF: u64 = 30;
 /// An operation that everybody can be allowed, for a request that changes nothing.
 const ME: &str = "/api/2.0/preview/scim/v2/Me";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// A client on this machine that nobody sends to, and the challenge of RFC 7636 appendix B, which everybody knows.
+const REDIRECT: &str = "http%3A%2F%2Flocalhost%3A8020";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// What is looked at.
@@ -142,6 +145,7 @@ fn examine(http: &Http, arguments: &Arguments, token: Option<&Secret<String>>) -
         "whether a guard follows the filter cannot be seen from outside",
         "`databricks-kong check kong.yml` says so (W107)",
     ));
+    steps.extend(sign_in(http, base));
     if let Some(token) = token {
         way(http, base, token, &mut steps);
     }
@@ -259,6 +263,24 @@ fn without_token(http: &Http, base: &str) -> Step {
         ),
         (status, Some(reason)) => bad("no token", format!("is answered {status} {reason}"), advice(&reason)),
     }
+}
+
+/// Where people are sent to sign in, if the gateway says that they can.
+fn sign_in(http: &Http, base: &str) -> Option<Step> {
+    let metadata = http.get(&format!("{base}/oidc/.well-known/oauth-authorization-server"), None).ok()?.json();
+    let endpoint = metadata.get("authorization_endpoint")?.as_str()?;
+    let url = format!("{endpoint}?response_type=code&redirect_uri={REDIRECT}&code_challenge={CHALLENGE}&code_challenge_method=S256");
+    Some(match http.get(&url, None) {
+        Err(why) => bad("sign-in", format!("nothing answers: {why}"), "set `workspace.public_url` to this address"),
+        Ok(answer) => match (answer.status, answer.header("location").and_then(|to| to.split('?').next())) {
+            (302, Some(provider)) => good("sign-in", format!("people are sent to {provider}")),
+            (status, _) => bad(
+                "sign-in",
+                format!("nobody is sent to sign in: {status} {}", reason(&answer.json()).unwrap_or_default()),
+                "the gateway cannot read the provider's discovery document, or that names no endpoint that can be used; its log says which",
+            ),
+        },
+    })
 }
 
 /// A token's way: what it says, whether it is verified, whether Databricks takes it.
