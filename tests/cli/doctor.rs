@@ -36,7 +36,8 @@ fn well(line: &str, head: &str, own: &str) -> Answer {
             (200, vec![], json!({"authorization_endpoint": format!("{own}/oidc/v1/authorize")}).to_string())
         }
         line if line.starts_with("GET /oidc/v1/authorize?") => {
-            let fine = line.contains("code_challenge_method=S256") && line.contains("redirect_uri=http%3A%2F%2Flocalhost");
+            let fine =
+                line.contains("code_challenge_method=S256") && line.contains("redirect_uri=http%3A%2F%2Flocalhost");
             let to = vec![("location", "https://idp.example/auth?client_id=x".to_owned())];
             if fine { (302, to, String::new()) } else { refusal(400, "GRANT_REFUSED") }
         }
@@ -92,7 +93,15 @@ fn a_gateway_that_is_well_has_no_bad_step() {
 fn each_fault_is_told_with_what_to_do() {
     let file = temporary("old-token", &token(1));
     type Fault = fn(&str, &str, &str) -> Answer;
-    let faults: [(Fault, &str, &str); 7] = [
+    let faults: [(Fault, &str, &str); 8] = [
+        (
+            |line, head, own| {
+                let begins = line.starts_with("GET /oidc/v1/authorize");
+                if begins { refusal(503, "EXCHANGE_UNAVAILABLE") } else { well(line, head, own) }
+            },
+            "sign-in",
+            "nobody is sent to sign in: 503 EXCHANGE_UNAVAILABLE",
+        ),
         (
             |line, head, own| {
                 if head.contains("earer") || line != "GET /api/2.0/preview/scim/v2/Me" {

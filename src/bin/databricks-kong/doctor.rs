@@ -269,7 +269,9 @@ fn without_token(http: &Http, base: &str) -> Step {
 fn sign_in(http: &Http, base: &str) -> Option<Step> {
     let metadata = http.get(&format!("{base}/oidc/.well-known/oauth-authorization-server"), None).ok()?.json();
     let endpoint = metadata.get("authorization_endpoint")?.as_str()?;
-    let url = format!("{endpoint}?response_type=code&redirect_uri={REDIRECT}&code_challenge={CHALLENGE}&code_challenge_method=S256");
+    let url = format!(
+        "{endpoint}?response_type=code&redirect_uri={REDIRECT}&code_challenge={CHALLENGE}&code_challenge_method=S256"
+    );
     Some(match http.get(&url, None) {
         Err(why) => bad("sign-in", format!("nothing answers: {why}"), "set `workspace.public_url` to this address"),
         Ok(answer) => match (answer.status, answer.header("location").and_then(|to| to.split('?').next())) {
