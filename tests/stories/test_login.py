@@ -102,10 +102,7 @@ def test_the_sdk_signs_a_person_in(world: World):
 
 def test_the_metadata_say_that_one_can_sign_in_where_one_can(world: World):
     for config, can in (("login", True), ("login_prefix", True), ("main", False)):
-        reply = world.send(config, "GET", "/oidc/.well-known/oauth-authorization-server", headers={"Host": "evil.example"})
-        if reply.status == 404 and "Host" in reply.text:
-            continue
-        document = reply.json()
+        document = world.send(config, "GET", "/oidc/.well-known/oauth-authorization-server").json()
         base = world.gateway.url(config)
         assert document["token_endpoint"] == f"{base}{TOKEN}"
         assert document.get("authorization_endpoint") == (f"{base}{AUTHORIZE}" if can else None)
@@ -169,7 +166,8 @@ def test_a_code_is_good_once(world: World):
     person, client = engineer(world), Client(world)
     code = client.code(person)
     tokens = client.redeem(code).json()
-    assert assert_oauth(client.redeem(code), 400, "invalid_grant") == "the identity provider does not take the code; sign in again"
+    said = assert_oauth(client.redeem(code), 400, "invalid_grant")
+    assert said == "the identity provider does not take the code; sign in again"
     # and who shows it twice ends the whole sign-in (RFC 6749 4.1.2)
     assert assert_oauth(client.refresh(tokens["refresh_token"]), 400, "invalid_grant") == "Refresh token is invalid"
 
