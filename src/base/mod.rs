@@ -3,6 +3,7 @@
 //! Imports nothing of this crate.
 
 mod bounded;
+mod case;
 mod digest_map;
 mod fingerprint;
 mod json;
@@ -15,6 +16,7 @@ mod time;
 mod url;
 
 pub use bounded::{Bounded, Budget};
+pub use case::case_folded;
 pub use digest_map::DigestMap;
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
 pub use json::{JsonFault, parse_noting_duplicates, parse_object_strict, parse_strict};
@@ -22,6 +24,6 @@ pub use reason::Reason;
 pub use secret::Secret;
 pub use sort::sort;
 pub use sorted::SortedMap;
-pub use text::{case_folded, encoded_byte, folded, folds_alike, percent_decoded};
+pub use text::{encoded_byte, folded, folds_alike, percent_decoded};
 pub use time::{Now, UnixTime, Uptime};
 pub use url::{Url, UrlFault};
