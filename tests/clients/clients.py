@@ -141,6 +141,16 @@ def node_program(**packages: str) -> Callable[[Path, dict[str, str]], None]:
     return build
 
 
+def python_packages(**packages: str) -> Callable[[Path, dict[str, str]], None]:
+    def build(home: Path, wanted: dict[str, str]) -> None:
+        run(["python3", "-m", "venv", "venv"], home)
+        named = [f"{package}=={wanted[name]}" for name, package in packages.items()]
+        pip = ["venv/bin/pip", "install", "--quiet", "--disable-pip-version-check", "--prefer-binary"]
+        run([str(home / pip[0]), *pip[1:], *named], home)
+
+    return build
+
+
 CLIENTS = [
     Client("cli", ("CLI",), cli),
     Client(
@@ -159,6 +169,8 @@ CLIENTS = [
         node_program(SDK_NODE="@databricks/sdk-experimental", SQL_NODE="@databricks/sql"),
         "node",
     ),
+    Client("dbt", ("DBT_DATABRICKS",), python_packages(DBT_DATABRICKS="dbt-databricks")),
+    Client("sqlalchemy", ("SQLALCHEMY_DATABRICKS",), python_packages(SQLALCHEMY_DATABRICKS="databricks-sqlalchemy")),
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from clients import client
+from stack import REPO
 from world import Caller, World
 
 
@@ -51,6 +53,19 @@ def environment(world: World, home: Path, **more: str) -> dict[str, str]:
         "NODE_EXTRA_CA_CERTS": ca,
         **more,
     }
+
+
+def setting(name: str, world: World, **given: str) -> str:
+    """A setting as docs/clients.md shows it, with the host of this run and other words replaced."""
+    text = (REPO / "docs/clients.md").read_text()
+    found = re.search(rf"<!-- clients: {name} -->\n```text\n(.*?)```", text, re.DOTALL)
+    assert found, f"docs/clients.md has no block `{name}`"
+    host = world.gateway.url("clients").removeprefix("https://")
+    shown = found[1].replace("databricks.gw.example.com", host)
+    for word, value in given.items():
+        assert word in shown, f"the block `{name}` lacks {word}"
+        shown = shown.replace(word, value)
+    return shown
 
 
 def start(argv: list[str | Path], cwd: Path, env: dict[str, str], timeout: float = 120) -> Done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from configs import Config, Named, Parts, base, role
+from configs import Config, Named, Parts, base, policy, role, with_issuers
 
 WAREHOUSE = "a7066a8ef796be84"
 OTHER_WAREHOUSE = "b7066a8ef796be84"
@@ -51,7 +51,7 @@ def clients(parts: Parts, name: str) -> Config:
     sessions = {"operations": ["sql_sessions.create"], "resources": {"warehouse": [WAREHOUSE]}}
     config["roles"] = [
         role("developer", {"groups": ["developers"]}, allow=developer()),
-        role("sql", {"groups": ["sql"]}, allow=[thrift, {"operations": ["telemetry.*"]}]),
+        role("sql", {"groups": ["sql"]}, allow=[thrift, {"operations": ["telemetry.*", "sql_connector.*"]}]),
         role(
             "tables",
             {"groups": ["tables"]},
@@ -72,5 +72,17 @@ def clients(parts: Parts, name: str) -> Config:
     return config
 
 
+def limited(parts: Parts, name: str) -> Config:
+    return {**clients(parts, name), "quota": {"per": "subject", "requests": 1, "window": 12}}
+
+
 def all_routes() -> list[Named]:
-    return [Named("clients", clients, tls=True)]
+    cold = with_issuers("cold_refuse", timeout=400, attempts=2)
+    return [
+        # Kong builds routes of its own from these two
+        Named("main", base),
+        Named("policy", policy),
+        Named("clients", clients, tls=True),
+        Named("limited", limited, tls=True),
+        Named("cold", cold, tls=True),
+    ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from programs import Done, Person, environment, home_of, person, start
+from programs import Done, Person, environment, home_of, person, setting, start
 from stack import REPO
 from world import World
 
@@ -86,8 +86,7 @@ def test_what_is_sensitive_or_unknown_is_refused(developer: Person):
 
 
 def test_a_profile_instead_of_the_environment(developer: Person):
-    host = developer.world.gateway.url("clients")
-    profile = f"[gateway]\nhost = {host}\ntoken = {developer.token}\n"
+    profile = setting("databrickscfg", developer.world, YOUR_TOKEN=developer.token)
     (developer.home / ".databrickscfg").write_text(profile)
     plain = environment(developer.world, developer.home)
     assert "job-101" in ok(

@@ -7,7 +7,7 @@ import io
 import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
-from databricks.sdk.errors import PermissionDenied
+from databricks.sdk.errors import DatabricksError, PermissionDenied
 from databricks.sdk.service.workspace import ImportFormat
 
 from world import World
@@ -43,3 +43,12 @@ def test_uploads_a_file_of_a_volume(world: World):
     path = "/Volumes/main/sales/landing/numbers.csv"
     client.files.upload(path, io.BytesIO(b"1,2\n" * 1000), overwrite=True)
     assert client.files.download(path).contents.read() == b"1,2\n" * 1000
+
+
+def test_a_body_that_is_too_large_is_said_to_be(world: World):
+    """A rule that names jobs has to read the body, and reads so much of it at most."""
+    client = sdk(world, world.user("developers").token())
+    with pytest.raises(DatabricksError, match="longer than the gateway reads") as caught:
+        client.jobs.run_now(job_id=101, notebook_params={"x": "y" * 70_000})
+    assert [info.reason for info in caught.value.get_error_info()] == ["BODY_TOO_LARGE"]
+    world.no_api_reached()

@@ -487,6 +487,10 @@ class Workspace:
     def fault(self, on: str, kind: str, **more: Any) -> None:
         admin(self.admin_url, "POST", "/faults", {"on": on, "kind": kind, **more})
 
+    def answer(self, answers: list[dict[str, Any]]) -> None:
+        """What certain SQL statements return from now on."""
+        admin(self.admin_url, "PUT", "/answers", answers)
+
     def clear_faults(self) -> None:
         admin(self.admin_url, "DELETE", "/faults")
 

@@ -1,0 +1,99 @@
+"""SQL drivers: Go, Node and JDBC over Thrift, each in the small program of its language, and SQLAlchemy. Python's own is in tests/stories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from programs import Done, Person, home_of, person, setting, start, told, trust_store
+from routes import OTHER_WAREHOUSE, WAREHOUSE
+from world import World
+
+
+@pytest.fixture(params=["go", "node", "java"])
+def language(request: pytest.FixtureRequest) -> str:
+    home_of(request.param)
+    return request.param
+
+
+def jdbc_url(world: World, warehouse: str) -> str:
+    """As docs/clients.md has it, and where to find the test CA, which nobody asks for revocations of."""
+    trust = f"SSLTrustStore={trust_store(world)};SSLTrustStorePwd=changeit;SSLTrustStoreType=PKCS12"
+    shown = setting("jdbc", world, **{WAREHOUSE: warehouse}).strip()
+    return f"{shown};{trust};CheckCertRevocation=0"
+
+
+def query(who: Person, language: str, text: str, warehouse: str = WAREHOUSE) -> dict[str, Any]:
+    path = f"/sql/1.0/warehouses/{warehouse}"
+    return told(who, language, "sql", text, HTTP_PATH=path, JDBC_URL=jdbc_url(who.world, warehouse))
+
+
+@pytest.fixture
+def analyst(world: World, tmp_path: Path) -> Person:
+    return person(world, tmp_path, "sql")
+
+
+def test_selects_as_the_caller(analyst: Person, language: str):
+    """Its own exchange on port 443 is answered with the caller's token; no driver gets one of Databricks."""
+    analyst.world.echoes_allowed = True
+    assert query(analyst, language, "SELECT current_user()")["ok"] == [[analyst.caller.sub]]
+    sent = [one for one in analyst.world.api() if one.path.startswith("/sql/")]
+    assert sent and {one.who for one in sent} == {analyst.caller.sub}
+    assert len(analyst.world.exchanges()) == 1
+
+
+def test_rows_and_nothing_come_through(analyst: Person, language: str):
+    rows = [["orders", 2], [None, 3]]
+    analyst.world.workspace.answer([{"starts_with": "select name", "columns": ["name", "n"], "rows": rows}])
+    assert query(analyst, language, "SELECT name, n FROM t")["ok"] == rows
+
+
+def test_another_warehouse_is_refused_with_words(analyst: Person, language: str):
+    error = query(analyst, language, "SELECT 1", OTHER_WAREHOUSE)["error"]
+    if language == "node":
+        # it reads neither the body nor the headers of a refusal
+        assert error["message"].endswith("bad HTTP status code: 403"), error
+    else:
+        assert "no rule of the caller's roles allows `sql_warehouses.thrift`" in error["message"], error
+    assert not [one for one in analyst.world.api() if one.path.startswith("/sql/")]
+
+
+def test_who_is_held_to_tables_has_no_way_over_thrift(world: World, tmp_path: Path, language: str):
+    """What Thrift's bodies hold is not read, so a rule with `table` never matches them."""
+    error = query(person(world, tmp_path, "tables"), language, "SELECT 1")["error"]
+    assert "403" in error["message"] or "no rule" in error["message"], error
+    assert not [one for one in world.api() if one.path.startswith("/sql/")]
+
+
+def test_an_expired_token_is_not_tried_again(world: World, tmp_path: Path, language: str):
+    expired = world.user("sql").forge(exp=1_700_000_000, iat=1_699_999_000)
+    error = query(person(world, tmp_path, "sql", token=expired), language, "SELECT 1")["error"]
+    assert ("401" if language == "node" else "the token has expired") in error["message"], error
+    world.nothing_reached()
+
+
+# as docs/clients.md has it; the token is in the environment
+SQLALCHEMY = """
+import os, sqlalchemy
+engine = sqlalchemy.create_engine(os.environ["URL"].strip().replace("YOUR_TOKEN", os.environ["DATABRICKS_TOKEN"]))
+with engine.connect() as connection:
+    print(connection.execute(sqlalchemy.text("SELECT current_user()")).scalar())
+"""
+
+
+def sqlalchemy(who: Person, warehouse: str) -> Done:
+    url = setting("sqlalchemy", who.world, **{WAREHOUSE: warehouse})
+    return start([home_of("sqlalchemy") / "venv/bin/python", "-c", SQLALCHEMY], who.home, who.env(URL=url))
+
+
+def test_sqlalchemy_selects_as_the_caller(analyst: Person):
+    done = sqlalchemy(analyst, WAREHOUSE)
+    assert done.code == 0 and done.out.split() == [analyst.caller.sub], str(done)
+
+
+def test_sqlalchemy_shows_why_a_warehouse_is_refused(analyst: Person):
+    done = sqlalchemy(analyst, OTHER_WAREHOUSE)
+    assert done.code != 0 and "no rule of the caller's roles allows `sql_warehouses.thrift`" in done.err, str(done)
+    analyst.world.no_api_reached()
