@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import subprocess
+import tempfile
 import urllib.parse
 import uuid
 from dataclasses import dataclass, field
@@ -295,10 +297,24 @@ def nothing_leaked(outlets: dict[str, str]) -> None:
     for name, text in outlets.items():
         # records are the filter's own, and hold no token wherever it came from
         known = set() if name == "audit records" else SENT_IN_TARGETS
-        for secret in secrets - known:
-            assert secret not in text, f"a secret in the host's {name}: {line_of(secret, text)}"
+        found = first_of(secrets - known, text)
+        assert found is None, f"a secret in the host's {name}: {line_of(found, text)}"
         for found in jwt.findall(text):
             assert found.partition(".")[2] in known, f"a token in the host's {name}: {line_of(found, text)}"
+
+
+def first_of(words: set[str], text: str) -> str | None:
+    """The first of many words in a long text, which grep reads once for all of them."""
+    assert all(words), "an empty word is everywhere"
+    with tempfile.NamedTemporaryFile("w") as patterns:
+        patterns.write("\n".join(words))
+        patterns.flush()
+        command = ["grep", "--text", "--fixed-strings", "--only-matching", "--max-count=1", f"--file={patterns.name}"]
+        found = subprocess.run(
+            command, input=text.encode(errors="surrogateescape"), capture_output=True, env={"LC_ALL": "C"}, check=False
+        )
+    assert found.returncode in {0, 1}, found.stderr
+    return found.stdout.decode().splitlines()[0] if found.stdout else None
 
 
 def line_of(secret: str, text: str) -> str:
