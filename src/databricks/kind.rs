@@ -49,6 +49,8 @@ enum Hierarchy {
     Column,
     /// A path, which may be one of a volume or of DBFS.
     Path,
+    /// The path in the workspace at which it stands.
+    Placed,
     /// An id of Databricks' own, which stands for a resource of these kinds and does not tell which.
     Hides(&'static [&'static str]),
 }
@@ -73,7 +75,7 @@ const PATHS: &str =
     "docs.databricks.com/files: /Workspace/Users/x and /Users/x, dbfs:/Volumes/c and /Volumes/c are one";
 const NONE: &str = "-";
 
-use Hierarchy::{Alone, Column, Hides, Named, NamedOrPlain, Schema};
+use Hierarchy::{Alone, Column, Hides, Named, NamedOrPlain, Placed, Schema};
 use Spelling::{Dbfs, Exact, Folded, Hexadecimal, Number, NumberOrName};
 
 const UNITY: &[&str] = &["table", "schema", "catalog"];
@@ -101,7 +103,7 @@ static KINDS: [Kind; 62] = [
     kind("database_project", Exact, Alone, NONE),
     kind("dbfs", Dbfs, Hierarchy::Path, PATHS),
     kind("experiment", NumberOrName, Alone, SDK),
-    kind("experiment_name", Spelling::Path, Alone, PATHS),
+    kind("experiment_name", Spelling::Path, Placed, PATHS),
     kind("experiment_run", Hexadecimal, Alone, UUIDS),
     kind("external_location", Folded, Alone, UC),
     kind("feature", Folded, NamedOrPlain, UC),
@@ -133,7 +135,7 @@ static KINDS: [Kind; 62] = [
     kind("serving_endpoint", Exact, Alone, NONE),
     kind("share", Folded, Alone, UC),
     kind("statement", Hexadecimal, Alone, UUIDS),
-    kind("storage_url", Exact, Alone, NONE),
+    kind("storage_url", Exact, Hierarchy::Path, NONE),
     kind("stream", Folded, NamedOrPlain, UC),
     kind("supervisor_agent", Exact, Alone, NONE),
     kind("table", Folded, Named, UC),
@@ -173,6 +175,7 @@ impl Kind {
         self.name == other
             || match self.hierarchy {
                 Alone => false,
+                Placed => other == "path",
                 Named | NamedOrPlain => matches!(other, "schema" | "catalog"),
                 Schema => other == "catalog",
                 Column => UNITY.contains(&other),
@@ -196,6 +199,7 @@ impl Kind {
         match self.hierarchy {
             _ if !self.tells_of(other) => Within::No,
             Hides(_) => Within::Unknown,
+            Placed => Within::Is(Cow::Borrowed(id)),
             Hierarchy::Path => below_a_path(id, other, depth),
             NamedOrPlain if !id.contains('.') => Within::No,
             Schema => beginning(id, depth, 2),
@@ -222,13 +226,20 @@ impl Kind {
         }
     }
 
-    /// Whether an id can be read in one way only.
+    /// Whether an id can be read in one way only. Blanks around it are taken away by some readers.
     #[must_use]
     pub fn is_plain(&self, id: &str) -> bool {
+        id.trim() == id && !id.contains(char::is_control) && self.is_spelled_plainly(id)
+    }
+
+    fn is_spelled_plainly(&self, id: &str) -> bool {
         match self.spelling {
             Exact => true,
-            Spelling::Path | Dbfs => is_plain_path(id) && (!is_below_volumes(id) || folds_plainly(id)),
-            Folded | Hexadecimal => folds_plainly(id),
+            Spelling::Path | Dbfs => {
+                is_plain_path(id) && (!is_below_volumes(id) || folds_plainly(id)) && has_plain_scheme(id)
+            }
+            Folded => folds_plainly(id) && is_unquoted(id),
+            Hexadecimal => folds_plainly(id),
             Number => is_plain_number(id),
             // `007` and `+7` are 7 to some readers
             NumberOrName => {
@@ -249,18 +260,23 @@ fn beginning(id: &str, depth: usize, parts: usize) -> Within<'_> {
 }
 
 fn below_a_path<'a>(path: &'a str, other: &str, depth: usize) -> Within<'a> {
+    let mounted = without_prefix(path, "/dbfs");
     if other == "dbfs" {
-        return path.strip_prefix("dbfs:").map_or(Within::No, |rest| Within::Is(Cow::Borrowed(rest)));
+        let inside = path.strip_prefix("dbfs:").or((mounted.len() < path.len()).then_some(mounted));
+        return inside.map_or(Within::No, |rest| Within::Is(Cow::Borrowed(rest)));
     }
+    let path = mounted;
     if !is_below_volumes(path) {
         return Within::No;
     }
     let names: Vec<_> = path.split('/').skip(2).take(depth).filter(|name| !name.is_empty()).collect();
-    if names.len() == depth { Within::Is(Cow::Owned(names.join("."))) } else { Within::Unknown }
+    // in lower case already, but for a URL
+    if names.len() == depth { Within::Is(Cow::Owned(names.join(".").to_lowercase())) } else { Within::Unknown }
 }
 
 fn is_below_volumes(path: &str) -> bool {
-    let first = path.strip_prefix("dbfs:").unwrap_or(path).strip_prefix('/').and_then(|rest| rest.split('/').next());
+    let path = without_prefix(without_prefix(path, "dbfs:"), "/dbfs");
+    let first = path.strip_prefix('/').and_then(|rest| rest.split('/').next());
     first.is_some_and(|first| first.eq_ignore_ascii_case("Volumes"))
 }
 
@@ -269,8 +285,8 @@ fn without_prefix<'a>(path: &'a str, prefix: &str) -> &'a str {
 }
 
 fn canonical_path(path: &str) -> String {
-    let path = without_prefix(without_prefix(path, "workspace:"), "/Workspace");
-    let path = if is_below_volumes(path) { without_prefix(path, "dbfs:") } else { path };
+    let path = without_prefix(without_prefix(without_prefix(path, "file:"), "workspace:"), "/Workspace");
+    let path = if is_below_volumes(path) { without_prefix(without_prefix(path, "dbfs:"), "/dbfs") } else { path };
     with_folded_volume(path)
 }
 
@@ -285,6 +301,20 @@ fn with_folded_volume(path: &str) -> String {
         _ => segment.to_owned(),
     };
     path.split('/').enumerate().map(one).collect::<Vec<_>>().join("/")
+}
+
+/// Whether the path, if it begins with one of Databricks' own schemes, says it in lower case and without a host: `DBFS:/a`, `dbfs:a` and
+/// `dbfs://a` are `dbfs:/a` to some readers.
+fn has_plain_scheme(path: &str) -> bool {
+    path.split_once(':').is_none_or(|(scheme, rest)| {
+        !["dbfs", "file", "workspace"].iter().any(|own| scheme.eq_ignore_ascii_case(own))
+            || !scheme.bytes().any(|byte| byte.is_ascii_uppercase()) && rest.starts_with('/') && !rest.starts_with("//")
+    })
+}
+
+/// Whether no part of a name has quotes or blanks around it, which some readers take away and others do not.
+fn is_unquoted(id: &str) -> bool {
+    !id.contains('`') && id.split('.').all(|name| name.trim() == name)
 }
 
 /// The Kelvin sign is no `k` to those who compare without folding.
@@ -339,6 +369,8 @@ mod tests {
             ("path", "dbfs:/Volumes/Main/s/v", "/Volumes/main/s/v"),
             ("path", "/volumes/main/s/v", "/Volumes/main/s/v"),
             ("path", "workspace:/Users/x", "/Users/x"),
+            ("path", "file:/Workspace/Users/x", "/Users/x"),
+            ("path", "/dbfs/Volumes/Main/s/v", "/Volumes/main/s/v"),
             ("dbfs", "dbfs:/tmp/a", "/tmp/a"),
             ("dbfs", "dbfs:/Volumes/Main/s/v", "/Volumes/main/s/v"),
             ("pipeline", "ABCD-1", "abcd-1"),
@@ -365,6 +397,34 @@ mod tests {
             ("experiment", "007", false),
             ("experiment", "+7", false),
             ("experiment", "e-7", true),
+        ] {
+            assert_eq!(Kind::named(kind).unwrap().is_plain(id), plain, "{kind} {id}");
+        }
+    }
+
+    #[test]
+    fn what_some_readers_take_away_is_no_part_of_an_id() {
+        for (kind, id, plain) in [
+            ("table", "main.sales.t", true),
+            ("table", "`main`.sales.t", false),
+            ("table", "main.sales.t ", false),
+            ("table", "main. sales.t", false),
+            ("model", "my model", true),
+            ("secret_scope", "\u{a0}prod", false),
+            ("dbfs", "dbfs:/a", true),
+            ("dbfs", "DBFS:/a", false),
+            ("path", "Dbfs:/a", false),
+            ("path", "dbfs:a", false),
+            ("dbfs", "dbfs://a", false),
+            ("path", "WORKSPACE:/a", false),
+            ("path", "file:/Workspace/a", true),
+            ("path", "s3://bucket/a", true),
+            ("path", "/Users/x/file:y", true),
+            ("path", " /a", false),
+            ("cluster", "c-1\n", false),
+            ("cluster", "c-1\0", false),
+            ("serving_endpoint", "a b", true),
+            ("path", "/DBFS:/a", true),
         ] {
             assert_eq!(Kind::named(kind).unwrap().is_plain(id), plain, "{kind} {id}");
         }
@@ -402,7 +462,14 @@ mod tests {
             ("path", "/Volumes/a", "schema", Within::Unknown),
             ("path", "/Users/a/b/c", "volume", Within::No),
             ("path", "dbfs:/tmp/x", "dbfs", is("/tmp/x")),
+            ("path", "/dbfs/tmp/x", "dbfs", is("/tmp/x")),
+            ("path", "/dbfsx/tmp", "dbfs", Within::No),
             ("dbfs", "/Volumes/a/b/c", "catalog", is("a")),
+            ("experiment_name", "/Users/a/x", "path", is("/Users/a/x")),
+            ("experiment_name", "/Users/a/x", "volume", Within::No),
+            ("storage_url", "dbfs:/tmp/x", "dbfs", is("/tmp/x")),
+            ("storage_url", "dbfs:/Volumes/A/b/c/d", "volume", is("a.b.c")),
+            ("storage_url", "s3://a/Volumes/b", "catalog", Within::No),
             ("table_id", "x", "table", Within::Unknown),
             ("table_id", "x", "cluster", Within::No),
             ("cluster", "x", "catalog", Within::No),

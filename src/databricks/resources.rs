@@ -5,7 +5,7 @@ use super::catalogue::{Id, Operation, Place};
 use super::features::Features;
 use super::kind::{Kind, Within, is_plain_path};
 use super::target::Target;
-use super::twins::has_twin;
+use super::twins::{has_twin, reads_as};
 use crate::base::{folds_alike, percent_decoded};
 use serde_json::{Map, Value};
 
@@ -261,7 +261,7 @@ fn values(
         }
         Place::Unsaid => Ok(vec![String::new()]),
         Place::Query(name) => {
-            if target.names().any(|other| other != name && folds_alike(other, name)) {
+            if target.names().any(|other| other != name && reads_as(other, name)) {
                 return Err(IdFault::Spelling);
             }
             Ok(target.parameter(name).map(str::to_owned).collect())
@@ -436,6 +436,12 @@ mod tests {
         ] {
             assert_eq!(run(json!({"job_id": id})), Some(IdFault::NotAnId), "{id}");
         }
-        assert_eq!(found("GET", "/api/2.2/jobs/get?jobId=7", &json!({})).err(), Some(IdFault::Spelling));
+        for parameter in ["jobId", "job-id", "job%20id", "job_id[]", "job_id%5B0%5D", "job_id.value"] {
+            for query in [format!("{parameter}=7"), format!("job_id=101&{parameter}=7")] {
+                let target = format!("/api/2.2/jobs/get?{query}");
+                assert_eq!(found("GET", &target, &json!({})).err(), Some(IdFault::Spelling), "{query}");
+            }
+        }
+        assert_eq!(found("GET", "/api/2.2/jobs/get?job_id=101&job=7&id=7", &json!({})).map(|found| found.len()), Ok(1));
     }
 }

@@ -22,8 +22,8 @@ fn is_twin(operation: Operation, parameter: &str) -> bool {
     {
         return false;
     }
-    // `a.b` is the field `b` of `a`
-    let mut steps = parameter.split('.');
+    // `a.b` and `a[b]` are the field `b` of `a`
+    let mut steps = parameter.split(['.', '[']);
     let first = steps.next().unwrap_or_default();
     if is_written_out(operation, &parameter, first) {
         return false;
@@ -44,8 +44,15 @@ fn is_written_out(operation: Operation, parameter: &str, first: &str) -> bool {
         && operation.ids().flat_map(Id::places).any(|place| matches!(place, Place::Query(name) if begins_so(name)))
 }
 
+/// Whether a server may take the parameter `other` for the one called `name`: in another case or with its words joined otherwise, or as a
+/// list (`name[]`) or an object (`name.x`) of that name.
+pub(super) fn reads_as(other: &str, name: &str) -> bool {
+    let (other, name) = (fold(other), fold(name));
+    other == name || other.split(['.', '[']).next() == Some(&name)
+}
+
 fn fold(name: &str) -> String {
-    folded(name).collect()
+    folded(name).filter(|character| !matches!(character, '-' | ' ')).collect()
 }
 
 /// Whether a placeholder is of this name. The SDK's `{name}` and `{parent}` stand in templates written out: a name for a path that ends
@@ -76,6 +83,10 @@ mod tests {
             ("POST", "/api/2.2/jobs/run-now?job_id=1"),
             ("POST", "/api/2.2/jobs/run-now?jobId=1"),
             ("POST", "/api/2.2/jobs/run-now?%6aob_id=1"),
+            ("POST", "/api/2.2/jobs/run-now?job_id[]=1"),
+            ("POST", "/api/2.2/jobs/run-now?job-id=1"),
+            ("POST", "/api/2.2/jobs/reset?new_settings[existing_cluster_id]=1"),
+            ("GET", "/api/2.0/pipelines/p?pipeline_id%5B0%5D=q"),
             ("POST", "/api/2.2/jobs/reset?new_settings.tasks.existing_cluster_id=1"),
             ("POST", "/api/2.2/jobs/runs/submit?run_as.user_name=x"),
             ("POST", "/api/2.2/jobs/runs/submit?x.newCluster=x"),

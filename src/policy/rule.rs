@@ -194,7 +194,7 @@ impl Rule {
         if action.near().is_some_and(|near| near.may_carry(kind)) {
             return Ok(true);
         }
-        let scan = if sql::tells_of(kind) { action.sql()? } else { None };
+        let scan = if sql::tells_denial_of(kind) { action.sql()? } else { None };
         if scan.is_some_and(|scan| sql::may_touch(scan, kind, patterns)) {
             return Ok(true);
         }

@@ -2,6 +2,7 @@
 
 use super::own::Patterns;
 use crate::databricks::sql::{Class, Kind, Object, Scan};
+use crate::databricks::{self, Within};
 
 /// The classes of statements that a rule means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,11 @@ const fn bit(class: Class) -> u8 {
 
 /// Whether statements say something about resources of this type: the tables that they touch, and what these stand in.
 pub(super) fn tells_of(kind: &str) -> bool {
+    depth(kind) > 0 && kind != "volume"
+}
+
+/// Whether they say something to a rule that refuses: also the volumes in which the files are that they name.
+pub(super) fn tells_denial_of(kind: &str) -> bool {
     depth(kind) > 0
 }
 
@@ -51,7 +57,7 @@ fn depth(kind: &str) -> usize {
     match kind {
         "catalog" => 1,
         "schema" => 2,
-        "table" => 3,
+        "table" | "volume" => 3,
         _ => 0,
     }
 }
@@ -64,11 +70,11 @@ pub(super) fn is_within(scan: &Scan, kind: &str, patterns: &Patterns<'_>) -> boo
 
 fn covers(patterns: &Patterns<'_>, kind: &str, object: &Object) -> bool {
     object.resolved
-        && match beginning(object, depth(kind)) {
+        && match beginning(object, kind) {
             Some(Named::Within(name)) => patterns.match_id(&name),
             Some(Named::Around(prefix)) => patterns.any(|glob| glob.matches_all_within(&prefix)),
             // files, functions and the like may reach any table; what a path is called is never asked, not even if it is ''
-            None => false,
+            Some(Named::Outside) | None => false,
         }
 }
 
@@ -78,7 +84,8 @@ pub(super) fn may_touch(scan: &Scan, kind: &str, patterns: &Patterns<'_>) -> boo
 }
 
 fn may_match(patterns: &Patterns<'_>, kind: &str, object: &Object) -> bool {
-    match beginning(object, depth(kind)) {
+    match beginning(object, kind) {
+        Some(Named::Outside) => false,
         Some(Named::Within(name)) if object.resolved => patterns.match_id(&name),
         Some(Named::Around(prefix)) if object.resolved => patterns.any(|glob| glob.matches_some_within(&prefix)),
         _ => true,
@@ -91,10 +98,22 @@ enum Named {
     Within(String),
     /// It holds all resources whose names begin so.
     Around(String),
+    /// It stands in none and holds none.
+    Outside,
 }
 
-/// The object's first `depth` names. `None` for what has no such names.
-fn beginning(object: &Object, depth: usize) -> Option<Named> {
+/// The object's first names, as many as an id of type `kind` has. `None` for what has no such names.
+fn beginning(object: &Object, kind: &str) -> Option<Named> {
+    let depth = depth(kind);
+    if kind == "volume" && object.kind == Kind::Table {
+        return Some(Named::Outside);
+    }
+    if kind == "volume" && object.kind == Kind::Other {
+        return (object.name.split('.').count() == depth).then(|| Named::Within(object.name.clone()));
+    }
+    if kind == "volume" && object.kind == Kind::Path {
+        return volume_of(&object.name);
+    }
     let own = match object.kind {
         Kind::Catalog => 1,
         Kind::Schema => 2,
@@ -109,6 +128,19 @@ fn beginning(object: &Object, depth: usize) -> Option<Named> {
     }
     let names: Vec<_> = object.name.splitn(own, '.').take(depth).collect();
     (names.len() == depth).then(|| Named::Within(names.join(".")))
+}
+
+/// The volume of a path. Where another path leads is not known, to the storage of a volume too, nor where one does that has patterns.
+fn volume_of(path: &str) -> Option<Named> {
+    let kind = databricks::Kind::named("path").filter(|kind| kind.is_plain(path))?;
+    match kind.within(&kind.canonical(path), "volume") {
+        Within::Is(name)
+            if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) =>
+        {
+            Some(Named::Within(name.into_owned()))
+        }
+        _ => None,
+    }
 }
 
 fn touched(scan: &Scan) -> impl Iterator<Item = &Object> {
@@ -164,6 +196,33 @@ mod tests {
             assert_eq!(scan(text, Some("main"), Some("sales")).parsed, Ok(()), "{text}");
             assert!(!within(text, &["*"]), "{text}");
             assert!(touches(text, &["main.hr.people"]), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_denied_volume_is_touched_by_files_in_it_and_by_what_may_be_in_it() {
+        let touches = |text: &str| {
+            may_touch(&scan(text, Some("main"), Some("sales")), "volume", &globs(&["prod.s.v"]).as_slice().into())
+        };
+        for text in [
+            "LIST '/Volumes/prod/s/v'",
+            "SELECT * FROM csv.`/Volumes/PROD/S/v/x`",
+            "SELECT * FROM read_files('dbfs:/Volumes/prod/s/v/x')",
+            "COPY INTO t FROM '/Volumes/prod/s/v/x' FILEFORMAT = CSV",
+            "LIST '/Volumes/prod/s'",
+            "SELECT * FROM read_files('/Volumes/prod/s/*/x')",
+            "SELECT * FROM read_files('s3://bucket/x')",
+            "DROP VOLUME prod.s.v",
+            "DROP SCHEMA prod.s CASCADE",
+            "SELECT f()",
+            "EXECUTE IMMEDIATE 'SELECT 1'",
+        ] {
+            assert!(touches(text), "{text}");
+        }
+        for text in
+            ["SELECT * FROM prod.s.v", "LIST '/Volumes/prod/s/w'", "DROP VOLUME prod.s.w", "SHOW TABLES IN dev.s"]
+        {
+            assert!(!touches(text), "{text}");
         }
     }
 

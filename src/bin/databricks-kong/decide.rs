@@ -269,14 +269,24 @@ fn explain_to(decision: &mut Decision, config: &Config, question: &Question, see
     let body = object.as_ref().map_or(Body::Absent, Body::Json);
     let job = question.job_of_run.map(|job| job.to_string());
     let runs_job = job.as_deref().map_or(RunsJob::Unknown, RunsJob::Is);
-    let action = Action::new(&question.method, &target, &seen.resource_headers, body).with_runs_job(runs_job);
+    let asked = |body| Action::new(&question.method, &target, &seen.resource_headers, body).with_runs_job(runs_job);
+    let mut action = asked(body);
+    let requested_role = seen.requested_role.as_deref();
+    let answer = |caller: &Rc<Caller>, provider: &Rc<str>, action: &Action<'_>| {
+        explain(&config.policy, &Ask { caller, provider, requested_role, action, now: question.now })
+    };
+    let mut steps = decision.caller.as_ref().map(|(caller, provider)| answer(caller, provider, &action));
+    // what is wrong with a body that no rule needs is not seen
+    if decision.decision == "allow"
+        && steps.as_ref().is_some_and(|steps| matches!(steps.outcome, Outcome::Ambiguous(_)))
+    {
+        action = asked(Body::Unread);
+        steps = decision.caller.as_ref().map(|(caller, provider)| answer(caller, provider, &action));
+    }
     decision.operation = action.operation();
     decision.resources = action.known_resources().to_vec();
     decision.sql = action.known_sql().cloned();
-    let Some((caller, provider)) = &decision.caller else { return };
-    let requested_role = seen.requested_role.as_deref();
-    let ask = Ask { caller, provider, requested_role, action: &action, now: question.now };
-    let steps = explain(&config.policy, &ask);
+    let Some(steps) = steps else { return };
     if decision.decision == "allow"
         && let Outcome::Permit(permit) = &steps.outcome
     {

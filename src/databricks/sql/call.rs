@@ -9,7 +9,7 @@ use super::{Kind, Unparsed};
 const OF_TABLES: [&str; 2] = ["table_changes", "cdf_table_changes"];
 
 /// What looks like a function and has a query as its argument.
-const OF_QUERIES: [&str; 4] = ["exists", "any", "some", "all"];
+const OF_QUERIES: [&str; 3] = ["any", "some", "all"];
 
 /// Functions whose first string is a path.
 const OF_PATHS: [&str; 5] = ["read_files", "cloud_files", "read_statestore", "read_state_metadata", "list_files"];
@@ -32,11 +32,17 @@ impl Cursor<'_> {
             self.first_argument(kind)?;
         }
         // `EXISTS (TABLE t)`, `EXISTS ((SELECT …) UNION …)`
-        if is_one_of(&["exists"]) && self.symbol_at(1, "(") {
-            return self.parentheses().map(|_| ());
+        if is_one_of(&["exists"]) {
+            if self.symbol_at(1, "(") {
+                return self.parentheses().map(|_| ());
+            }
+            if self.at_query(1) {
+                return self.query_in_parentheses();
+            }
         }
+        // `ANY (VALUES (1))` calls a function of that name
         if is_one_of(&OF_QUERIES) && self.at_query(1) {
-            return self.query_in_parentheses();
+            return self.listed_query();
         }
         self.arguments()
     }
@@ -93,9 +99,11 @@ impl Cursor<'_> {
     /// One argument, with the words that `CAST`, `EXTRACT`, `TRIM`, `OVERLAY` and the like have in between.
     fn argument(&mut self) -> Step {
         self.argument_name()?;
-        if self.at_any(&["both", "leading", "trailing"]) {
-            self.next();
+        // `f(LEADING (a))` and `f(FROM (a))` call functions of these names
+        if self.at_any(&["both", "leading", "trailing", "from"]) && self.symbol_at(1, "(") {
+            return Err(Unparsed::Syntax);
         }
+        self.eat_any(&["both", "leading", "trailing"]);
         if !self.at_word("from") {
             self.expression()?;
         }

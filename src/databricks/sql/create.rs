@@ -84,6 +84,9 @@ impl Cursor<'_> {
         if self.eat("function") {
             return self.create_function();
         }
+        if self.eat("flow") {
+            return self.create_flow();
+        }
         let kind = self.container()?;
         self.eat_if_exists();
         self.writes(kind)?;
@@ -115,6 +118,8 @@ impl Cursor<'_> {
                 self.expect_kind(Is::Text)?;
             } else if self.eat_words(&["default", "collation"]) {
                 self.any_name()?;
+            } else if self.eat_words(&["using", "share"]) {
+                self.parts()?;
             } else if self.eat_words(&["with", "dbproperties"]) || self.eat_words(&["with", "properties"]) {
                 self.options()?;
             } else {
@@ -124,18 +129,32 @@ impl Cursor<'_> {
         Ok(())
     }
 
-    /// `POLICY p ON SCHEMA s COLUMN MASK f TO … FOR TABLES …`: who sees what in all tables of a schema.
+    /// `POLICY p ON SCHEMA s COLUMN MASK f TO … FOR TABLES MATCH COLUMNS has_tag('pii') AS c ON COLUMN c`: who sees what in all tables of a
+    /// schema.
     fn create_policy(&mut self) -> Step {
         self.policy()?;
-        loop {
-            if self.eat("comment") {
-                self.expect_kind(Is::Text)?;
-            } else if self.eat_words(&["row", "filter"]) || self.eat_words(&["column", "mask"]) {
+        while !self.at_end_of_statement() {
+            if self.eat_words(&["row", "filter"]) || self.eat_words(&["column", "mask"]) {
                 self.attached_function()?;
+            } else if self.eat("when") {
+                self.expression()?;
+            } else if self.eat_words(&["match", "columns"]) {
+                self.list(Self::pivot_item)?;
             } else {
-                return self.plain_rest();
+                self.plain_token()?;
             }
         }
+        Ok(())
+    }
+
+    /// `FLOW f AS AUTO CDC INTO t FROM …`
+    fn create_flow(&mut self) -> Step {
+        self.any_name()?;
+        if self.eat("comment") {
+            self.expect_kind(Is::Text)?;
+        }
+        self.expect_words(&["as", "auto", "cdc"])?;
+        self.changes()
     }
 
     /// `POLICY p ON TABLE t`
@@ -233,22 +252,41 @@ impl Cursor<'_> {
         }
     }
 
-    /// Behind `USING`. Options say where a source of its own kind reads, so they are those of files without a path only.
+    /// Behind `USING`. Options say where a source of its own kind reads, so they are those of files only. Their values are expressions,
+    /// where no name with parentheses behind it is a transform.
     fn provider(&mut self) -> Step {
         let provider = self.parts()?;
         if !self.eat("options") {
             return Ok(());
         }
         let is_of_files = provider.single().is_some_and(name::is_format);
-        let mut ahead = 0_usize;
+        let mut ahead = 1_usize;
         while !matches!(self.peek_at(ahead).text, ")" | "") {
             let option = self.peek_at(ahead).text.trim_matches(['\'', '"']);
-            if !is_of_files || ["path", "paths", "location"].iter().any(|known| option.eq_ignore_ascii_case(known)) {
+            let is_call = option == "(";
+            let names_path = ["paths", "location"].iter().any(|known| option.eq_ignore_ascii_case(known));
+            if !is_of_files || is_call || names_path {
                 return Err(Unparsed::Statement);
             }
             ahead = ahead.saturating_add(1);
+            if option.eq_ignore_ascii_case("path") {
+                self.path_option(ahead)?;
+            }
         }
         self.options()
+    }
+
+    /// The files that the option `path` names, this far behind the next token.
+    fn path_option(&mut self, ahead: usize) -> Step {
+        let ahead = ahead.saturating_add(usize::from(self.symbol_at(ahead, "=")));
+        let behind = ahead.saturating_add(1);
+        let path = name::plain_text(self.peek_at(ahead).text).ok_or(Unparsed::Statement)?;
+        // adjacent strings are one string
+        if !self.symbol_at(behind, ",") && !self.symbol_at(behind, ")") {
+            return Err(Unparsed::Statement);
+        }
+        self.write_path(path);
+        Ok(())
     }
 
     /// `STORED AS PARQUET`, `STORED AS INPUTFORMAT '…' OUTPUTFORMAT '…'`

@@ -336,8 +336,13 @@ impl<'a> Cursor<'a> {
     #[inline(never)]
     pub(super) fn writes_path(&mut self) -> Step {
         let path = self.plain_text()?;
-        self.note(true, Object { kind: Kind::Path, name: path.to_owned(), resolved: true });
+        self.write_path(path);
         Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn write_path(&mut self, path: &str) {
+        self.note(true, Object { kind: Kind::Path, name: path.to_owned(), resolved: true });
     }
 
     #[inline(never)]

@@ -51,6 +51,9 @@ impl Cursor<'_> {
         self.expect("optimize")?;
         self.writes(Kind::Table)?;
         self.eat("full");
+        if self.eat("where") {
+            self.expression()?;
+        }
         self.plain_rest()
     }
 

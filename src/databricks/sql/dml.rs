@@ -16,8 +16,33 @@ impl Cursor<'_> {
             "restore" => self.restore(),
             "put" => self.put(),
             "remove" => self.remove(),
+            "apply" => {
+                self.expect_words(&["apply", "changes"])?;
+                self.changes()
+            }
             _ => Err(Unparsed::Statement),
         }
+    }
+
+    /// `INTO t FROM STREAM(u) KEYS (a) APPLY AS DELETE WHEN b SEQUENCE BY c COLUMNS * EXCEPT (d) STORED AS SCD TYPE 2`, behind `APPLY CHANGES`
+    /// or `AUTO CDC`.
+    pub(super) fn changes(&mut self) -> Step {
+        self.eat("once");
+        self.expect("into")?;
+        self.writes(Kind::Table)?;
+        self.expect("from")?;
+        self.source_of_changes()?;
+        while !self.at_end_of_statement() {
+            if self.eat_any(&["where", "when"]) || self.eat_words(&["sequence", "by"]) {
+                self.expression()?;
+            } else if self.at_star_except() || self.at_any(&["keys", "columns"]) && self.symbol_at(1, "(") {
+                self.next();
+                self.columns()?;
+            } else {
+                self.plain_token()?;
+            }
+        }
+        Ok(())
     }
 
     fn insert(&mut self) -> Step {

@@ -94,18 +94,25 @@ impl Cursor<'_> {
         if self.eat("in") {
             return if self.at_query(1) { self.listed_query() } else { self.parentheses().map(|_| ()) };
         }
-        if self.eat_any(&["like", "ilike"]) || negated && self.eat_any(&["between", "rlike", "regexp"]) {
-            // `LIKE ANY (…)`
-            if self.symbol_at(1, "(") {
-                self.eat_any(&["any", "some", "all"]);
-            }
+        if self.eat_any(&["like", "ilike"]) {
+            return self.pattern_or_list();
+        }
+        if negated && self.eat_any(&["between", "rlike", "regexp"]) {
             return self.operand();
         }
         Err(Unparsed::Syntax)
     }
 
+    /// `LIKE ANY (…)`. In `LIKE ALL (…) : a`, with anything behind it that goes on with an operand, a function of that name is called.
+    fn pattern_or_list(&mut self) -> Step {
+        let is_list = self.symbol_at(1, "(") && self.eat_any(&["any", "some", "all"]);
+        self.operand()?;
+        let goes_on = is_list && !self.at_any(&["and", "or"]) && (self.postfix()? || self.operator()?);
+        if goes_on { Err(Unparsed::Syntax) } else { Ok(()) }
+    }
+
     /// `IN (SELECT …)`
-    fn listed_query(&mut self) -> Step {
+    pub(super) fn listed_query(&mut self) -> Step {
         self.deeper(|cursor| {
             cursor.expect_symbol("(")?;
             if !cursor.is_surely_query(false) {

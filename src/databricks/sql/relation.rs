@@ -104,12 +104,27 @@ impl Cursor<'_> {
     /// with an alias; what runs warehouses has known it since 2022.
     fn stream(&mut self) -> Step {
         self.next();
-        if !self.eat_symbol("(") {
+        if !self.at_symbol("(") {
             return self.table_or_function();
         }
-        self.table_or_call()?;
-        self.expect_symbol(")")?;
+        self.streamed()?;
         self.sample_and_alias()
+    }
+
+    /// Behind `STREAM`: `(t)`, `t`, without an alias.
+    #[inline(never)]
+    fn streamed(&mut self) -> Step {
+        if !self.eat_symbol("(") {
+            return self.table_or_call();
+        }
+        self.table_or_call()?;
+        self.expect_symbol(")")
+    }
+
+    /// `t`, `STREAM t`, `STREAM(t)`, with a clause behind it that would pass for an alias.
+    pub(super) fn source_of_changes(&mut self) -> Step {
+        self.eat("stream");
+        self.streamed()
     }
 
     fn table_or_function(&mut self) -> Step {

@@ -99,7 +99,9 @@ impl Cursor<'_> {
 
     fn command(&mut self, word: &str) -> Step {
         let class = match word {
-            "insert" | "update" | "delete" | "merge" | "copy" | "load" | "restore" | "put" | "remove" => Class::Dml,
+            "insert" | "update" | "delete" | "merge" | "copy" | "load" | "restore" | "put" | "remove" | "apply" => {
+                Class::Dml
+            }
             "create" | "replace" | "alter" | "drop" | "undrop" | "truncate" | "comment" | "optimize" | "vacuum"
             | "analyze" | "repair" | "msck" | "reorg" | "fsck" | "convert" => Class::Ddl,
             "grant" | "revoke" | "deny" => Class::Grant,
@@ -142,14 +144,21 @@ impl Cursor<'_> {
     #[inline(never)]
     pub(super) fn plain_rest(&mut self) -> Step {
         while !self.at_end_of_statement() {
-            if self.at_symbol("(") {
-                self.options()?;
-            } else if self.at_any(&NOT_IN_OPTIONS) || self.at_symbol(")") || self.may_be_call() {
-                return Err(Unparsed::Syntax);
-            } else {
-                self.next();
-            }
+            self.plain_token()?;
         }
+        Ok(())
+    }
+
+    /// One token of such a rest, or a list of options.
+    #[inline(never)]
+    pub(super) fn plain_token(&mut self) -> Step {
+        if self.at_symbol("(") {
+            return self.options();
+        }
+        if self.at_any(&NOT_IN_OPTIONS) || self.at_symbol(")") || self.may_be_call() {
+            return Err(Unparsed::Syntax);
+        }
+        self.next();
         Ok(())
     }
 
