@@ -67,6 +67,15 @@ impl AwaitToken {
         Next::ask(callout, Stage::AwaitToken(Box::new(self)))
     }
 
+    /// Takes an answer that only later requests have something of. Nobody waits for another try.
+    pub(super) fn hear(self, answer: Answer, env: &mut Env<'_>) {
+        match self.fetch.on(answer, env) {
+            Fetched::Done(_, Ok(token)) => keep(&token, env),
+            Fetched::Done(pending, Err(fault)) => back_off(&fault, &pending, env),
+            Fetched::Again(..) => {}
+        }
+    }
+
     pub(super) fn step(self, answer: Answer, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { asker, old, fetch } = self;
         let shared = answer.shared;
@@ -82,8 +91,8 @@ impl AwaitToken {
             }
             (Fetched::Done(pending, Ok(token)), _) => {
                 // whoever asked has kept it, and knows when it was asked for
-                if cx.env.config.limits.cached_tokens > 0 && !shared {
-                    cx.env.memory.tokens.store(&token, cx.env.now);
+                if !shared {
+                    keep(&token, cx.env);
                 }
                 if old.is_some() {
                     cx.token_use(TokenUse::Renewed);
@@ -92,6 +101,19 @@ impl AwaitToken {
             }
             (Fetched::Done(pending, Err(fault)), _) => asker.go_on_without(fault, old, pending, cx),
         }
+    }
+}
+
+fn keep(token: &WorkspaceToken, env: &mut Env<'_>) {
+    if env.config.limits.cached_tokens > 0 {
+        env.memory.tokens.store(token, env.now);
+    }
+}
+
+/// Leaves the token endpoint alone for as long as it asks for.
+fn back_off(fault: &Fault<ExchangeFault>, pending: &Pending, env: &mut Env<'_>) {
+    if let Fault::Reply(ExchangeFault::Throttled { retry_after }) = fault {
+        env.memory.tokens.back_off(pending.key(), *retry_after, env.now);
     }
 }
 
@@ -120,9 +142,7 @@ impl Asker {
         pending: Pending,
         cx: &mut Context<'_, '_>,
     ) -> Result<Next, Refusal> {
-        if let Fault::Reply(ExchangeFault::Throttled { retry_after }) = &fault {
-            cx.env.memory.tokens.back_off(pending.key(), *retry_after, cx.env.now);
-        }
+        back_off(&fault, &pending, cx.env);
         match old.filter(|old| old.lives_at(cx.env.now.wall) && !self.is_cut_off(old, cx.env)) {
             Some(old) => {
                 cx.token_use(TokenUse::Hit);

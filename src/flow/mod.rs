@@ -53,7 +53,9 @@ pub use edits::Edits;
 pub use memory::Memory;
 pub use metric::Metric;
 pub use prefetch::Prefetch;
-pub use refusal::{Reply, changed_after_decision, guard_refused, internal_error, invalid_configuration};
+pub use refusal::{
+    Reply, changed_after_decision, guard_refused, internal_error, invalid_configuration, missing_body, unannounced_body,
+};
 pub use request::{HeaderProblem, Inspected, Request, inspect_all_headers, inspect_headers};
 pub use request_id::RequestId;
 
@@ -252,6 +254,22 @@ impl Flow {
                 None => env.count(Metric::RequestsAllowed),
             },
         }
+    }
+
+    /// Hears the answer to the last callout although the request is gone, for the sake of others: keys and feeds of revoked identities are
+    /// everybody's, and a token is whoever's comes next. What to send now, if anything.
+    pub fn hear_for_others(&mut self, answer: Answer, env: &mut Env<'_>) -> Option<Callout> {
+        let (waiting, callout) = match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::AwaitKeys(stage) => stage.hear(answer, env)?,
+            Stage::AwaitFeed(stage) => stage.hear(answer, env)?,
+            Stage::AwaitToken(stage) => {
+                stage.hear(answer, env);
+                return None;
+            }
+            _ => return None,
+        };
+        self.stage = waiting;
+        Some(callout)
     }
 
     /// What is recorded of the request, once it was decided; nothing for public documents.

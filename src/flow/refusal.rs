@@ -78,6 +78,8 @@ pub(super) enum Refusal {
     Ambiguous(String),
     #[error("the request's body cannot be read")]
     BodyUnreadable,
+    #[error("the request has no body, and the gateway learnt of that too late; send it with `Content-Length: 0`")]
+    BodyMissing,
     #[error("the request's body is longer than the gateway reads")]
     BodyTooLarge,
     #[error("there is nothing at this address of the gateway")]
@@ -140,7 +142,7 @@ impl Refusal {
             Self::Revoked | Self::Inactive => Reason::TokenRevoked,
             Self::IntrospectionUnavailable { .. } => Reason::IntrospectionUnavailable,
             Self::Ambiguous(_) => Reason::RequestAmbiguous,
-            Self::BodyUnreadable => Reason::BodyUnreadable,
+            Self::BodyUnreadable | Self::BodyMissing => Reason::BodyUnreadable,
             Self::BodyTooLarge => Reason::BodyTooLarge,
             Self::NotFound => Reason::NotFound,
             Self::Denied(denial) => denial.reason(),
@@ -282,6 +284,18 @@ pub fn changed_after_decision(what: &str, id: &RequestId) -> Reply {
     Refusal::Ambiguous(message).rendered(id, None)
 }
 
+/// The answer to a request that was allowed as one without a body, and has one.
+#[must_use]
+pub fn unannounced_body(id: &RequestId) -> Reply {
+    Refusal::Ambiguous("the request has a body that its Content-Length does not announce".to_owned()).rendered(id, None)
+}
+
+/// The answer to a request that was held until its body is there, on a host that does not say in time that there is none.
+#[must_use]
+pub fn missing_body(id: &RequestId) -> Reply {
+    Refusal::BodyMissing.rendered(id, None)
+}
+
 /// The answer where the gateway itself failed.
 #[must_use]
 pub fn internal_error(what: &'static str, id: &RequestId) -> Reply {
@@ -392,6 +406,7 @@ mod tests {
             Refusal::Inactive,
             Refusal::Ambiguous(Ambiguity::PathCharacter.to_string()),
             Refusal::BodyUnreadable,
+            Refusal::BodyMissing,
             Refusal::BodyTooLarge,
             Refusal::NotFound,
             Refusal::ExchangeRefused { code: Some("invalid_grant".to_owned()) },

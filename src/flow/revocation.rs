@@ -43,6 +43,15 @@ impl Revocation {
 }
 
 impl AwaitFeed {
+    /// Takes an answer that only others have something of; what to send next, and what waits for that.
+    pub(super) fn hear(self, answer: Answer, env: &mut Env<'_>) -> Option<(Stage, Callout)> {
+        let Self { verified, fetch } = self;
+        match fetch.on(answer, env) {
+            FeedStep::Ask(fetch, callout) => Some((Stage::AwaitFeed(Box::new(Self { verified, fetch })), callout)),
+            FeedStep::Done => None,
+        }
+    }
+
     fn wait(self, callout: Callout) -> Next {
         Next::ask(callout, Stage::AwaitFeed(Box::new(self)))
     }

@@ -40,7 +40,7 @@ pub(super) enum Begin {
     Fetch,
     /// Somebody else does so now. Who can wait for that may send the same.
     UnderWay,
-    /// Not before this time has passed: the server failed a moment ago.
+    /// Not before this time has passed: the server failed a moment ago, or its answer got lost.
     After(Duration),
     /// It was fetched a moment ago, and what is lacking was not in it.
     Nothing,
@@ -105,13 +105,18 @@ impl<T> Source<T> {
         if need == Need::Lacking {
             // while the server is down nobody knows what it would say
             let asked = self.lacked_at.filter(|_| self.failed_at.is_none());
-            if left(asked, LACK_COOL_DOWN, now.uptime).is_some() {
-                return Begin::Nothing;
+            if let Some(left) = left(asked, LACK_COOL_DOWN, now.uptime) {
+                return if self.was_fetched_since(asked) { Begin::Nothing } else { Begin::After(left) };
             }
             self.lacked_at = Some(now.uptime);
         }
         self.lease = Some(now.uptime.plus(lease));
         Begin::Fetch
+    }
+
+    /// Otherwise the answer got lost, and nobody knows what the server said.
+    fn was_fetched_since(&self, asked: Option<Uptime>) -> bool {
+        self.known.as_ref().map(|known| known.fetched_at) >= asked
     }
 
     fn is_under_way(&self, now: Now) -> bool {
@@ -227,6 +232,18 @@ mod tests {
         source.failed(at(130));
         assert_eq!(source.begin(Need::Lacking, LEASE, at(134)), Begin::After(Duration::from_secs(1)));
         assert_eq!(source.begin(Need::Lacking, LEASE, at(135)), Begin::Fetch);
+    }
+
+    #[test]
+    fn what_was_lacking_is_not_known_to_be_nowhere_if_the_answer_got_lost() {
+        let mut source = Source::default();
+        source.succeeded(1, Duration::from_secs(600), at(90));
+        assert_eq!(source.begin(Need::Lacking, LEASE, at(100)), Begin::Fetch);
+        assert_eq!(source.begin(Need::Lacking, LEASE, at(103)), Begin::UnderWay);
+        assert_eq!(source.begin(Need::Lacking, LEASE, at(104)), Begin::After(Duration::from_secs(26)));
+        assert_eq!(source.begin(Need::Lacking, LEASE, at(130)), Begin::Fetch);
+        source.succeeded(2, Duration::from_secs(600), at(131));
+        assert_eq!(source.begin(Need::Lacking, LEASE, at(132)), Begin::Nothing);
     }
 
     #[test]

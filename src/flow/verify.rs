@@ -222,6 +222,17 @@ impl Candidate {
 }
 
 impl AwaitKeys {
+    /// Takes an answer that only others have something of; what to send next, and what waits for that.
+    pub(super) fn hear(self, answer: Answer, env: &mut Env<'_>) -> Option<(Stage, Callout)> {
+        let Self { candidate, need, fetch } = self;
+        match fetch.on(answer, env) {
+            KeyStep::Ask(fetch, callout) => {
+                Some((Stage::AwaitKeys(Box::new(Self { candidate, need, fetch })), callout))
+            }
+            KeyStep::Done(_) => None,
+        }
+    }
+
     pub(super) fn step(self, answer: Answer, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { candidate, need, fetch } = self;
         let provider = Rc::clone(fetch.provider());

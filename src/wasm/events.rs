@@ -3,12 +3,12 @@
 use super::abi::{self, Action, Level};
 use super::callout::{self, Wanted};
 use super::host::{self, Connection, Mark};
-use super::request::RequestContext;
+use super::request::{Heir, RequestContext};
 use super::root::RootContext;
 use super::{audit, clock, metrics};
 use crate::audit::Record;
 use crate::base::{Fingerprint, Reason, SortedMap};
-use crate::flow::{Answer, Callout, CalloutFault, Memory, Metric, Reply, RequestId, internal_error};
+use crate::flow::{Answer, Callout, CalloutFault, CalloutResult, Memory, Metric, Reply, RequestId, internal_error};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -16,11 +16,28 @@ use std::rc::Rc;
 struct Awaited {
     /// Who waits for it, the one that sent it first. Any of them may be gone when it is answered.
     contexts: Vec<u32>,
+    /// What is left of the last of them, once all are gone: the answer may be news to others.
+    heir: Option<Box<Heir>>,
     wanted: Wanted,
     /// The configuration that it was sent for: its answer comes as long as that is there.
     root: u32,
     /// What tells it from others, if others of that configuration may wait for it too.
     share: Option<Fingerprint>,
+}
+
+/// Who waits for a callout that is sent.
+enum Waiting {
+    Context(u32),
+    Heir(Box<Heir>),
+}
+
+impl Waiting {
+    const fn context(&self) -> Option<u32> {
+        match self {
+            Self::Context(context) => Some(*context),
+            Self::Heir(_) => None,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -57,22 +74,31 @@ pub(super) fn with_memory<T>(action: impl FnOnce(&mut Memory) -> T) -> Option<T>
 /// Sends a callout for `context` of the configuration `root`, or lets it wait for an equal one that is under way, if the host can let
 /// requests wait for each other; the host's name for the answer.
 pub(super) fn call(callout: &Callout, root: u32, context: u32) -> Result<u32, CalloutFault> {
+    send(callout, root, Waiting::Context(context))
+}
+
+fn send(callout: &Callout, root: u32, waiting: Waiting) -> Result<u32, CalloutFault> {
     let joins = host::of_root().is_some_and(|host| host.can().waits_for_others);
     let share = callout.share.filter(|_| joins);
     if let Some(share) = &share
-        && let Some(token) = contexts(|contexts| contexts.join(share, root, context)).flatten()
+        && let Some(token) = contexts(|contexts| contexts.join(share, root, waiting.context())).flatten()
     {
         return Ok(token);
     }
     let token = callout::dispatch(callout)?;
-    let awaited = Awaited { contexts: vec![context], wanted: Wanted::by(callout), root, share };
+    let (waits, heir) = match waiting {
+        Waiting::Context(context) => (vec![context], None),
+        Waiting::Heir(heir) => (Vec::new(), Some(heir)),
+    };
+    let awaited = Awaited { contexts: waits, heir, wanted: Wanted::by(callout), root, share };
     contexts(|contexts| contexts.callouts.insert(token, awaited));
     Ok(token)
 }
 
 /// The answer `token`, of which nothing is wanted but that it comes, is for `context`.
 pub(super) fn expect(token: u32, root: u32, context: u32) {
-    let awaited = Awaited { contexts: vec![context], wanted: Wanted::NOTHING, root, share: None };
+    let wanted = Wanted::NOTHING;
+    let awaited = Awaited { contexts: vec![context], heir: None, wanted, root, share: None };
     contexts(|contexts| contexts.callouts.insert(token, awaited));
 }
 
@@ -87,10 +113,11 @@ impl Contexts {
         root
     }
 
-    fn join(&mut self, share: &Fingerprint, root: u32, context: u32) -> Option<u32> {
+    /// An heir has nothing to wait for where somebody does already.
+    fn join(&mut self, share: &Fingerprint, root: u32, context: Option<u32>) -> Option<u32> {
         let is_it = |awaited: &Awaited| awaited.root == root && awaited.share.as_ref() == Some(share);
         let (token, awaited) = self.callouts.iter_mut().find(|(_, awaited)| is_it(awaited))?;
-        awaited.contexts.push(context);
+        awaited.contexts.extend(context);
         Some(*token)
     }
 }
@@ -191,8 +218,20 @@ pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
     };
     // the reply's own headers and body are read before the switch: they belong to the context that the host chose
     let result = callout::reply(size, awaited.wanted);
+    if let (true, Some(heir)) = (awaited.contexts.is_empty(), awaited.heir) {
+        return inherit(heir, awaited.root, result);
+    }
     for (number, waits) in awaited.contexts.into_iter().enumerate() {
         hand_on(waits, token, Answer { result: result.clone(), shared: number > 0 });
+    }
+}
+
+/// Gives an answer to what is left of the request that sent the callout: whoever leaves must not leave others without keys.
+fn inherit(mut heir: Box<Heir>, root: u32, result: CalloutResult) {
+    if let Some(callout) = heir.on_callout_reply(result)
+        && let Err(fault) = send(&callout, root, Waiting::Heir(heir))
+    {
+        abi::log(Level::Warn, &fault.to_string());
     }
 }
 
@@ -227,10 +266,17 @@ pub(super) fn on_response_headers(context: u32) {
 
 pub(super) fn on_delete(context: u32) {
     contexts(|contexts| {
-        contexts.requests.remove(&context);
+        let mut heir = contexts.requests.remove(&context).and_then(|request| request.into_heir()).map(Box::new);
         contexts.roots.remove(&context);
+        for (_, awaited) in contexts.callouts.iter_mut().filter(|(_, awaited)| awaited.root == context) {
+            awaited.heir = None;
+        }
         for (_, awaited) in contexts.callouts.iter_mut() {
+            let waited = awaited.contexts.len();
             awaited.contexts.retain(|waits| *waits != context);
+            if awaited.contexts.is_empty() && waited > 0 {
+                awaited.heir = heir.take();
+            }
         }
         contexts.marks.retain(|_, (marked_by, _)| *marked_by != context);
         contexts.waited.retain(|_, waited_in| *waited_in != context);

@@ -9,8 +9,9 @@ use crate::audit::Record;
 use crate::base::{Now, Reason};
 use crate::config::{ClientCertificate, Config, Settings};
 use crate::flow::{
-    Answer, CalloutResult, Edits, Event, Flow, HeaderProblem, Inspected, Metric, ReadBody, Reply, Request, RequestId,
-    Step, guard_refused, inspect_headers, internal_error, invalid_configuration,
+    Answer, Callout, CalloutResult, Edits, Env, Event, Flow, HeaderProblem, Inspected, Metric, ReadBody, Reply,
+    Request, RequestId, Step, guard_refused, inspect_headers, internal_error, invalid_configuration, missing_body,
+    unannounced_body,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -61,6 +62,21 @@ enum Phase {
     Answering { reply: Reply },
     /// The request was answered.
     Answered,
+}
+
+/// What is left of a request that is gone and whose callout was not answered yet.
+pub(super) struct Heir {
+    flow: Flow,
+    config: Rc<Config>,
+}
+
+impl Heir {
+    /// Takes the answer; what to send next, if anything.
+    pub(super) fn on_callout_reply(&mut self, result: CalloutResult) -> Option<Callout> {
+        let Self { flow, config } = self;
+        let hear = |env: &mut Env<'_>| flow.hear_for_others(Answer::own(result), env);
+        with_env(host::of_root()?, config, clock::now(), hear).flatten()
+    }
 }
 
 /// What the entry is configured to be.
@@ -116,6 +132,14 @@ impl RequestContext {
             Some(Settings::Guard) => request.guard(host),
             None => request.refuse(&invalid_configuration(&request.request_id)),
         })
+    }
+
+    /// What hears the answer to a callout after the request is gone, for those that need the same.
+    pub(super) fn into_heir(self) -> Option<Heir> {
+        match self.phase {
+            Phase::Deciding { flow, config, callout: Some(_), .. } => Some(Heir { flow, config }),
+            _ => None,
+        }
     }
 
     /// The host's name of the request, if it says one: of requests without a name nothing can be noted. Entries must not differ in it,
@@ -202,9 +226,7 @@ impl RequestContext {
                 body.show(size, end_of_stream, config.limits.body_bytes);
                 self.feed_body(host)
             }
-            Phase::Forwarded { bodiless: true, .. } if size > 0 => {
-                self.fail("a request that must not have a body has one")
-            }
+            Phase::Forwarded { bodiless: true, .. } if size > 0 => self.refuse(&unannounced_body(&self.request_id)),
             Phase::Guarding => self.guard(host),
             Phase::Forwarded { .. } => Action::Continue,
             Phase::Answering { .. } => {
@@ -323,7 +345,7 @@ impl RequestContext {
                 self.record(record, log);
                 self.answer(&reply);
             }
-            _ => drop(self.fail("a request that announced a body had none")),
+            _ => drop(self.refuse(&missing_body(&self.request_id))),
         }
     }
 

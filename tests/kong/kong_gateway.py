@@ -32,6 +32,8 @@ def all_names() -> list[str]:
 class KongGateway(Gateway):
     """Kong 3.9 by the executable in KONG_BIN. Configurations are told apart by a path prefix that the route strips."""
 
+    speaks_http2 = True
+    takes_trailers = False
     blanks_headers = True
     normalizes_paths = True
     refuses_oddities = True
@@ -41,7 +43,7 @@ class KongGateway(Gateway):
     refused_at_load = frozenset(SCHEMA_REFUSES)
     counter_prefix = "pw_databricks_kong_"
     serious: tuple[str, ...] = SERIOUS
-    listener = ""  # more words about each listener
+    listener = " http2"  # more words about each listener
 
     def __init__(
         self,

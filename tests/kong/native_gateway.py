@@ -20,9 +20,6 @@ class NativeKongGateway(KongGateway):
     """`databricks-kong` on each route, `databricks-kong-late` once for all."""
 
     blanks_headers = False
-    speaks_http2 = True
-    takes_trailers = False
-    listener = " http2"
     sees_all_headers = True
     retries_exchanges = True
     guards = False

@@ -547,7 +547,7 @@ def all_configs() -> list[Named]:
         Named("env_secret", env_secret),
         Named("prefix", base, prefix="/prod"),
         Named("tls", base, tls=True),
-        Named("keys", with_issuers("rotate", "retire", "flood", "warm", timeout=1000, attempts=2)),
+        Named("keys", with_issuers("rotate", "retire", "flood", "warm", "hasty", timeout=1000, attempts=2)),
         Named("burst", with_issuers("burst")),
         Named("cut", with_feed("cut", max_stale=600)),
         Named("opaque", opaque),

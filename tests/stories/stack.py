@@ -52,6 +52,7 @@ ISSUERS = [
     "retire:ES256",
     "flood:RS256",
     "warm:RS256",
+    "hasty:RS256",
     "burst:ES256",
     "cut:RS256",
     "cut_cold:RS256",

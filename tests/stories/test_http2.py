@@ -94,6 +94,20 @@ def test_a_body_that_never_comes_is_none(world: World):
         assert_refused(ask(world, "policy", runner, pieces=[]), 403, "NO_RULE")
 
 
+def test_what_would_be_allowed_without_a_body_fails_for_nobody_elses_fault(world: World):
+    """The workspace refuses it for want of one, and so does a host that learns too late that there is none."""
+    reply = ask(world, "policy", world.user("almost-all"), pieces=[])
+    assert reply.status == 400, reply
+
+
+@pytest.mark.parametrize("length", [2, None])
+@pytest.mark.parametrize("target", [JOBS_LIST, "/api/2.0/sql/history/queries"])
+def test_a_get_with_a_body_is_refused_whether_that_is_announced_or_not(world: World, target: str, length: int | None):
+    reply = ask(world, "main", world.engineer(), target, "GET", pieces=[b"{}"], length=length)
+    assert_refused(reply, 400, "REQUEST_AMBIGUOUS")
+    world.no_api_reached()
+
+
 @pytest.mark.parametrize("http2", [True, False])
 @pytest.mark.parametrize("megabytes", [3, 20])
 def test_an_upload_streams_whatever_was_cold(world: World, megabytes: int, http2: bool):

@@ -264,6 +264,96 @@ fn requests_that_need_the_same_wait_for_one_callout_even_if_the_one_that_sent_it
     }
 }
 
+/// Answers what is pending, and all that follows from that, with the keys of now; how many answers that took.
+fn serve_keys(worker: &mut Worker, now: &[&Key]) -> usize {
+    let mut served = 0;
+    while let Some(call) = worker.pending().into_iter().next() {
+        let is_discovery = Ask::of_call(&call).purpose() == Purpose::Discovery;
+        worker.answer(call.token, if is_discovery { discovery() } else { keys(now) });
+        served += 1;
+    }
+    served
+}
+
+#[test]
+fn whoever_leaves_while_keys_are_fetched_leaves_them_to_others() {
+    let mut worker = Worker::new(Profile::Envoy);
+    let entry = worker.configure(&config(&json!({})).to_string());
+    let cold = worker.send(&[entry], &get(&anna()));
+    worker.client_leaves(cold);
+    assert_eq!(serve_keys(&mut worker, &[&KEY]), 2, "discovery, and keys for whoever comes next");
+    let warm = worker.send(&[entry], &get(&anna()));
+    assert_eq!(serve(&mut worker).len(), 1, "an exchange only");
+    assert_eq!(word(&worker, warm), "forward Bearer dbx-1");
+
+    // a new key: the first who brings it does not wait for the answer
+    let bob = NEW.token("bob", &json!({"exp": NOW + 50_000}));
+    let hasty = worker.send(&[entry], &get(&bob));
+    worker.client_leaves(hasty);
+    assert_eq!(serve_keys(&mut worker, &[&KEY, &NEW]), 1);
+    let patient = worker.send(&[entry], &get(&bob));
+    serve(&mut worker);
+    assert!(word(&worker, patient).starts_with("forward "), "{}", word(&worker, patient));
+}
+
+#[test]
+fn whoever_leaves_while_a_token_is_asked_for_finds_it_when_they_come_back() {
+    let throttled = with_header(CalloutEnd::reply(429, "{}"), "retry-after", "20");
+    for (answer, end) in [(minted("dbx-1", 3600), "forward Bearer dbx-1"), (throttled, "503 EXCHANGE_UNAVAILABLE")] {
+        let mut worker = Worker::new(Profile::Envoy);
+        let entry = worker.configure(&config(&json!({})).to_string());
+        let hasty = worker.send(&[entry], &get(&anna()));
+        for end in [discovery(), keys(&[&KEY])] {
+            let call = worker.pending().remove(0);
+            worker.answer(call.token, end);
+        }
+        worker.client_leaves(hasty);
+        let exchange = worker.pending().remove(0);
+        worker.answer(exchange.token, answer);
+        let again = worker.send(&[entry], &get(&anna()));
+        assert_eq!((worker.pending().len(), word(&worker, again).as_str()), (0, end));
+    }
+}
+
+#[test]
+fn those_who_do_not_wait_make_no_more_fetches_than_those_who_do() {
+    let stranger = Key::new("of nobody");
+    for patience in [true, false] {
+        let mut worker = Worker::new(Profile::Envoy);
+        let entry = worker.configure(&config(&json!({})).to_string());
+        let mut asked = 0;
+        for number in 0..20 {
+            let forged = stranger.token(&format!("nobody-{number}"), &json!({"exp": NOW + 50_000}));
+            let request = worker.send(&[entry], &get(&forged));
+            if !patience {
+                worker.client_leaves(request);
+            }
+            asked += serve_keys(&mut worker, &[&KEY]);
+        }
+        assert!(asked <= 3, "discovery, keys, and once more for a key that was not among them: {asked} ({patience})");
+    }
+}
+
+#[test]
+fn whoever_leaves_while_the_feed_is_read_leaves_it_to_others() {
+    let feed = json!({"url": "https://idp.example/feed", "refresh": 15, "max_stale": 60});
+    let mut provider = idp();
+    provider["revocation"] = feed;
+    let mut worker = Worker::new(Profile::Envoy);
+    let entry = worker.configure(&config(&json!({"identity_providers": [provider]})).to_string());
+    let hasty = worker.send(&[entry], &get(&anna()));
+    for end in [discovery(), keys(&[&KEY])] {
+        let call = worker.pending().remove(0);
+        worker.answer(call.token, end);
+    }
+    worker.client_leaves(hasty);
+    let read = worker.pending().remove(0);
+    assert_eq!(read.url(), "https://idp.example/feed");
+    worker.answer(read.token, ok(&json!({"subjects": ["anna"]})));
+    let next = worker.send(&[entry], &get(&anna()));
+    assert_eq!((worker.pending().len(), word(&worker, next)), (0, "401 TOKEN_REVOKED".to_owned()));
+}
+
 #[test]
 fn requests_of_two_callers_or_two_configurations_do_not_wait_for_each_others_exchange() {
     let mut worker = Worker::new(Profile::Envoy);

@@ -168,10 +168,20 @@ fn a_request_that_kong_let_go_for_want_of_a_body_leads_nowhere_and_its_answer_is
     assert_eq!(upstream.target, "/.well-known/databricks-kong/undecided");
     assert_eq!(upstream.header("authorization").collect::<String>(), "");
     stage.worker.respond(handle, 200, &[("content-length", "2"), ("set-cookie", "a=b")]);
-    assert_eq!(stage.word(handle), "500 INTERNAL");
+    assert_eq!(stage.word(handle), "400 BODY_UNREADABLE");
     let Outcome::Answered { headers, .. } = stage.worker.outcome(handle) else { unreachable!() };
     assert!(headers.iter().all(|(name, _)| name != "set-cookie"), "{headers:?}");
     assert!(headers.iter().any(|(_, value)| value.starts_with("application/json")), "{headers:?}");
+}
+
+#[test]
+fn a_get_with_a_body_that_nothing_announced_is_refused_as_one_that_was_announced() {
+    for (unannounced, profile) in [(true, Profile::Kong), (false, Profile::Kong), (true, Profile::Envoy)] {
+        let mut stage = Stage::new(profile, &config(&json!({})));
+        let body = Some(b"{}".to_vec());
+        let request = HttpRequest { body, http2: true, unannounced, ..get(&anna()) };
+        assert_eq!(stage.play(&request), "400 REQUEST_AMBIGUOUS", "{profile:?}, unannounced: {unannounced}");
+    }
 }
 
 #[test]
