@@ -33,6 +33,7 @@ from stack import (
 
 JOBS_LIST = "/api/2.2/jobs/list"
 RUN_NOW = "/api/2.2/jobs/run-now"
+UNDECIDED = "/.well-known/databricks-kong/undecided"
 
 # Section 7 of the contract, names folded to lower case with hyphens.
 NEVER_SENT = [
@@ -211,6 +212,10 @@ class World:
             self._no_idp_token(one)
             if one.is_exchange:
                 assert one.method == "POST", f"{one.method} {one.target}"
+                continue
+            if self.gateway.blanks_headers and one.target == UNDECIDED:
+                # Kong says too late that a body never comes: what it sends by then leads nowhere, and bears nothing
+                assert not any(one.all("authorization")), one.headers
                 continue
             self._clean_headers(one)
             self._right_credential(one, minted)
