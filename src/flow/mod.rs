@@ -256,12 +256,13 @@ impl Flow {
         }
     }
 
-    /// Hears the answer to the last callout although the request is gone, for the sake of others: keys and feeds of revoked identities are
-    /// everybody's, and a token is whoever's comes next. What to send now, if anything.
+    /// Hears the answer to the last callout although the request is gone, for the sake of others: keys, feeds of revoked identities
+    /// and where people sign in are everybody's, and a token is whoever's comes next. What to send now, if anything.
     pub fn hear_for_others(&mut self, answer: Answer, env: &mut Env<'_>) -> Option<Callout> {
         let (waiting, callout) = match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::AwaitKeys(stage) => stage.hear(answer, env)?,
             Stage::AwaitFeed(stage) => stage.hear(answer, env)?,
+            Stage::AwaitEndpoints(stage) => stage.hear(answer, env)?,
             Stage::AwaitToken(stage) => {
                 stage.hear(answer, env);
                 return None;

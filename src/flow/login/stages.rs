@@ -92,6 +92,17 @@ impl Login {
 }
 
 impl AwaitEndpoints {
+    /// Takes an answer that only others have something of; what to send next, and what waits for that.
+    pub(in crate::flow) fn hear(self, answer: Answer, env: &mut Env<'_>) -> Option<(Stage, Callout)> {
+        let Self { login, fetch } = self;
+        match fetch.on(answer, env) {
+            EndpointsStep::Ask(fetch, callout) => {
+                Some((Stage::AwaitEndpoints(Box::new(Self { login, fetch })), callout))
+            }
+            EndpointsStep::Done => None,
+        }
+    }
+
     fn wait(self, callout: Callout) -> Next {
         Next::ask(callout, Stage::AwaitEndpoints(Box::new(self)))
     }

@@ -2,7 +2,7 @@
 
 use crate::drive::{Ask, End, Purpose, end_of};
 use crate::stage::*;
-use crate::stories::World;
+use crate::stories::{World, sign_in, with_login};
 use host::{CalloutEnd, Entry, HttpRequest, Outcome, Profile, RequestHandle, Worker};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -294,6 +294,18 @@ fn whoever_leaves_while_keys_are_fetched_leaves_them_to_others() {
     let patient = worker.send(&[entry], &get(&bob));
     serve(&mut worker);
     assert!(word(&worker, patient).starts_with("forward "), "{}", word(&worker, patient));
+}
+
+#[test]
+fn whoever_leaves_before_it_is_known_where_to_sign_in_leaves_that_to_others() {
+    let mut worker = Worker::new(Profile::Envoy);
+    let entry = worker.configure(&with_login().to_string());
+    let hasty = worker.send(&[entry], &sign_in());
+    worker.client_leaves(hasty);
+    let call = worker.pending().remove(0);
+    worker.answer(call.token, discovery());
+    let next = worker.send(&[entry], &sign_in());
+    assert_eq!((worker.pending().len(), word(&worker, next).as_str()), (0, "302"));
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn exchange(token: &str) -> HttpRequest {
 }
 
 /// A person who signs in is sent to the provider, and the client of one who has shows a refresh token.
-fn sign_in() -> HttpRequest {
+pub(crate) fn sign_in() -> HttpRequest {
     let query = "response_type=code&client_id=databricks-cli&redirect_uri=http%3A%2F%2Flocalhost%3A8020&state=s&\
                  code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
     client("GET", &format!("/oidc/v1/authorize?{query}"), &[])
@@ -114,7 +114,7 @@ fn refresh(token: &str) -> HttpRequest {
     HttpRequest { body: Some(form.into_bytes()), ..client("POST", "/oidc/v1/token", &headers) }
 }
 
-fn with_login() -> Value {
+pub(crate) fn with_login() -> Value {
     let mut idp = idp();
     idp["login"] = json!({"client_id": "gateway", "client_secret": "canary-secret", "scope": "openid"});
     config(&json!({ "identity_providers": [idp] }))
