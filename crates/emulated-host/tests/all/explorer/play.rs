@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) const MOST_MEMORY: usize = 16 << 20;
+/// Two tries of two seconds each: what a request waits for an answer at most.
+const CALLOUT_TIME: u64 = 4;
 
 /// SplitMix64: good enough, and the same everywhere.
 struct Dice(u64);
@@ -449,7 +451,10 @@ impl<'t> Play<'t> {
             self.owner(call).into_iter().for_each(|sent| sent.unshown = true);
         }
         let traps = self.worker.traps().len();
-        let waits = self.owner(call).is_some_and(|sent| !sent.checked && !sent.shaken);
+        let now = self.now();
+        // an answer after all the time that a request has for it counts as none
+        let is_early = |sent: &Sent| now.saturating_sub(sent.sent_at) < CALLOUT_TIME;
+        let waits = self.owner(call).is_some_and(|sent| !sent.checked && !sent.shaken && is_early(sent));
         self.worker.answer(call.token, end);
         if !fails && ask.purpose() == Purpose::Keys && ask.url.starts_with(ISSUER) {
             let (old, new) = (self.listed.has(Signer::Old), self.listed.has(Signer::New));
