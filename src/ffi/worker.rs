@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError, SET_ELSEWHERE, Settings};
 use crate::flow::{
     Answer as CalloutHeard, Basis, Callout, CalloutFault, CalloutReply, CalloutResult, Capabilities, CertificateDigest,
     Edits, Env, Event, Flow, Memory, Metric, Prefetch, ReadBody, Reply, Request, RequestId, Shown, Step,
-    changed_after_decision, inspect_all_headers, internal_error, invalid_configuration,
+    WANTED_HEADERS, changed_after_decision, inspect_all_headers, internal_error, invalid_configuration,
 };
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -401,11 +401,9 @@ fn heard(answer: &CalloutAnswer<'_>) -> CalloutHeard {
     CalloutHeard { result: callout_result(answer), shared: answer.shared }
 }
 
-/// Every header that some callout wants; the plugin hands over those that this one does.
-const WANTED: [&str; 2] = ["cache-control", "retry-after"];
-
+/// The plugin hands over those headers that this callout wants.
 fn callout_result(answer: &CalloutAnswer<'_>) -> CalloutResult {
-    let known = |name: &[u8]| WANTED.into_iter().find(|wanted| name.eq_ignore_ascii_case(wanted.as_bytes()));
+    let known = |name: &[u8]| WANTED_HEADERS.into_iter().find(|wanted| name.eq_ignore_ascii_case(wanted.as_bytes()));
     match (answer.outcome, u16::try_from(answer.status)) {
         (0, Ok(status)) => {
             let headers = answer.headers.iter().filter_map(|(name, value)| Some((known(name)?, text(value)?)));

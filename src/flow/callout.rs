@@ -59,6 +59,10 @@ impl Purpose {
     }
 }
 
+/// Every header of an answer that means something to some callout, for hosts that name headers by texts of their own.
+#[cfg(any(test, feature = "native"))]
+pub const WANTED_HEADERS: [&str; 3] = ["cache-control", "retry-after", "etag"];
+
 /// A request that the host is to send.
 #[derive(Debug)]
 pub struct Callout {
@@ -266,4 +270,24 @@ pub enum CalloutFault {
     /// A reply that is longer than [`Callout::max_reply`].
     #[error("the answer is too long")]
     TooLong,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Purpose::{Discovery, Feed, Introspection, Keys, Login, Lookup, Spacer, Token};
+
+    #[test]
+    fn every_header_that_a_callout_wants_is_one_that_hosts_hand_over() {
+        let mut wanted: Vec<_> = [Discovery, Keys, Token, Lookup, Introspection, Login, Feed, Spacer]
+            .iter()
+            .flat_map(|purpose| purpose.wanted_headers())
+            .copied()
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut handed_over = WANTED_HEADERS;
+        handed_over.sort_unstable();
+        assert_eq!(wanted, handed_over);
+    }
 }

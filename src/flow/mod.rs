@@ -46,6 +46,8 @@ mod verdicts;
 mod verify;
 
 pub use basis::Basis;
+#[cfg(feature = "native")]
+pub use callout::WANTED_HEADERS;
 pub use callout::{Answer, Callout, CalloutFault, CalloutReply, CalloutResult, Purpose};
 pub use capabilities::{Capabilities, Follow};
 pub use certificate::{CertificateDigest, Shown};
