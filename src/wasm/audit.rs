@@ -18,7 +18,7 @@ pub(super) fn hand_over(record: &Record, log: bool, host: &dyn Host, beside_lua:
         true => write_shortened(record),
         false => {}
     }
-    host.publish(&json, beside_lua);
+    host.publish(record, &json, beside_lua);
 }
 
 /// Writes a record to the host's log only, with what is too long for a line left out.
