@@ -352,13 +352,7 @@ fn the_secret_may_come_with_the_request() {
 #[test]
 fn an_opaque_token_is_handed_back_at_the_token_endpoint() {
     let mut stage = plain("opaque");
-    let form = format!(
-        "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token_type=urn:ietf:params:oauth:token-type:jwt\
-         &subject_token={OPAQUE}"
-    );
-    let mut request = client("POST", "/oidc/v1/token", &[("Content-Type", "application/x-www-form-urlencoded")]);
-    request.body = Some(Secret::new(form.into_bytes()));
-    let transcript = stage.send(&request);
+    let transcript = stage.send(&token_exchange(OPAQUE));
     check(&transcript, "introspection", "200");
     assert_eq!(body(&transcript)["access_token"], "<opaque>");
 }

@@ -378,13 +378,7 @@ fn a_feed_that_is_read_as_too_old_while_another_server_is_asked_lets_nobody_in()
 fn a_token_that_was_cut_off_is_not_handed_back() {
     let mut stage = read(with_feed(json!({}), json!({"type": "passthrough"})), feed(json!({"subjects": ["anna"]})));
     let anna = stage.token("anna");
-    let form = format!(
-        "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token_type=urn:ietf:params:oauth:token-type:jwt\
-         &subject_token={anna}"
-    );
-    let mut request = client("POST", "/oidc/v1/token", &[("Content-Type", "application/x-www-form-urlencoded")]);
-    request.body = Some(Secret::new(form.into_bytes()));
-    let transcript = stage.send(&request);
+    let transcript = stage.send(&token_exchange(&anna));
     check(&transcript, "", "401 TOKEN_REVOKED");
     assert_eq!(body(&transcript)["error"], "invalid_grant");
 }

@@ -247,6 +247,16 @@ pub(crate) fn get(token: &str) -> Client {
     client("GET", "/api/2.1/jobs/list", &[("Authorization", &format!("Bearer {token}")), ("User-Agent", "curl/8")])
 }
 
+/// The form by which a client asks the gateway's token endpoint to exchange `token`.
+pub(crate) fn token_exchange(token: &str) -> Client {
+    let form = format!(
+        "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token_type=urn:ietf:params:oauth:token-type:jwt\
+         &subject_token={token}"
+    );
+    let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+    Client { body: Some(Secret::new(form.into_bytes())), ..client("POST", "/oidc/v1/token", &kind) }
+}
+
 /// What was asked of others, one word a callout.
 pub(crate) fn asked(transcript: &Transcript) -> String {
     words(transcript.callouts.iter().map(|callout| callout.purpose))

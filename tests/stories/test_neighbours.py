@@ -14,9 +14,10 @@ import pytest
 
 import configs
 from configs import Named, Neighbour
+from fixtures import stop_gateway
 from gateway import EnvoyGateway, Gateway
 from stack import RUN_NOW_PATH, Idp, Response, Workspace, wait_until
-from world import World, assert_allowed, assert_refused, nothing_leaked
+from world import World, assert_allowed, assert_refused
 
 GET_JOB = "/api/2.2/jobs/get?job_id="
 MINE, OTHER = '{"job_id": 101}', '{"job_id": 202}'
@@ -62,9 +63,7 @@ def beside(gateway: Gateway, run_dir: Path, idp: Idp, workspace: Workspace) -> I
     directory.mkdir()
     started = EnvoyGateway(idp, workspace, directory, named=list(routes()))
     yield started
-    pages = started.pages()
-    started.stop()
-    nothing_leaked({**pages, **started.files()})
+    stop_gateway(started)
 
 
 @pytest.fixture
