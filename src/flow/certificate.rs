@@ -2,7 +2,7 @@
 
 use super::refusal::Refusal;
 use crate::config::ClientCertificate;
-use crate::jwt::{Caller, ClaimPath, TokenError};
+use crate::jwt::{CONFIRMATION, Caller, ClaimPath, TokenError};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use p256::pkcs8::Document;
@@ -90,8 +90,8 @@ pub(super) fn check(caller: &Caller, shown: Shown, demand: ClientCertificate) ->
 
 /// The certificate that the caller's token is bound to. What is there and cannot be read is not taken for none.
 fn bound_to(caller: &Caller) -> Result<Option<CertificateDigest>, TokenError> {
-    let wrong = || TokenError::ClaimType("cnf".to_owned());
-    let confirmation = match caller.claim(&ClaimPath::name("cnf")) {
+    let wrong = || TokenError::ClaimType(CONFIRMATION.to_owned());
+    let confirmation = match caller.claim(&ClaimPath::name(CONFIRMATION)) {
         None => return Ok(None),
         Some(Value::Object(confirmation)) => confirmation,
         Some(_) => return Err(wrong()),

@@ -2,10 +2,10 @@
 
 use super::callout::{Answer, Callout, CalloutReply, Purpose};
 use super::fetch::{Fault, Fetch, Fetched, Need as Wanted};
-use super::source::{Begin, Held, Need, Source};
+use super::source::{Begin, Held, Need, Source, lease};
 use super::{Env, Metric};
 use crate::base::{DigestMap, Fingerprint, Now, Secret};
-use crate::config::{CalloutLimits, Feed};
+use crate::config::Feed;
 use crate::exchange::{SecretUnavailable, SharedSecrets, resolve};
 use crate::revocation::{FeedFault, Revocations};
 use std::rc::Rc;
@@ -57,11 +57,6 @@ impl Feeds {
     }
 }
 
-/// By when every try of a reading has surely ended.
-fn lease(limits: CalloutLimits) -> Duration {
-    limits.total().saturating_mul(2)
-}
-
 /// Why a feed is not read now.
 #[derive(Debug)]
 pub(super) enum NotNow {
@@ -94,13 +89,9 @@ impl FeedFetch {
     ) -> Result<(Self, Callout), NotNow> {
         let bearer = feed.authorization.as_ref().map(|source| resolve(source, shared)).transpose();
         let bearer = bearer.map_err(NotNow::Secret)?;
-        let lease = lease(env.config.callouts);
-        match env.memory.feeds.source(feed).begin(need, lease, env.now) {
-            Begin::Fetch => {}
-            // nobody waits for what can be done without
-            Begin::UnderWay if env.can.waits_for_others && need != Need::Stale => {}
-            not_now => return Err(NotNow::Begin(not_now)),
-        }
+        let lease = lease(env.config.callouts, 1);
+        let source = env.memory.feeds.source(feed);
+        source.begin_or_join(need, lease, env.can, env.now).map_err(NotNow::Begin)?;
         let (fetch, callout) = Fetch::begin(Reading { feed: Rc::clone(feed), bearer, etag: etag(feed, env) }, env);
         Ok((Self(fetch), callout))
     }

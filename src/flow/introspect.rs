@@ -19,9 +19,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A verified caller of a provider that is asked of every token.
 #[derive(Debug)]
 pub(super) struct Introspect {
-    verified: Verified,
-    digest: TokenDigest,
-    introspection: Rc<Introspection>,
+    pub(super) verified: Verified,
+    pub(super) digest: TokenDigest,
+    pub(super) introspection: Rc<Introspection>,
 }
 
 /// The same, while the provider is asked.
@@ -32,11 +32,6 @@ pub(super) struct AwaitIntrospection {
 }
 
 impl Introspect {
-    pub(super) fn new(verified: Verified, introspection: Rc<Introspection>) -> Self {
-        let digest = TokenDigest::of(verified.caller.token().expose());
-        Self { verified, digest, introspection }
-    }
-
     /// Notes who it is, and begins.
     pub(super) fn note(self, cx: &mut Context<'_, '_>) -> Next {
         self.verified.write_down(cx);

@@ -2,10 +2,10 @@
 
 use super::callout::{Answer, Callout, CalloutReply, Purpose};
 use super::fetch::{Fault, Fetch, Fetched, Need as Wanted};
-use super::source::{Begin, Held, Need, Source};
+use super::source::{Begin, Held, Need, Source, lease};
 use super::{Env, Metric};
 use crate::base::{DigestMap, Fingerprint, Now, Url, parse_object_strict};
-use crate::config::{CalloutLimits, Endpoint, KeySource, Provider};
+use crate::config::{Endpoint, KeySource, Provider};
 use crate::jwt::{KeySet, ParsedKeys};
 use std::rc::Rc;
 use std::time::Duration;
@@ -52,12 +52,6 @@ impl Keys {
     }
 }
 
-/// By when every try of a fetch, of a discovery document and then of keys, has surely ended.
-fn lease(limits: CalloutLimits) -> Duration {
-    // an answer that comes after the deadline of its try is not used, but it may begin the second half at that moment
-    limits.total().saturating_mul(3)
-}
-
 /// One fetch of a provider's keys: discovery, if it is needed, then the keys, each with its tries.
 #[derive(Debug)]
 pub(super) enum KeyFetch {
@@ -77,14 +71,10 @@ pub(super) enum KeyStep {
 impl KeyFetch {
     /// Begins a fetch, if it is time, or, where requests can wait for others, goes along with one that is under way.
     pub(super) fn begin(provider: &Rc<Provider>, need: Need, env: &mut Env<'_>) -> Result<(Self, Callout), Begin> {
-        let lease = lease(env.config.callouts);
+        // a discovery document, and then keys
+        let lease = lease(env.config.callouts, 2);
         let state = env.memory.keys.state(provider);
-        match state.keys.begin(need, lease, env.now) {
-            Begin::Fetch => {}
-            // nobody waits for what can be done without
-            Begin::UnderWay if env.can.waits_for_others && need != Need::Stale => {}
-            not_now => return Err(not_now),
-        }
+        state.keys.begin_or_join(need, lease, env.can, env.now)?;
         let provider = Rc::clone(provider);
         Ok(match (&provider.keys, &state.jwks_url) {
             (KeySource::Jwks(endpoint), _) => Self::jwks(endpoint.clone(), provider, env),

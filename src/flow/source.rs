@@ -1,6 +1,8 @@
 //! A document of another server that is fetched, kept, refreshed ahead of its end, and served for a while when that server is down.
 
+use super::Capabilities;
 use crate::base::{Now, Uptime};
+use crate::config::CalloutLimits;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,6 +12,12 @@ const LACK_COOL_DOWN: Duration = Duration::from_secs(30);
 const FAILURE_COOL_DOWN: Duration = Duration::from_secs(5);
 /// What is told to wait while a fetch is under way.
 const UNDER_WAY: Duration = Duration::from_secs(1);
+
+/// By when all tries of so many fetches, one after the other, have surely ended.
+pub(super) fn lease(limits: CalloutLimits, fetches: u32) -> Duration {
+    // an answer that comes after the deadline of its try is not used, but it may begin the next fetch at that moment
+    limits.total().saturating_mul(fetches.saturating_add(1))
+}
 
 /// Why a document is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +120,26 @@ impl<T> Source<T> {
         }
         self.lease = Some(now.uptime.plus(lease));
         Begin::Fetch
+    }
+
+    /// As [`Source::begin`], or goes along with a fetch that is under way, where requests can wait for others.
+    ///
+    /// # Errors
+    ///
+    /// Why the document is not to be asked for now.
+    pub(super) fn begin_or_join(
+        &mut self,
+        need: Need,
+        lease: Duration,
+        can: Capabilities,
+        now: Now,
+    ) -> Result<(), Begin> {
+        match self.begin(need, lease, now) {
+            Begin::Fetch => Ok(()),
+            // nobody waits for what can be done without
+            Begin::UnderWay if can.waits_for_others && need != Need::Stale => Ok(()),
+            not_now => Err(not_now),
+        }
     }
 
     /// Otherwise the answer got lost, and nobody knows what the server said.

@@ -162,7 +162,7 @@ impl Verify {
             Some((caller, provider)) => caller
                 .still_valid(cx.env.now.wall, provider.expectations.clock_skew)
                 .map_err(Refusal::from)
-                .map(|()| verified(purpose, caller, provider, cx)),
+                .map(|()| verified(purpose, digest, caller, provider, cx)),
             None => UnverifiedToken::parse(token.expose().as_bytes(), cx.env.config.limits.token_bytes)
                 .map_err(Refusal::from)
                 .and_then(|token| Candidate { token, digest, purpose }.verify(cx)),
@@ -184,7 +184,7 @@ impl Candidate {
             Held::None => Verdict::Lacks(Need::Cold),
         };
         match lacks {
-            Verdict::Caller(caller) => Ok(verified(self.purpose, caller, provider, cx)),
+            Verdict::Caller(caller) => Ok(verified(self.purpose, self.digest, caller, provider, cx)),
             Verdict::Lacks(need) => match KeyFetch::begin(&provider, need, cx.env) {
                 Ok((fetch, callout)) => Ok(self.wait(need, fetch, callout)),
                 // keys were fetched not long ago, and the token's was not among them
@@ -242,7 +242,7 @@ impl AwaitKeys {
         };
         let outcome = candidate.judge_after(fetched, need, &provider, cx.env);
         match outcome.inspect_err(|_| cx.audit.token(candidate.token.token().expose())) {
-            Ok(caller) => Ok(verified(candidate.purpose, caller, provider, cx)),
+            Ok(caller) => Ok(verified(candidate.purpose, candidate.digest, caller, provider, cx)),
             Err(refusal) => Err(refusal),
         }
     }
@@ -283,11 +283,17 @@ fn verified_before(token: TokenDigest, purpose: &Purpose, env: &Env<'_>) -> Opti
     })
 }
 
-fn verified(purpose: Purpose, caller: Rc<Caller>, provider: Rc<Provider>, cx: &mut Context<'_, '_>) -> Next {
+fn verified(
+    purpose: Purpose,
+    digest: TokenDigest,
+    caller: Rc<Caller>,
+    provider: Rc<Provider>,
+    cx: &mut Context<'_, '_>,
+) -> Next {
     let not_now = purpose.was_just_granted(cx.env.can);
     let verified = Verified::new(purpose, caller, provider);
     match verified.provider.introspection.clone().filter(|introspection| introspection.always && !not_now) {
-        Some(introspection) => Introspect::new(verified, introspection).note(cx),
+        Some(introspection) => Introspect { verified, digest, introspection }.note(cx),
         None => verified.note(cx),
     }
 }

@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 /// The claim that names the key that a token is bound to (RFC 7800).
-pub(super) const CONFIRMATION: &str = "cnf";
+pub const CONFIRMATION: &str = "cnf";
 
 /// A caller whose token's signature, issuer, audience and lifetime were checked, and whose required claims are as
 /// required.

@@ -50,7 +50,7 @@ mod token_use;
 mod verify;
 
 pub use algorithm::Algorithm;
-pub use caller::{Caller, Groups, numeric_date, token_id};
+pub use caller::{CONFIRMATION, Caller, Groups, numeric_date, token_id};
 pub use claims::{ClaimPath, ClaimPathError, Expectations};
 pub use compact::{UnverifiedToken, is_opaque};
 pub use error::TokenError;

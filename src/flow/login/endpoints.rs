@@ -2,10 +2,10 @@
 
 use super::super::callout::{Answer, Callout, CalloutReply, Purpose};
 use super::super::fetch::{Fault, Fetch, Fetched, Need as Wanted};
-use super::super::source::{Begin, Held, Need, Source};
+use super::super::source::{Begin, Held, Need, Source, lease};
 use super::super::{Env, Metric};
 use crate::base::{DigestMap, Fingerprint, Now, Uptime, Url, parse_object_strict};
-use crate::config::{CalloutLimits, Endpoint, Login, Provider};
+use crate::config::{Endpoint, Login, Provider};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -92,10 +92,6 @@ impl Logins {
     }
 }
 
-fn lease(limits: CalloutLimits) -> Duration {
-    limits.total().saturating_mul(2)
-}
-
 /// One reading of a discovery document, with its tries.
 #[derive(Debug)]
 pub(super) struct EndpointsFetch(Fetch<Discovery>);
@@ -117,13 +113,8 @@ impl EndpointsFetch {
         need: Need,
         env: &mut Env<'_>,
     ) -> Result<(Self, Callout), Begin> {
-        let lease = lease(env.config.callouts);
-        match env.memory.logins.state(login).endpoints.begin(need, lease, env.now) {
-            Begin::Fetch => {}
-            // nobody waits for what can be done without
-            Begin::UnderWay if env.can.waits_for_others && need != Need::Stale => {}
-            not_now => return Err(not_now),
-        }
+        let lease = lease(env.config.callouts, 1);
+        env.memory.logins.state(login).endpoints.begin_or_join(need, lease, env.can, env.now)?;
         let discovery = Discovery { provider: Rc::clone(provider), login: Rc::clone(login) };
         let (fetch, callout) = Fetch::begin(discovery, env);
         Ok((Self(fetch), callout))
