@@ -55,8 +55,9 @@ fn written(id: Id, template: &str) -> String {
 /// All ids of an operation, those of its body too, as operations.tsv writes them.
 fn ids_of(operation: Operation) -> Vec<String> {
     let outside = operation.ids().map(|id| written(id, operation.template()));
+    let marks = operation.marks().map(|mark| format!("!{mark}"));
     let inside = operation.body().map(Shape::places).unwrap_or_default();
-    outside.chain(inside.into_iter().map(|(kind, place)| format!("{kind}={place}"))).collect()
+    outside.chain(marks).chain(inside.into_iter().map(|(kind, place)| format!("{kind}={place}"))).collect()
 }
 
 fn line_of(operation: Operation) -> String {

@@ -198,7 +198,9 @@ fn body(bytes: &[u8]) {
     let again = parse_object_strict(&written, 64).expect("what was read once");
     assert!(again.keys().eq(object.keys()));
 
-    let _ = scan_body(Some(&object));
+    for executes in Catalogue::named("statement_execution.execute_statement") {
+        let _ = scan_body(executes, Some(&object));
+    }
     let Some((method, path)) = std::str::from_utf8(head).ok().and_then(|head| head.split_once(' ')) else { return };
     let Ok(target) = Target::parse(path.as_bytes()) else { return };
     let Some(operation) = Catalogue::find(method, target.path()) else { return };

@@ -5,6 +5,7 @@ use super::features::Features;
 use super::files;
 use super::kind::Kind;
 use super::resources::{IdFault, Origin, Resource};
+use super::statement::{Kept, named_in_sql};
 use crate::base::sort;
 use serde_json::{Map, Value};
 
@@ -78,6 +79,9 @@ impl Reader<'_> {
         for entry in shape.composites() {
             match entry.split_once('=') {
                 Some(("!", forms)) => same_in_both_forms(shape, object, forms)?,
+                Some(("@sql", parts)) => self.found.resources.extend(kept_sql(Kept::Statement, parts, object)?),
+                Some(("@expression", parts)) => self.found.resources.extend(kept_sql(Kept::Expression, parts, object)?),
+                Some(("@code", part)) => self.found.resources.extend(kept_code(part, object)),
                 Some((kind, parts)) => self.found.resources.extend(composite(kind, parts, object)?),
                 None => {}
             }
@@ -211,6 +215,38 @@ fn composite(kind: &str, parts: &str, object: &Map<String, Value>) -> Result<Opt
     }
     let known = Kind::named(kind).map(|kind| kind.name);
     Resource::new(known, &names.join("."), origin).map(Some)
+}
+
+/// What SQL names that is kept, to be run later: one text or a list, with the catalog and the schema by which names are completed.
+fn kept_sql(kept: Kept, parts: &'static str, object: &Map<String, Value>) -> Result<Vec<Resource>, IdFault> {
+    let mut parts = parts.split('+');
+    let text = parts.next().and_then(|name| Some((name, object.get(name)?)));
+    let mut plain = || parts.next().and_then(|name| object.get(name)).and_then(Value::as_str);
+    let (catalog, schema) = (plain(), plain());
+    let Some((name, value)) = text else { return Ok(Vec::new()) };
+    let origin = Origin::Body(name);
+    let texts: Vec<_> = match value {
+        Value::Null => Vec::new(),
+        Value::String(text) => vec![text.as_str()],
+        Value::Array(items) => {
+            items.iter().map(|item| item.as_str().ok_or(IdFault::NotAnId)).collect::<Result<_, _>>()?
+        }
+        _ => return Err(IdFault::NotAnId),
+    };
+    let named = texts.into_iter().flat_map(|text| named_in_sql(kept, text, catalog, schema));
+    let told = |(kind, id): (_, String)| Resource::new(Some(kind), &id, origin).ok().or_else(|| unread_sql(origin));
+    Ok(named.filter_map(told).collect())
+}
+
+/// Text in which SQL may stand, and is not looked for.
+fn kept_code(part: &'static str, object: &Map<String, Value>) -> Option<Resource> {
+    let is_said = |value: &&Value| !value.is_null() && value.as_str() != Some("");
+    object.get(part).filter(is_said).and_then(|_| unread_sql(Origin::Body(part)))
+}
+
+/// SQL that may name anything.
+fn unread_sql(origin: Origin) -> Option<Resource> {
+    Resource::new(Some("sql_text"), "", origin).ok()
 }
 
 /// A resource whose type the request says: `TABLE`, `main.sales.orders`.

@@ -79,13 +79,39 @@ use Hierarchy::{Alone, Column, Hides, Named, NamedOrPlain, Placed, Schema};
 use Spelling::{Dbfs, Exact, Folded, Hexadecimal, Number, NumberOrName};
 
 const UNITY: &[&str] = &["table", "schema", "catalog"];
+/// What SQL may name or reach by a function.
+const OF_SQL: &[&str] = &[
+    "table",
+    "schema",
+    "catalog",
+    "volume",
+    "path",
+    "dbfs",
+    "storage_url",
+    "function",
+    "model",
+    "external_location",
+    "connection",
+    "credential",
+    "secret",
+    "secret_scope",
+    "serving_endpoint",
+    "model_service",
+    "vector_index",
+    "pipeline",
+    "share",
+    "recipient",
+    "provider",
+    "clean_room",
+    "metastore",
+];
 
 const fn kind(name: &'static str, spelling: Spelling, hierarchy: Hierarchy, source: &'static str) -> Kind {
     Kind { name, spelling, hierarchy, source }
 }
 
 /// All kinds, by name.
-static KINDS: [Kind; 62] = [
+static KINDS: [Kind; 63] = [
     kind("alert", Exact, Alone, NONE),
     kind("app", Exact, Alone, NONE),
     kind("app_space", Exact, Alone, NONE),
@@ -134,6 +160,7 @@ static KINDS: [Kind; 62] = [
     kind("service_principal", Exact, Alone, NONE),
     kind("serving_endpoint", Exact, Alone, NONE),
     kind("share", Folded, Alone, UC),
+    kind("sql_text", Exact, Hides(OF_SQL), NONE),
     kind("statement", Hexadecimal, Alone, UUIDS),
     kind("storage_url", Exact, Hierarchy::Path, NONE),
     kind("stream", Folded, NamedOrPlain, UC),
@@ -212,6 +239,64 @@ impl Kind {
     fn is_told_in_part(&self, id: &str) -> bool {
         let has_parts = matches!(self.hierarchy, Named | NamedOrPlain | Schema | Column);
         id.starts_with('.') || (has_parts && id.ends_with('.'))
+    }
+
+    /// Whether a resource of this kind may be, or belong to, one of the kind `other` and does not tell which. A rule that allows by the kind
+    /// `other` is not about it; one that denies is.
+    #[must_use]
+    pub fn may_be(&self, other: &str) -> bool {
+        match other {
+            "job" => self.name == "run",
+            "experiment" => matches!(self.name, "experiment_name" | "experiment_run" | "logged_model" | "trace"),
+            "experiment_name" => matches!(self.name, "experiment" | "experiment_run" | "logged_model" | "trace"),
+            "path" => self.name == "repo",
+            _ => false,
+        }
+    }
+
+    /// Whether resources of the kind `other` may stand in one of this kind.
+    #[must_use]
+    pub fn may_be_around(&self, other: &str) -> bool {
+        self.name == other && self.is_placed()
+            || Self::named(other).is_some_and(|other| {
+                let depth = self.depth().filter(|_| matches!(self.name, "catalog" | "schema" | "table" | "volume"));
+                depth.is_some_and(|depth| {
+                    other.depth().is_some_and(|inner| inner > depth) || (other.name == "path" && self.name != "table")
+                })
+            })
+    }
+
+    /// What the ids of all resources of the kind `other` begin with that stand in the one of this kind and id.
+    #[must_use]
+    pub fn around(&self, id: &str, other: &str) -> Option<String> {
+        if !self.may_be_around(other) {
+            return None;
+        }
+        Some(if self.is_told_in_part(id) {
+            String::new()
+        } else if self.is_placed() {
+            format!("{}/", id.strip_suffix('/').unwrap_or(id))
+        } else if other == "path" {
+            format!("/Volumes/{}/", id.replace('.', "/"))
+        } else {
+            format!("{id}.")
+        })
+    }
+
+    /// Whether its ids are paths.
+    const fn is_placed(&self) -> bool {
+        matches!(self.hierarchy, Hierarchy::Path | Placed)
+    }
+
+    /// How many names an id has.
+    fn depth(&self) -> Option<usize> {
+        match self.hierarchy {
+            Named | NamedOrPlain => Some(3),
+            Schema => Some(2),
+            Column => Some(4),
+            Alone if self.name == "catalog" => Some(1),
+            _ => None,
+        }
     }
 
     /// An id in the one spelling in which ids of this kind are compared; a pattern of ids likewise.

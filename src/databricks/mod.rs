@@ -19,8 +19,8 @@ pub use form::{Parameter, read_form};
 pub use kind::{Kind, Within};
 pub use multipart::{read_form_data, takes_form};
 pub use resources::{
-    Carried, IdFault, Origin, Resource, canonical, carried, may_name_resources, resources, stands_in_body,
-    takes_body_on_get,
+    Carried, IdFault, Origin, Resource, canonical, carried, may_name_resources, reaches_by_body, resources,
+    stands_in_body, takes_body_on_get,
 };
 pub use statement::{has_statement, scan_body};
 pub use target::{Ambiguity, Target};

@@ -99,6 +99,18 @@ impl Resource {
     pub fn within(&self, other: &str) -> Within<'_> {
         Kind::named(self.kind).map_or(Within::No, |kind| kind.within(&self.id, other))
     }
+
+    /// Whether it may be, or belong to, a resource of the kind `other` under another name.
+    #[must_use]
+    pub fn may_be(&self, other: &str) -> bool {
+        Kind::named(self.kind).is_some_and(|kind| kind.may_be(other))
+    }
+
+    /// What the ids of all resources of the kind `other` begin with that stand in it, if any can.
+    #[must_use]
+    pub fn around(&self, other: &str) -> Option<String> {
+        Kind::named(self.kind)?.around(&self.id, other)
+    }
 }
 
 /// What a request is about and what it asks for, as far as a rule may ask.
@@ -115,9 +127,18 @@ pub struct Carried {
 /// Whether an id that tells of resources of `kind` may stand in the body of `operation`.
 #[must_use]
 pub fn stands_in_body(operation: Operation, kind: &str) -> bool {
-    operation
-        .body()
-        .is_some_and(|shape| shape.kinds().any(|known| Kind::named(known).is_some_and(|known| known.tells_of(kind))))
+    may_hold(operation, |known| known.tells_of(kind)) || operation.may_say_again(kind)
+}
+
+/// Whether an id may stand in the body of `operation` by which its requests reach resources of `kind` that they do not name.
+#[must_use]
+pub fn reaches_by_body(operation: Operation, kind: &str) -> bool {
+    let acts_below = operation.acts_below();
+    may_hold(operation, |known| known.may_be(kind) || (acts_below && known.may_be_around(kind)))
+}
+
+fn may_hold(operation: Operation, meant: impl Fn(&Kind) -> bool) -> bool {
+    operation.body().is_some_and(|shape| shape.kinds().any(|known| Kind::named(known).is_some_and(&meant)))
 }
 
 /// Whether an official client sends requests of `operation` with a JSON body although they are of a method that has none: GET. Such a
@@ -148,11 +169,12 @@ pub fn carried(
         }
         join(id, parts, &mut found)?;
     }
-    let Some((shape, body)) = operation.body().zip(body) else {
+    let Some(body) = body.filter(|_| operation.takes_object()) else {
         return Ok(Carried { resources: found, ..Carried::default() });
     };
     let in_path = |name: &str| operation.placeholders().any(|(_, known)| folds_alike(known, name));
-    let Contents { resources, features, unknown } = body::read(shape, body, &in_path)?;
+    let contents = operation.body().map(|shape| body::read(shape, body, &in_path)).transpose()?;
+    let Contents { resources, features, unknown } = contents.unwrap_or_default();
     refuse_disagreement(operation, target, body)?;
     found.extend(resources);
     Ok(Carried { resources: found, features, unknown })

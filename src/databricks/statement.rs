@@ -2,12 +2,15 @@
 
 use super::catalogue::Operation;
 use super::resources::IdFault;
-use super::sql::{Scan, scan};
+use super::sql::{self, Scan, scan};
 use crate::base::folds_alike;
 use serde_json::{Map, Value};
 
 /// The members of the body that say what a statement does (Databricks REST reference, Execute a SQL statement).
 pub(super) const MEMBERS: [&str; 4] = ["statement", "catalog", "schema", "session_id"];
+
+/// The words that a query begins with (Spark's `SqlBaseParser.g4`, `queryPrimary` and before it).
+const BEGIN_QUERIES: [&str; 7] = ["select", "with", "from", "table", "values", "map", "reduce"];
 
 /// Whether requests of `operation` carry SQL text. Thrift does too, but is not read.
 #[must_use]
@@ -15,11 +18,11 @@ pub fn has_statement(operation: Operation) -> bool {
     operation.name() == "statement_execution.execute_statement"
 }
 
-/// What the SQL text in the body of such a request does. Without a text nothing is parsed.
+/// What the SQL text in the body of such a request of `operation` does. Without a text nothing is parsed.
 ///
 /// # Errors
 /// A member that says what the statement does is spelt in a way that other readers may take for it, or is not text.
-pub fn scan_body(body: Option<&Map<String, Value>>) -> Result<Scan, IdFault> {
+pub fn scan_body(operation: Operation, body: Option<&Map<String, Value>>) -> Result<Scan, IdFault> {
     let mut members = [None; MEMBERS.len()];
     for (key, value) in body.into_iter().flatten() {
         let Some(place) = MEMBERS.iter().position(|name| folds_alike(name, key)) else { continue };
@@ -38,17 +41,74 @@ pub fn scan_body(body: Option<&Map<String, Value>>) -> Result<Scan, IdFault> {
     let [statement, catalog, schema, session] = members;
     let text = statement.unwrap_or_default();
     // in a session that lasts, an earlier statement may have changed both
-    if session.is_some() { Ok(scan(text, None, None)) } else { Ok(scan(text, catalog, schema)) }
+    let lasts = session.is_some() || operation.placeholders().any(|(_, name)| name == "session_id");
+    Ok(if lasts { scan(text, None, None) } else { scan(text, catalog, schema) })
+}
+
+/// What a text is that is kept to be run later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// A statement.
+    Statement,
+    /// An expression or a condition, read as what a query selects; or a query.
+    Expression,
+}
+
+/// The kinds and ids of all that such a text names. What it reaches beyond them, or if it is not understood, is a `sql_text`, which may be
+/// about anything.
+pub(super) fn named_in_sql(
+    kept: Kept,
+    text: &str,
+    catalog: Option<&str>,
+    schema: Option<&str>,
+) -> Vec<(&'static str, String)> {
+    let unread = || ("sql_text", String::new());
+    let first = text.split(|letter: char| !letter.is_ascii_alphanumeric()).find(|word| !word.is_empty());
+    let begins_query = first.is_some_and(|word| BEGIN_QUERIES.iter().any(|known| word.eq_ignore_ascii_case(known)));
+    let is_query = kept == Kept::Statement || begins_query;
+    let found = if is_query { scan(text, catalog, schema) } else { scan(&format!("SELECT {text}"), catalog, schema) };
+    if text.trim().is_empty() {
+        return Vec::new();
+    }
+    if found.parsed.is_err() {
+        return vec![unread()];
+    }
+    let mut named = Vec::new();
+    for object in found.reads.into_iter().chain(found.writes) {
+        let is_file_of_a_volume =
+            || object.name.starts_with("/Volumes/") && !object.name.contains(['*', '?', '[', '{']);
+        let (kind, id, reaches_more) = match object.kind {
+            _ if !object.resolved => ("sql_text", String::new(), false),
+            sql::Kind::Table => ("table", object.name, false),
+            // some tables in it
+            sql::Kind::Schema => ("table", format!("{}.", object.name), false),
+            sql::Kind::Catalog => ("table", format!("{}..", object.name), false),
+            sql::Kind::Function => ("function", object.name, true),
+            sql::Kind::Path => {
+                let reaches_more = !is_file_of_a_volume();
+                ("path", object.name, reaches_more)
+            }
+            sql::Kind::Other => ("sql_text", String::new(), false),
+        };
+        named.push((kind, id));
+        named.extend(reaches_more.then(unread));
+    }
+    named
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::databricks::Catalogue;
     use crate::databricks::sql::{Class, Unparsed};
     use serde_json::json;
 
+    fn at(path: &str, body: Option<&Value>) -> Result<Scan, IdFault> {
+        scan_body(Catalogue::find("POST", path).unwrap(), body.and_then(Value::as_object))
+    }
+
     fn of(body: &Value) -> Result<Scan, IdFault> {
-        scan_body(body.as_object())
+        at("/api/2.0/sql/statements", Some(body))
     }
 
     #[test]
@@ -64,6 +124,13 @@ mod tests {
     fn in_a_session_that_lasts_names_are_not_completed() {
         let body = json!({"statement": "SELECT * FROM t", "catalog": "main", "schema": "s", "session_id": "x"});
         assert!(of(&body).unwrap().reads.iter().all(|object| !object.resolved));
+        let in_path = "/api/2.0/sql/warehouses/w/sessions/x/statements";
+        let statement = |text: &str| json!({"statement": text, "catalog": "main", "schema": "s"});
+        let scan = |text: &str| at(in_path, Some(&statement(text))).unwrap();
+        for text in ["SELECT * FROM t", "SELECT * FROM s.t"] {
+            assert!(scan(text).reads.iter().all(|object| !object.resolved), "{text}");
+        }
+        assert!(scan("SELECT * FROM main.s.t").reads.iter().all(|object| object.resolved));
     }
 
     #[test]
@@ -71,7 +138,38 @@ mod tests {
         for body in [json!({}), json!({"statement": null}), json!({"statement": ""})] {
             assert_eq!(of(&body).unwrap().parsed, Err(Unparsed::Empty), "{body}");
         }
-        assert_eq!(scan_body(None).unwrap().parsed, Err(Unparsed::Empty));
+        assert_eq!(at("/api/2.0/sql/statements", None).unwrap().parsed, Err(Unparsed::Empty));
+    }
+
+    #[test]
+    fn what_is_kept_to_be_run_names_what_it_would_touch() {
+        let named = |text: &str| {
+            let named = named_in_sql(Kept::Expression, text, Some("main"), Some("sales"));
+            named.iter().map(|(kind, id)| format!("{kind} {id}")).collect::<Vec<_>>()
+        };
+        for (text, expected) in [
+            ("SELECT * FROM t", &["table main.sales.t"] as &[&str]),
+            ("price > 7 AND id IN (SELECT id FROM hr.people)", &["table main.hr.people"]),
+            ("sum(price)", &[]),
+            ("", &[]),
+            ("SELECT main.hr.f(1)", &["function main.hr.f", "sql_text "]),
+            ("SELECT * FROM csv.`/Volumes/a/b/c/d`", &["path /Volumes/a/b/c/d"]),
+            ("SELECT * FROM csv.`/mnt/x`", &["path /mnt/x", "sql_text "]),
+            ("a) FROM (b", &["sql_text "]),
+            ("avg(`{{input_column}}`) ${x}", &["sql_text "]),
+            ("EXECUTE IMMEDIATE 'SELECT 1'", &["sql_text "]),
+            ("TABLE hr.people", &["table main.hr.people"]),
+            ("WITH a AS (SELECT 1) SELECT * FROM a, t", &["table main.sales.t"]),
+        ] {
+            assert_eq!(named(text), expected, "{text}");
+        }
+        let shown = |text: &str| named_in_sql(Kept::Statement, text, Some("main"), None);
+        assert_eq!(shown("SHOW TABLES IN hr"), [("table", "main.hr.".to_owned())]);
+        assert_eq!(shown("SHOW SCHEMAS IN prod"), [("table", "prod..".to_owned())]);
+        for text in ["SELECT * FROM t", "CALL a.b.c()", "price > 7"] {
+            assert_eq!(named_in_sql(Kept::Statement, text, None, None), [("sql_text", String::new())], "{text}");
+        }
+        assert_eq!(named_in_sql(Kept::Statement, " \n", None, None), []);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::databricks::sql::Scan;
 use crate::databricks::{
     Carried, Catalogue, Features, IdFault, Kind, Operation, Resource, Target, Within, carried, has_statement, has_twin,
-    scan_body, stands_in_body,
+    reaches_by_body, scan_body, stands_in_body,
 };
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -164,6 +164,29 @@ impl<'a> Action<'a> {
         }))
     }
 
+    /// Whether the request may act on resources of that type that it does not name: those whose ids begin as `begins` accepts, or which it
+    /// calls by something else. Runs tell of no job to a rule that `looks_up`.
+    pub(super) fn reaches(&self, kind: &str, looks_up: bool, begins: impl Fn(&str) -> bool) -> Result<bool, Lack> {
+        let Some(operation) = self.operation else { return Ok(false) };
+        if reaches_by_body(operation, kind) {
+            self.need_body()?;
+        }
+        let resources = &self.carried().map_err(Lack::Clarity)?.resources;
+        let is_named = resources.iter().any(|resource| resource.kind == kind && !resource.id.is_empty());
+        let acts_below = operation.acts_below();
+        let is_reached = |resource: &Resource| {
+            let around = || resource.around(kind).filter(|_| acts_below);
+            // a pattern of files: `/a/**`
+            let pattern = || match resource.within(kind) {
+                Within::Is(id) => id.split_once('*').map(|(begin, _)| begin.to_owned()),
+                _ => None,
+            };
+            (resource.may_be(kind) && !(looks_up && resource.kind == "run"))
+                || around().or_else(pattern).is_some_and(|begin| begins(&begin))
+        };
+        Ok(operation.acts_on_unnamed(kind, is_named) || resources.iter().any(is_reached))
+    }
+
     fn may_stand_in_body(&self, kind: &str) -> bool {
         if let Some((_, answer)) = self.last_kind.get().filter(|(last, _)| *last == kind) {
             return answer;
@@ -215,13 +238,11 @@ impl<'a> Action<'a> {
 
     /// What the request's SQL text does; `None` if it has none.
     pub(super) fn sql(&self) -> Result<Option<&Scan>, Lack> {
-        if !self.operation.is_some_and(has_statement) {
-            return Ok(None);
-        }
+        let Some(operation) = self.operation.filter(|operation| has_statement(*operation)) else { return Ok(None) };
         self.refuse_twins()?;
         self.need_body()?;
         let body = if let Body::Json(body) = self.body { Some(body) } else { None };
-        let scan = self.sql.get_or_init(|| scan_body(body)).as_ref();
+        let scan = self.sql.get_or_init(|| scan_body(operation, body)).as_ref();
         scan.map(Some).map_err(|fault| Lack::Clarity(fault.clone()))
     }
 

@@ -201,7 +201,10 @@ impl Rule {
         if self.looks_up(kind, action)? {
             return Ok(action.runs_job()?.is_none_or(|job| patterns.match_id(job)));
         }
-        Ok(action.ids(kind)?.any(|id| id.is_none_or(|id| patterns.match_id(&id))))
+        if action.ids(kind)?.any(|id| id.is_none_or(|id| patterns.match_id(&id))) {
+            return Ok(true);
+        }
+        action.reaches(kind, self.lookup, |begin| patterns.any(|glob| glob.matches_some_within(begin)))
     }
 
     /// Whether the ids of that type are those of the request's run, which must be asked for.

@@ -47,9 +47,9 @@ pub(super) fn tells_of(kind: &str) -> bool {
     depth(kind) > 0 && kind != "volume"
 }
 
-/// Whether they say something to a rule that refuses: also the volumes in which the files are that they name.
+/// Whether they say something to a rule that refuses: also the files that they name, what these are in, and what their functions reach.
 pub(super) fn tells_denial_of(kind: &str) -> bool {
-    depth(kind) > 0
+    databricks::Kind::named("sql_text").is_some_and(|any| any.tells_of(kind))
 }
 
 /// How many names an id of the type has.
@@ -84,12 +84,58 @@ pub(super) fn may_touch(scan: &Scan, kind: &str, patterns: &Patterns<'_>) -> boo
 }
 
 fn may_match(patterns: &Patterns<'_>, kind: &str, object: &Object) -> bool {
+    if depth(kind) == 0 {
+        return may_reach(patterns, kind, object);
+    }
     match beginning(object, kind) {
         Some(Named::Outside) => false,
         Some(Named::Within(name)) if object.resolved => patterns.match_id(&name),
         Some(Named::Around(prefix)) if object.resolved => patterns.any(|glob| glob.matches_some_within(&prefix)),
         _ => true,
     }
+}
+
+/// Whether an object may be, or reach, something of a kind that is none of Unity Catalog's tables and volumes.
+fn may_reach(patterns: &Patterns<'_>, kind: &str, object: &Object) -> bool {
+    let is_of_files = matches!(kind, "path" | "dbfs");
+    match object.kind {
+        Kind::Path if is_of_files => may_be_file(patterns, &object.name),
+        Kind::Path => matches!(kind, "storage_url" | "external_location"),
+        Kind::Function if kind == "function" && object.resolved => patterns.match_id(&object.name),
+        Kind::Function => true,
+        // a volume among others
+        Kind::Other if kind == "path" && object.resolved && object.name.split('.').count() == 3 => {
+            patterns.any(|glob| glob.matches_some_within(&files_of(object)))
+        }
+        Kind::Other => true,
+        Kind::Schema | Kind::Catalog if kind == "path" => {
+            !object.resolved || patterns.any(|glob| glob.matches_some_within(&files_of(object)))
+        }
+        Kind::Schema | Kind::Catalog => false,
+        Kind::Table => false,
+    }
+}
+
+/// What the paths of files in the volumes of a schema or a catalog, or of a volume, begin with.
+fn files_of(object: &Object) -> String {
+    format!("/Volumes/{}/", object.name.replace('.', "/"))
+}
+
+/// Whether a path, or one below it, may be of the workspace or of DBFS and match. Spark takes `/x` for `dbfs:/x`; where an address outside
+/// leads is not known, to the root of DBFS too, nor where a path does that has patterns.
+fn may_be_file(patterns: &Patterns<'_>, path: &str) -> bool {
+    let Some(kind) = databricks::Kind::named("path").filter(|kind| kind.is_plain(path)) else { return true };
+    let inside = ["file:", "dbfs:", "workspace:"].iter().find_map(|scheme| path.strip_prefix(scheme)).unwrap_or(path);
+    let inside = inside.strip_prefix("/dbfs").filter(|rest| rest.starts_with('/')).unwrap_or(inside);
+    if !inside.starts_with('/') || inside.contains(['*', '?', '[', '{', ',', '\\']) {
+        return true;
+    }
+    let plain = kind.canonical(inside);
+    let spellings = [plain.clone(), format!("dbfs:{plain}"), format!("/dbfs{plain}")];
+    spellings.iter().any(|spelling| {
+        let below = format!("{}/", spelling.strip_suffix('/').unwrap_or(spelling));
+        patterns.match_id(spelling) || patterns.any(|glob| glob.matches_some_within(&below))
+    })
 }
 
 /// An object, seen from a level of the hierarchy.
@@ -223,6 +269,60 @@ mod tests {
             ["SELECT * FROM prod.s.v", "LIST '/Volumes/prod/s/w'", "DROP VOLUME prod.s.w", "SHOW TABLES IN dev.s"]
         {
             assert!(!touches(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn denied_files_are_touched_by_their_paths_in_any_spelling_and_by_the_folders_above() {
+        let touches = |kind: &str, pattern: &str, text: &str| {
+            let pattern = databricks::canonical(kind, pattern);
+            may_touch(&scan(text, Some("main"), Some("sales")), kind, &globs(&[&pattern]).as_slice().into())
+        };
+        for (kind, pattern, text, expected) in [
+            ("path", "/Workspace/Users/ceo/*", "SELECT * FROM csv.`/Workspace/Users/ceo/x.csv`", true),
+            ("path", "/Workspace/Users/ceo/*", "SELECT * FROM read_files('file:/Workspace/Users/ceo/x')", true),
+            ("path", "/Users/ceo/*", "SELECT * FROM csv.`/Workspace/Users`", true),
+            ("path", "/Users/ceo/*", "SELECT * FROM csv.`/Workspace/Users/cto/x.csv`", false),
+            ("path", "/Volumes/prod/s/v/*", "COPY INTO t FROM '/Volumes/Prod/s/v/x' FILEFORMAT = CSV", true),
+            ("path", "/Volumes/prod/s/v/*", "LIST '/Volumes/prod/s'", true),
+            ("path", "/Volumes/prod/s/v/*", "DROP VOLUME prod.s.v", true),
+            ("path", "/Volumes/prod/s/v/*", "DROP VOLUME prod.s.w", false),
+            ("path", "/Volumes/prod/s/v/*", "DROP SCHEMA prod.s CASCADE", true),
+            ("path", "/Volumes/prod/s/v/*", "DROP SCHEMA prod.t CASCADE", false),
+            ("path", "/Volumes/prod/s/v/*", "SELECT * FROM prod.s.v", false),
+            ("path", "dbfs:/mnt/prod/*", "SELECT * FROM delta.`/mnt/prod/t`", true),
+            ("path", "/dbfs/mnt/prod/*", "SELECT * FROM delta.`dbfs:/mnt/prod/t`", true),
+            ("dbfs", "/mnt/prod/*", "CREATE TABLE t LOCATION '/mnt/prod/t'", true),
+            ("dbfs", "dbfs:/mnt/prod/*", "CREATE TABLE t LOCATION 'dbfs:/mnt'", true),
+            ("dbfs", "/mnt/prod/*", "SELECT * FROM delta.`/mnt/dev/t`", false),
+            ("dbfs", "/mnt/prod/*", "SELECT * FROM delta.`/mnt/*/t`", true),
+            ("dbfs", "/mnt/prod/*", "SELECT * FROM delta.`s3://bucket/t`", true),
+            ("dbfs", "/mnt/prod/*", "SELECT * FROM delta.`mnt/prod/t`", true),
+            ("dbfs", "/mnt/prod/*", "SELECT * FROM t", false),
+            ("dbfs", "/mnt/prod/*", "not sql", true),
+            ("external_location", "lake", "SELECT * FROM delta.`s3://bucket/t`", true),
+            ("external_location", "lake", "SELECT * FROM t", false),
+        ] {
+            assert_eq!(touches(kind, pattern, text), expected, "{kind} {pattern}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_functions_reach_may_be_anything_but_a_function_of_another_name() {
+        let touches = |kind: &str, text: &str| {
+            may_touch(&scan(text, Some("main"), Some("sales")), kind, &globs(&["main.hr.f"]).as_slice().into())
+        };
+        for (kind, text, expected) in [
+            ("secret_scope", "SELECT secret('prod', 'key')", true),
+            ("serving_endpoint", "SELECT ai_query('prod', 'x')", true),
+            ("connection", "SELECT * FROM remote_query('prod', query => 'SELECT 1')", true),
+            ("connection", "SELECT http_request(conn => 'prod', method => 'GET', path => '/')", true),
+            ("secret_scope", "SELECT upper(x) FROM t", false),
+            ("share", "SHOW TABLES IN main.s", false),
+            ("function", "SELECT main.hr.f(1)", true),
+            ("function", "SELECT main.hr.g(1)", false),
+        ] {
+            assert_eq!(touches(kind, text), expected, "{kind}: {text}");
         }
     }
 

@@ -15,5 +15,6 @@ mod observe;
 mod own_folders;
 mod properties;
 mod question;
+mod reach;
 mod request;
 mod section_5;

@@ -181,6 +181,10 @@ fn denies(rule: &Value, asked: &Asked<'_>) -> bool {
         if is_looked_up && asked.job_of_run.is_none() {
             return true;
         }
+        let has_run = request.ids.iter().any(|(known, _)| *known == "run");
+        if kind == "job" && has_run && rule["lookup"] != true {
+            return true;
+        }
         let tables = request.sql.map(|(_, tables)| tables.to_vec()).unwrap_or_default();
         let ids = if kind == "table" { tables } else { ids(rule, kind, asked) };
         ids.iter().any(|id| texts(patterns).any(|pattern| fits(pattern, id)))

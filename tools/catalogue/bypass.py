@@ -11,10 +11,13 @@ something about that one. Each row says how the request must end.
 import json
 import re
 import sys
+import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import quote
 
 REPO = Path(__file__).resolve().parent.parent.parent
+OPAQUE = tomllib.loads((REPO / "tools/catalogue/additions.toml").read_text())["opaque"]
 TABLE = REPO / "src/databricks/catalogue/operations.tsv"
 OUT = REPO / "tests/bypass"
 NUMBERS = {"job", "run", "repo", "experiment", "git_credential", "object_id"}
@@ -41,6 +44,9 @@ TOLD = {
     "@typed": "table",
     "@files": "path",
     "@foreign_catalog": "table",
+    "@sql": "table",
+    "@expression": "table",
+    "@code": "table",
 }
 WORKSPACE = "7405619408829168"
 NAMES = set()
@@ -95,6 +101,11 @@ class Place:
             return [f"{{{{secrets/{word}/k}}}}"]
         if self.kind == "@foreign_catalog":
             return [True]
+        if self.kind in ("@sql", "@expression"):
+            # beside it the catalog and the schema of which it is independent
+            return [f"SELECT * FROM {sample('table', word)}", *([word] * (len(self.parts) - 1))]
+        if self.kind == "@code":
+            return ["{}"]
         whole = sample(self.about, word)
         return whole.split(".") if len(self.parts) > 1 else [whole]
 
@@ -135,6 +146,10 @@ def request(template, placed):
     return path + ("?" + "&".join(query) if query else ""), " | ".join(headers), body
 
 
+def is_opaque(name):
+    return any(fnmatchcase(name, pattern) for pattern in OPAQUE)
+
+
 def rows():
     for line in TABLE.read_text().splitlines():
         if line.startswith("#"):
@@ -143,7 +158,7 @@ def rows():
         if sensitive != "-" or method == "*" or ids == "-":
             continue
         places, seen = [], set()
-        for place in map(Place, ids.split()):
+        for place in (Place(text) for text in ids.split() if not text.startswith("!")):
             if method in ("GET", "HEAD") and place.parts[0][0] == "body":
                 continue
             # another workspace is refused whatever a rule says: src/databricks/target.rs
@@ -190,6 +205,14 @@ def contradicts(place, template):
 def generated():
     kinds, lines = set(), []
     for name, method, template, places in rows():
+        for place, again in said_again(template, method, places) if not is_opaque(name) else ():
+            if place.kind.startswith("@"):
+                continue
+            what = (
+                f"{place.about} of the path beside another in the body, {name} {method} {again.text.partition('=')[2]}"
+            )
+            made = request(template, [(place, "good"), (again, "bad")])
+            lines.append(line(f"an allowed {what}", f"g-{place.about}", method, made, CONTRADICTED))
         for place in places:
             what = f"{place.about}, {name} {method} {place.text.partition('=')[2]}"
             end = CONTRADICTED if contradicts(place, template) else ["403", "RULE_DENIED", "-"]
@@ -209,6 +232,15 @@ def generated():
             made = request(template, [(a, "good"), (b, "bad")])
             lines.append(line(f"an allowed {what}", f"g-{a.about}", method, made, end))
     return kinds, lines
+
+
+def said_again(template, method, places):
+    """For each id of the path that the body has no place for: the place, and the same name as a member of the body."""
+    known = {name for place in places for where, name in place.parts if where == "body"}
+    for place in places:
+        [(where, name), *rest] = place.parts
+        if where == "path" and not rest and name not in known and method not in ("GET", "HEAD", "*"):
+            yield place, Place(f"{place.kind}=body:{name}")
 
 
 def first_of(place, places):

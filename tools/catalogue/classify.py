@@ -7,6 +7,7 @@ segment are `{name}`; `{name...}` is one or more segments at the end; `{name}:ve
 import re
 import tomllib
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from shapes import Shape, owners_of, without_its_purpose
@@ -35,6 +36,7 @@ class Row:
     ids: list = field(default_factory=list)
     also: list = field(default_factory=list)
     body: object = None  # the shape of its body, if it has ids or features
+    is_opaque: bool = False  # nobody reads its body
 
     @property
     def shape(self):
@@ -62,6 +64,8 @@ class Additions:
         self.no_kind = dict(table(text["no_kind"]["rows"]))
         self.get_bodies = text["get_bodies"]
         self.crossing = text["crossing"]
+        self.reach = dict(table_of_names(text["reach"]["rows"]))
+        self.opaque = text["opaque"]
         self.scopes = sorted(table(text["ids"]["scopes"]), key=lambda row: len(row[0]))
         self.patterns = table(text["ids"]["sensitive"])
         self.sensitive = [(reason, method, pattern(path)) for reason, method, path in self.patterns]
@@ -72,6 +76,10 @@ class Additions:
 
 def table(text):
     return [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def table_of_names(text):
+    return [(row[0], [f"!{mark}" for mark in row[1:]]) for row in table(text)]
 
 
 def pattern(path):
@@ -100,9 +108,23 @@ def build(sdk, additions, shapes):
     rows = merge([expanded for row in rows for expanded in below_volumes(additions, row)])
     for row in rows:
         finish(additions, row)
+        row.ids += [mark for name, marks in additions.reach.items() if means(name, row) for mark in marks]
+        row.is_opaque = any(means(name, row) for name in additions.opaque)
         row.body = row.body and without_its_purpose(row.body, row)
     cover(rows)
     return sorted(rows, key=lambda row: (row.name, row.template, row.method)), left_out
+
+
+def means(name, row):
+    """Whether `reach` and `opaque` mean a row by a name, of which the end may be a star, or by a method and a template."""
+    if " " in name:
+        return name == f"{row.method} {row.template}"
+    return any(fnmatchcase(known, name) for known in [row.name, *row.also])
+
+
+def vain(additions, rows):
+    """What `reach` and `opaque` say and nothing has, and opaque bodies that have ids."""
+    yield from (n for n in [*additions.reach, *additions.opaque] if not any(means(n, row) for row in rows))
 
 
 def as_body(additions, call):

@@ -12,6 +12,8 @@ METHODS = ["*", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 COLUMNS = ["name", "method", "template", "scope", "sensitive", "ids", "also"]
 PLACES = {"path": "p", "rest": "r", "absolute": "a", "query": "q", "header": "h", "body": "b", "unsaid": "n"}
 NO_COLON = 0x8000
+# in place of a body's shape, where nobody reads the body
+OPAQUE = 0xFFFF
 
 
 def ids_of(row):
@@ -27,7 +29,8 @@ def tsv(rows, sdk_version):
         "# versions 2.0, 2.1 and 2.2. Ids are `type=place`, their parts joined with dots where `+` stands between them.",
         "# Places: path:PLACEHOLDER, rest:N (the path from segment N), absolute:N (the same with its slash), query:NAME,",
         "# header:NAME, unsaid: (a part that may be any), body:JSON.PATH (`[*]` each of a list, `.*` each of free keys). Types with `@` are told from what stands there:",
-        "# `@typed` by the type beside it, `@resource` by a resource name, `@secret` is a scope in `{{secrets/SCOPE/KEY}}`. The last column has the other names by which the SDK sends the same request.",
+        "# `@typed` by the type beside it, `@resource` by a resource name, `@sql`, `@expression` and `@code` by what SQL names that is kept, `@secret` is a scope in `{{secrets/SCOPE/KEY}}`. The last column has the other names by which the SDK sends the same request.",
+        "# `!below`: it acts on all that stands in what it names; `!all:KIND`: on all of a kind, if none is named; `!any:KIND`: on some of a kind that it does not name.",
         "# " + "\t".join(COLUMNS),
     ]
     for row in rows:
@@ -116,8 +119,10 @@ def encoded_ids(row):
         place, _, value = text.partition(":")
         return PLACES[place] + (str(segments.index("{" + value + "}")) if place == "path" else value)
 
-    found = []
+    found = [entry for entry in row.ids if entry.startswith("!")]
     for entry in row.ids:
+        if entry.startswith("!"):
+            continue
         kind, _, places = entry.partition("=")
         found.append(kind + "=" + "+".join(part(text) for text in places.split("+")))
     return " ".join(found)
@@ -231,7 +236,7 @@ class Bodies:
 
 
 def kinds_of(rows, bodies):
-    kinds = {entry.partition("=")[0] for row in rows for entry in row.ids}
+    kinds = {entry.partition("=")[0] for row in rows for entry in row.ids if not entry.startswith("!")}
     kinds |= {kind for shape in bodies.order for kind in bodies.below(shape)[0]}
     kinds |= {*bodies.leaves.types.values(), *bodies.leaves.collections.values()}
     kinds = sorted(kind for kind in kinds if not kind.startswith("@"))
@@ -298,7 +303,7 @@ def operations(ordered, rows, lists, text, bodies):
         spans = f"{text.spans[row.name]}, {text.spans[row.template]}"
         in_lists = f"{place[encoded_ids(row)]}, {place[' '.join(row.also)]}"
         codes = f"{scopes.index(row.scope)}, {reasons.index(row.sensitive)}, {METHODS.index(row.method)}"
-        codes += f", {bodies.number[id(row.body)] + 1 if row.body else 0}"
+        codes += f", {bodies.number[id(row.body)] + 1 if row.body else OPAQUE if row.is_opaque else 0}"
         entries.append(f"Row({spans}, {in_lists}, {codes})")
     yield strings("METHODS", METHODS, "What a row's method counts in; `*` is any.")
     yield strings("SCOPES", scopes, "What a row's scope counts in.")

@@ -83,7 +83,7 @@ class Leaves:
             what, value = heading
             if what == "of several parts":
                 owner, *entries = line.split()
-                self.composites[owner] = entries
+                self.composites.setdefault(owner, []).extend(entries)
                 continue
             if what in ("two forms", "types", "collections"):
                 key, text = line.split()
@@ -300,6 +300,9 @@ TOLD = {
     "@trace_location": ["experiment", "schema", "table_id"],
     "@files": ["path"],
     "@foreign_catalog": ["table_id"],
+    "@sql": ["function", "path", "sql_text", "table"],
+    "@expression": ["function", "path", "sql_text", "table"],
+    "@code": ["sql_text"],
 }
 
 
@@ -313,7 +316,7 @@ def kinds_below(shape, typed, collections):
         seen.add(id(shape))
         for composite in shape.composites:
             kind = composite.partition("=")[0]
-            kinds.update(typed if kind == "@typed" else [kind] if kind != "!" else [])
+            kinds.update(typed if kind == "@typed" else TOLD.get(kind, [kind]) if kind != "!" else [])
         for member in shape.members.values():
             if member.feature:
                 features.add(member.feature)

@@ -3,6 +3,9 @@
 use super::{Id, Place, Row, Shape, id, table, text};
 use crate::databricks::kind::Kind;
 
+/// What a row has in place of a shape where its body is nobody's to read.
+const OPAQUE: u16 = u16::MAX;
+
 /// One operation of Databricks: a method and a path template, and what is known of them.
 #[derive(Clone, Copy)]
 pub struct Operation {
@@ -72,7 +75,46 @@ impl Operation {
     /// What its body looks like; `None` if no rule can be about anything in it.
     #[must_use]
     pub fn body(self) -> Option<Shape> {
-        Shape::at(self.row.7)
+        Shape::at(self.row.7).filter(|_| !self.is_opaque())
+    }
+
+    /// Whether its body is no JSON object of Databricks' API, or one whose members are somebody else's: a file, frames of Thrift, what a
+    /// model is asked.
+    const fn is_opaque(self) -> bool {
+        self.row.7 == OPAQUE
+    }
+
+    /// Whether the body may say again which resource of `kind` the path names. Servers that make one message of a whole request differ in
+    /// which of the two they obey.
+    #[must_use]
+    pub fn may_say_again(self, kind: &str) -> bool {
+        let is_in_path =
+            |id: &Id| id.places().any(|place| matches!(place, Place::Segment(_) | Place::Rest(_) | Place::Absolute(_)));
+        let mut in_path = self.ids().filter(is_in_path).flat_map(Id::kinds);
+        self.takes_object() && in_path.any(|known| Kind::named(known).is_some_and(|known| known.tells_of(kind)))
+    }
+
+    /// Whether requests of it may have a JSON object as their body.
+    #[must_use]
+    pub fn takes_object(self) -> bool {
+        !self.is_opaque() && (self.body().is_some() || !matches!(self.method(), "GET" | "HEAD" | "*"))
+    }
+
+    /// Whether it acts on all that stands in what it names: a folder with all below it, a schema with its tables.
+    #[must_use]
+    pub fn acts_below(self) -> bool {
+        self.marks().any(|mark| mark == "below")
+    }
+
+    /// Whether it acts on resources of `kind` of which the request does not say which they are; with `named`, although it names some.
+    #[must_use]
+    pub fn acts_on_unnamed(self, kind: &str, named: bool) -> bool {
+        self.marks().filter_map(|mark| mark.split_once(':')).any(|(how, of)| of == kind && (how == "any" || !named))
+    }
+
+    /// What is said of its reach among its ids.
+    pub fn marks(self) -> impl Iterator<Item = &'static str> {
+        list(self.row.2).split_ascii_whitespace().filter_map(|entry| entry.strip_prefix('!'))
     }
 
     /// The placeholders of its template, and where they stand.
