@@ -8,7 +8,7 @@ use crate::audit::{LONGEST_LINE, Record};
 const MARK: &str = "databricks_kong.audit ";
 
 /// Hands a record over: `log`, to the host's log, and to where the host's plugins find it; see [`Host::publish`].
-pub(super) fn hand_over(record: &Record, log: bool, host: &dyn Host, beside_lua: bool) {
+pub(super) fn hand_over(record: &Record, log: bool, host: &dyn Host) {
     if !log && !host.publishes_records() {
         return;
     }
@@ -18,7 +18,7 @@ pub(super) fn hand_over(record: &Record, log: bool, host: &dyn Host, beside_lua:
         true => write_shortened(record),
         false => {}
     }
-    host.publish(record, &json, beside_lua);
+    host.publish(&json);
 }
 
 /// Writes a record to the host's log only, with what is too long for a line left out.

@@ -31,8 +31,8 @@ pub(super) struct RequestContext {
 /// What is special about the event that is handled.
 #[derive(Clone, Copy, Default)]
 struct Moment {
-    /// Whether it surely came straight from Kong's Lua for this request; see [`Host::publish`].
-    beside_lua: bool,
+    /// Whether the request's headers have come just now, and no entry has waited for anything.
+    at_once: bool,
     /// When it came, if that was asked already: each question is a call of the host.
     now: Option<Now>,
     way: Way,
@@ -126,8 +126,8 @@ impl RequestContext {
         });
         // a guard cannot know: if the entry before it waited and then trapped, this instance has never heard of the request
         let is_guard = matches!(settings, Some(Settings::Guard));
-        let beside_lua = !is_guard && !events::has_waited(self.request_id.as_str());
-        self.during(Moment { beside_lua, now, ..Moment::default() }, |request| match settings {
+        let at_once = !is_guard && !events::has_waited(self.request_id.as_str());
+        self.during(Moment { at_once, now, ..Moment::default() }, |request| match settings {
             Some(Settings::Enforce(config)) => request.decide(host, config, count, end_of_stream),
             Some(Settings::Guard) => request.guard(host),
             None => request.refuse(&invalid_configuration(&request.request_id)),
@@ -462,7 +462,7 @@ impl RequestContext {
     /// Hands a record over, before the request goes on or is answered.
     fn record(&mut self, record: Option<Record>, log: bool) {
         match (record, host::known()) {
-            (Some(record), Some(host)) => audit::hand_over(&record, log, host, self.moment.beside_lua),
+            (Some(record), Some(host)) => audit::hand_over(&record, log, host),
             (Some(record), None) if log => audit::write_shortened(&record),
             _ => {}
         }
@@ -498,7 +498,7 @@ impl RequestContext {
             Way::Instead => host.reply_instead(reply),
             Way::Plainly | Way::BesideNothing => {
                 // what is ambiguous may have been framed otherwise than it seems
-                let is_framed = self.moment.beside_lua && reply.status != 400;
+                let is_framed = self.moment.at_once && reply.status != 400;
                 host::reply(reply, if is_framed { Connection::Kept } else { Connection::Closed });
             }
         }

@@ -157,6 +157,8 @@ fn providers_whose_tokens_are_others_or_none() {
 fn secrets_and_scopes_that_do_not_work() {
     let vault = SECRET.replace("{env: S}", "'{vault://hcv/databricks/secret}'");
     sample("E022", "client_secret", &[(CREDENTIAL, &vault)], &[(CREDENTIAL, SECRET)]);
+    let shared = SECRET.replace("{env: S}", "{shared: s}");
+    sample("W060", "client_secret", &[(CREDENTIAL, &shared)], &[(CREDENTIAL, SECRET)]);
     let native = "    plugins: [{name: databricks-kong, config: {workspace: {url: 'https://adb-1.1.azuredatabricks.net'}, \
                   identity_providers: [{name: idp, issuer: 'https://sso.example.com/realms/data', audiences: [databricks]}], \
                   roles: [{name: r, match: {groups: [g]}, credential: {type: service_principal_secret, client_id: a, \

@@ -51,7 +51,7 @@ def test_production_is_for_the_companys_addresses_as_the_load_balancer_tells_the
     assert reached(around.production) == ["alice@example.com"]
 
 
-def test_the_nightly_pipeline_is_a_service_principal_whose_secret_comes_from_the_vault(
+def test_the_nightly_pipeline_is_a_service_principal_whose_secret_comes_from_the_environment(
     kong: Kong, around: Around, employee: tuple[Path, Path]
 ):
     token = around.token("nightly", client_id="nightly-etl")
@@ -243,7 +243,7 @@ def test_the_filters_counters_are_among_the_metrics_and_count(alice: Client, kon
     assert all(f"# TYPE pw_databricks_kong_{name} counter" in kong.metrics().splitlines() for name in after)
 
 
-def test_without_the_secret_in_the_vault_the_pipeline_is_refused_and_others_are_not(
+def test_without_the_secret_in_the_environment_the_pipeline_is_refused_and_others_are_not(
     around: Around, employee: tuple[Path, Path]
 ):
     changes = machine(around)

@@ -120,13 +120,6 @@ impl Worker {
         sent.iter().find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())).map_or(&[], |(_, value)| value)
     }
 
-    /// What the filter or the client's plugins left in `kong.ctx.shared`; on Envoy, in the filter state.
-    #[must_use]
-    pub fn shared(&self, request: RequestHandle, name: &str) -> Option<&[u8]> {
-        let shared = &self.look().requests[&request.0].shared;
-        shared.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice())
-    }
-
     /// Whether its trailers are still to come.
     #[must_use]
     pub fn awaits_trailers(&self, request: RequestHandle) -> bool {

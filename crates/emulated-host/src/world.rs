@@ -513,7 +513,7 @@ impl World {
             (Profile::Envoy, "xds.listener_direction") => return Ok(self.request().map(|_| vec![0; 8])),
             _ => {}
         }
-        self.check_kongs_property("proxy_get_property", &path)?;
+        self.check_reading_kongs_property(&path)?;
         let Some(request) = self.request() else {
             return if self.is_kong() {
                 misuse(format!("proxy_get_property `{path}` in a root context: kong's worker dies"))
@@ -535,8 +535,9 @@ impl World {
         })
     }
 
-    /// Kong's own properties are Lua's, and after a callout another coroutine ran last than the request's.
-    fn check_kongs_property(&self, call: &str, path: &str) -> Answer<()> {
+    /// Kong's own properties are Lua's: reading one is never quite safe, and after a callout another coroutine ran last than the request's.
+    fn check_reading_kongs_property(&self, path: &str) -> Answer<()> {
+        let call = "proxy_get_property";
         if !self.is_kong() || !path.starts_with("kong.") {
             return Ok(());
         }
@@ -551,7 +552,6 @@ impl World {
 
     pub(crate) fn set_property(&mut self, path: &[u8], value: &[u8]) -> Answer<()> {
         let path = String::from_utf8_lossy(path).replace('\0', ".");
-        self.check_kongs_property("proxy_set_property", &path)?;
         let is_kong = self.is_kong();
         let Some(request) = self.request_mut() else {
             return misuse(format!("proxy_set_property `{path}` without a request"));
@@ -562,13 +562,10 @@ impl World {
                 request.target = String::from_utf8(value.to_vec()).map_err(|_| Stop::Status(BAD_ARGUMENT))?;
                 return Ok(());
             }
-            (true, path) => match path.strip_prefix("kong.ctx.shared.") {
-                Some(name) => name.to_owned(),
-                None if path.starts_with("kong.") => {
-                    return misuse(format!("proxy_set_property `{path}`: kong traps"));
-                }
-                None => return Err(Stop::Status(NOT_FOUND)),
-            },
+            (true, path) if path.starts_with("kong.") => {
+                return misuse(format!("proxy_set_property `{path}`: kong's worker may die"));
+            }
+            (true, _) => return Err(Stop::Status(NOT_FOUND)),
         };
         request.shared.retain(|(key, _)| *key != name);
         request.shared.push((name, value.to_vec()));

@@ -2,7 +2,6 @@
 
 use super::super::abi::{self, Headers};
 use super::{Connection, Hold, Host, Mark, reply};
-use crate::audit::Record;
 use crate::exchange::SharedSecrets;
 use crate::flow::{Capabilities, CertificateDigest, Inspected, Reply, RequestId, Shown};
 
@@ -112,7 +111,7 @@ impl Host for Envoy {
         false
     }
 
-    fn publish(&self, _record: &Record, _json: &str, _beside_lua: bool) {}
+    fn publish(&self, _json: &str) {}
 
     fn dispatches_by_cluster(&self) -> bool {
         true

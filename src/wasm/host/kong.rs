@@ -4,7 +4,6 @@
 use super::super::abi::{self, Headers};
 use super::super::{events, headers};
 use super::{Connection, Hold, Host, Mark, reply};
-use crate::audit::Record;
 use crate::base::Secret;
 use crate::exchange::SharedSecrets;
 use crate::flow::{Capabilities, CertificateDigest, Follow, Inspected, Reply, RequestId, Shown};
@@ -71,7 +70,14 @@ impl Host for Kong {
         false
     }
 
-    /// From `kong.ctx.shared`; see [`Kong::mark`].
+    /// From `kong.ctx.shared`, for configurations that ask for it: nothing else here touches a `kong.*` property.
+    ///
+    /// Kong answers those in Lua, by an FFI callback while no Lua runs. LuaJIT takes any coroutine for it (`cts->L`) and does not note
+    /// which (`g->cur_L`), so as soon as compiled code in it comes to an end, the state of another coroutine is restored, one that does
+    /// not run: the worker dies (`lj_trace_exit`; seen once in 15 reloads under load with one such call for a request). And the handler
+    /// writes the request into that coroutine, often a timer's of Kong's own, and leaves it there (`set_r` in ngx_wasm_module's
+    /// lib/resty/wasmx/proxy_wasm.lua). After a callout that is sure to be another's coroutine, while a request's headers are handled
+    /// mostly its own.
     fn shared_secrets(&self, names: &[String]) -> SharedSecrets {
         let read = names.iter().filter_map(|name| {
             let value = String::from_utf8(abi::property(&["kong", "ctx", "shared", name]).ok()??).ok()?;
@@ -105,11 +111,8 @@ impl Host for Kong {
         true
     }
 
-    /// Keeps the mark in the instance, which all entries of a worker share: a trap takes it along. Not in `kong.ctx.shared`, because
-    /// reading or writing any `kong.*` property after a callout corrupts the worker. Its Lua handler writes the request into whatever
-    /// coroutine ran last, often a timer's of Kong's own, which then goes on with a request that may be gone: the worker dies, or sends
-    /// a request twice (`set_r` in ngx_wasm_module's lib/resty/wasmx/proxy_wasm.lua). While a request's headers are handled, its own
-    /// coroutine ran last.
+    /// Keeps the mark in the instance, which all entries of a worker share: a trap takes it along. Not in `kong.ctx.shared`; see
+    /// [`Kong::shared_secrets`].
     fn mark(&self, request: Option<&RequestId>, context: u32, mark: Mark) {
         if let Some(id) = request {
             events::mark(id.as_str().to_owned(), context, mark);
@@ -152,29 +155,10 @@ impl Host for Kong {
         true
     }
 
-    /// Puts a record into the nginx variable `$databricks_audit`, if Kong's configuration declares it, and, `beside_lua`, with its parts
-    /// that are most asked for, into `kong.ctx.shared`; at other times writing there corrupts the worker, see [`Kong::mark`]. A variable
-    /// is written without Lua.
-    ///
-    /// With one such write for a request in place of these, new workers of Kong 3.9.3 died while it was reloaded under load (signal 11,
-    /// 1 reload in 15; with them none in 80). Why is not known yet.
-    fn publish(&self, record: &Record, json: &str, beside_lua: bool) {
+    /// Puts a record into the nginx variable `$databricks_audit`, if Kong's configuration declares it: nginx does that without Lua. Not
+    /// into `kong.ctx.shared`; see [`Kong::shared_secrets`].
+    fn publish(&self, json: &str) {
         let _ = abi::set_property(&["ngx", "databricks_audit"], json.as_bytes());
-        if !beside_lua {
-            return;
-        }
-        let parts = [
-            ("databricks_audit", Some(json)),
-            ("databricks_decision", Some(record.decision.as_str())),
-            ("databricks_reason", Some(record.why())),
-            ("databricks_role", record.role.as_deref()),
-            ("databricks_subject", record.subject.as_deref()),
-            ("databricks_operation", record.operation),
-        ];
-        let share = |name, value: &str| abi::set_property(&["kong", "ctx", "shared", name], value.as_bytes()).is_ok();
-        if !parts.into_iter().filter_map(|(name, value)| Some((name, value?))).all(|(name, value)| share(name, value)) {
-            abi::log(abi::Level::Error, "an audit record cannot be put into kong.ctx.shared");
-        }
     }
 
     fn dispatches_by_cluster(&self) -> bool {

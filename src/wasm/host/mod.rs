@@ -5,7 +5,6 @@ mod kong;
 
 use super::abi::{self, HostError, Level};
 use super::headers;
-use crate::audit::Record;
 use crate::exchange::SharedSecrets;
 use crate::flow::{Capabilities, Inspected, Reply, RequestId, Shown};
 use envoy::Envoy;
@@ -95,9 +94,8 @@ pub(super) trait Host {
     /// Whether [`Host::publish`] does anything.
     fn publishes_records(&self) -> bool;
 
-    /// Hands a record to whatever reads records on this host. `beside_lua` is true only while a request's headers are handled that did
-    /// not wait for a callout before.
-    fn publish(&self, record: &Record, json: &str, beside_lua: bool);
+    /// Hands a record to whatever reads records on this host.
+    fn publish(&self, json: &str);
 
     /// Whether callouts go to a cluster's name, where there is one, instead of to `host:port`.
     fn dispatches_by_cluster(&self) -> bool;

@@ -205,27 +205,24 @@ fn a_callout_that_is_none_is_noticed() {
 }
 
 #[test]
-fn kongs_own_properties_are_for_request_headers_before_any_callout() {
+fn kongs_own_properties_are_read_while_headers_are_handled_before_any_callout_and_never_written() {
     let read = |probe: &mut Probe| format!("(drop {})", probe.property("kong.ctx.shared.a"));
     let write = |probe: &mut Probe| format!("(drop {})", probe.set_property("kong.ctx.shared.a", "b"));
-    let accesses: [&dyn Fn(&mut Probe) -> String; 2] = [&read, &write];
-    for (call, access) in ["proxy_get_property", "proxy_set_property"].into_iter().zip(accesses) {
-        assert_eq!(complaint(Profile::Kong, &at_headers(access), &get(), None), "");
-        for (callback, rest, name) in [
-            ("proxy_on_request_body", CONTINUE, "RequestBody"),
-            ("proxy_on_response_headers", CONTINUE, "ResponseHeaders"),
-            ("proxy_on_log", "", "Log"),
-        ] {
-            let probe = Probe::default().on(callback, |probe| access(probe) + rest);
-            only_kong(&probe, &post("x"), None, &format!("{call} `kong.ctx.shared.a` in {name}"));
-        }
-        let probe = after_callout("", access);
-        let message = complaint(Profile::Kong, &probe, &get(), Some(CalloutEnd::reply(200, "x")));
-        assert!(
-            message.starts_with(&format!("misuse of the host: {call} `kong.ctx.shared.a` in CalloutReply")),
-            "{message}"
-        );
+    only_kong(&at_headers(write), &get(), None, "proxy_set_property `kong.ctx.shared.a`: kong's worker may die");
+    assert_eq!(complaint(Profile::Kong, &at_headers(read), &get(), None), "");
+    for (callback, rest, name) in [
+        ("proxy_on_request_body", CONTINUE, "RequestBody"),
+        ("proxy_on_response_headers", CONTINUE, "ResponseHeaders"),
+        ("proxy_on_log", "", "Log"),
+    ] {
+        let probe = Probe::default().on(callback, |probe| read(probe) + rest);
+        only_kong(&probe, &post("x"), None, &format!("proxy_get_property `kong.ctx.shared.a` in {name}"));
     }
+    let message = complaint(Profile::Kong, &after_callout("", read), &get(), Some(CalloutEnd::reply(200, "x")));
+    assert!(
+        message.starts_with("misuse of the host: proxy_get_property `kong.ctx.shared.a` in CalloutReply"),
+        "{message}"
+    );
     for path in ["kong.ctx.shared.a", "ngx.upstream_uri"] {
         // a second entry, whose headers come once the first one's callout was answered
         let (read, has_waited) = (path.starts_with("kong"), "(i32.load (i32.const 40))");
@@ -251,7 +248,7 @@ fn other_properties_trap_or_are_not_there() {
     let broken = at_headers(|probe| format!("(drop {})", probe.property("kong.response.source")));
     let unknown = at_headers(|probe| format!("(drop {})", probe.set_property("kong.nothing", "x")));
     only_kong(&broken, &get(), None, "proxy_get_property `kong.response.source`: kong traps");
-    only_kong(&unknown, &get(), None, "proxy_set_property `kong.nothing`: kong traps");
+    only_kong(&unknown, &get(), None, "proxy_set_property `kong.nothing`: kong's worker may die");
     for (property, kong) in [("ngx.nothing", 201), ("ngx.upstream_uri", 200), ("ngx.kong_request_id", 200)] {
         let probe = at_headers(|probe| {
             let code = probe.property(property);

@@ -60,6 +60,7 @@ kinds! {
     ORG_SERVER: warning "W057" "okta-org-server",
     ALGORITHM: warning "W058" "algorithm-not-taken",
     PUBLIC_URL: warning "W059" "public-url",
+    SHARED_SECRET: warning "W060" "shared-secret-in-filter",
     BAD_MARKER: warning "W090" "bad-marker",
     UNUSED_MARKER: warning "W091" "unused-marker",
     GUARD_NOT_LAST: warning "W101" "guard-not-last",

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub(super) fn lint(entry: &Entry<'_>, found: &mut Vec<Finding>) {
     let config = entry.config;
-    vault_references(entry, config, "", found);
+    kongs_secrets(entry, config, "", found);
     workspace(entry, found);
     let is_plain = |pointer: &&String| {
         let text = config.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -20,7 +20,7 @@ pub(super) fn lint(entry: &Entry<'_>, found: &mut Vec<Finding>) {
         found.push(
             entry
                 .finding(&codes::PLAIN_SECRET, &format!("{}{pointer}", entry.pointer), "a secret stands in the file")
-                .help("use `{env: NAME}`, or `{shared: NAME}` with a plugin that reads it from a vault"),
+                .help("use `{env: NAME}`"),
         );
     }
     if config.pointer("/callouts/allow_http") == Some(&Value::Bool(true)) {
@@ -65,27 +65,34 @@ fn is_vault_reference(text: &str) -> bool {
     text.starts_with("{vault://")
 }
 
-/// References to Kong's vaults, which Kong does not resolve in a filter's configuration.
-fn vault_references(entry: &Entry<'_>, value: &Value, pointer: &str, found: &mut Vec<Finding>) {
+/// Secrets that a filter does not get from Kong, or not without harm: references to vaults, which Kong does not resolve in a filter's
+/// configuration, and `kong.ctx.shared`.
+fn kongs_secrets(entry: &Entry<'_>, value: &Value, pointer: &str, found: &mut Vec<Finding>) {
+    const INSTEAD: &str = "use `{env: NAME}`, and `nginx_main_env = NAME` in kong.conf; or the native plugin";
     if entry.is_native {
         return;
     }
+    let mut warn = |kind, message: &str| {
+        found.push(entry.finding(kind, &format!("{}{pointer}", entry.pointer), message).help(INSTEAD));
+    };
     match value {
         Value::String(text) if is_vault_reference(text) => {
-            let message = "Kong resolves no vault reference in a filter's configuration: the reference itself is sent as the value";
-            let help = "use `{shared: NAME}`, and a `pre-function` with `kong.ctx.shared.NAME = kong.vault.get(\"{vault://…}\")`";
-            found.push(
-                entry.finding(&codes::VAULT_REFERENCE, &format!("{}{pointer}", entry.pointer), message).help(help),
+            warn(
+                &codes::VAULT_REFERENCE,
+                "Kong resolves no vault reference in a filter's configuration: the reference itself is sent as the value",
             );
+        }
+        Value::Object(members) if members.len() == 1 && members.get("shared").is_some_and(Value::is_string) => {
+            warn(&codes::SHARED_SECRET, "reading `kong.ctx.shared` in the filter can end a worker of Kong 3.9");
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                vault_references(entry, item, &format!("{pointer}/{index}"), found);
+                kongs_secrets(entry, item, &format!("{pointer}/{index}"), found);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
-                vault_references(entry, member, &format!("{pointer}{}", step(name)), found);
+                kongs_secrets(entry, member, &format!("{pointer}{}", step(name)), found);
             }
         }
         _ => {}
