@@ -151,6 +151,30 @@ def python_packages(**packages: str) -> Callable[[Path, dict[str, str]], None]:
     return build
 
 
+def keycloak(home: Path, wanted: dict[str, str]) -> None:
+    """Its distribution, with what it would build at each start built once."""
+    artefact = f"org.keycloak:keycloak-quarkus-dist:{wanted['KEYCLOAK']}:tar.gz"
+    copy = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+    run(["mvn", "-q", "-B", copy, f"-Dartifact={artefact}", "-DoutputDirectory=."], home)
+    archive = home / f"keycloak-quarkus-dist-{wanted['KEYCLOAK']}.tar.gz"
+    run(["tar", "-xzf", archive.name], home)
+    archive.unlink()
+    (home / f"keycloak-{wanted['KEYCLOAK']}").rename(home / "keycloak")
+    run([str(home / "keycloak/bin/kc.sh"), "build", "--db=dev-file", "--cache=local"], home)
+
+
+def browser(home: Path, wanted: dict[str, str]) -> None:
+    """Debian's Chromium, and Playwright to do with it what a person does."""
+    if shutil.which("chromium") is None:
+        if os.geteuid() != 0 or shutil.which("apt-get") is None:
+            raise Unavailable("there is no `chromium` on this machine (Debian: apt install chromium)")
+        run(["apt-get", "update", "-qq"], home)
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], home, quiet)
+    (home / "chromium").write_text(shutil.which("chromium") or "")
+    python_packages(PLAYWRIGHT="playwright")(home, wanted)
+
+
 CLIENTS = [
     Client("cli", ("CLI",), cli),
     Client(
@@ -171,6 +195,15 @@ CLIENTS = [
     ),
     Client("dbt", ("DBT_DATABRICKS",), python_packages(DBT_DATABRICKS="dbt-databricks")),
     Client("sqlalchemy", ("SQLALCHEMY_DATABRICKS",), python_packages(SQLALCHEMY_DATABRICKS="databricks-sqlalchemy")),
+    Client(
+        "ai",
+        ("OPENAI", "ANTHROPIC", "MCP"),
+        python_packages(OPENAI="openai", ANTHROPIC="anthropic", MCP="mcp"),
+        "ai",
+    ),
+    Client("mlflow", ("MLFLOW",), python_packages(MLFLOW="mlflow-skinny"), "mlflow"),
+    Client("keycloak", ("KEYCLOAK",), keycloak),
+    Client("browser", ("PLAYWRIGHT",), browser, "browser"),
 ]
 
 

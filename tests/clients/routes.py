@@ -9,6 +9,8 @@ OTHER_WAREHOUSE = "b7066a8ef796be84"
 # Databricks gives a job its id when it is created; the mock workspace begins at 7001
 BUNDLE_JOBS = ["7*"]
 OWN_FOLDER = ["/Workspace/Users/${subject}", "/Workspace/Users/${subject}/**"]
+MODEL = "main-model"
+OWN = ["/Users/${subject}/*"]
 LANDING = ["main.sales.landing"]
 
 
@@ -49,7 +51,28 @@ def clients(parts: Parts, name: str) -> Config:
         "sql": ["select"],
     }
     sessions = {"operations": ["sql_sessions.create"], "resources": {"warehouse": [WAREHOUSE]}}
+    science = [
+        {"operations": ["experiments.create_experiment"], "resources": {"volume": LANDING, "experiment_name": OWN}},
+        {"operations": ["experiments.get_by_name"], "resources": {"experiment_name": OWN}},
+        {"operations": ["experiments.get_experiment", "experiments.create_run", "experiments.search_runs"]},
+        {"operations": ["experiments.get_run", "experiments.update_run", "experiments.log_*"]},
+        {"operations": ["files.*"], "resources": {"volume": LANDING}},
+    ]
+    models = {"model_service": [MODEL]}
+    asks = [
+        {
+            "operations": [
+                "serving_endpoints.chat_completions",
+                "serving_endpoints.anthropic_messages",
+                "ai_gateway.anthropic_messages",
+            ],
+            "resources": {"serving_endpoint": [MODEL]},
+        },
+        {"operations": ["ai_gateway.chat_completions"], "resources": models},
+    ]
     config["roles"] = [
+        role("scientist", {"groups": ["scientists"]}, allow=science),
+        role("modeller", {"groups": ["modellers"]}, allow=asks),
         role("developer", {"groups": ["developers"]}, allow=developer()),
         role("sql", {"groups": ["sql"]}, allow=[thrift, {"operations": ["telemetry.*", "sql_connector.*"]}]),
         role(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,12 @@ def test_sqlalchemy_shows_why_a_warehouse_is_refused(analyst: Person):
     done = sqlalchemy(analyst, OTHER_WAREHOUSE)
     assert done.code != 0 and "no rule of the caller's roles allows `sql_warehouses.thrift`" in done.err, str(done)
     analyst.world.no_api_reached()
+
+
+def test_the_connector_for_python_signs_nobody_in_at_a_gateway(analyst: Person):
+    """It knows the hosts of Databricks and no others, so docs/login.md says that people need a token at hand."""
+    host = analyst.world.gateway.url("clients").removeprefix("https://")
+    asked = f"sql.connect({host!r}, '/sql/1.0/warehouses/{WAREHOUSE}', auth_type='databricks-oauth')"
+    done = start([sys.executable, "-c", f"from databricks import sql; {asked}"], analyst.home, analyst.env())
+    assert done.code != 0 and "NotImplementedError: OAuth is not supported for host" in done.err, str(done)
+    analyst.world.nothing_reached()

@@ -75,8 +75,10 @@ def start_gateway(
     run_dir: Path,
     with_filter: bool = True,
     named: list[configs.Named] | None = None,
+    clusters: dict[str, str] | None = None,
+    workers: int = 1,
 ) -> Gateway:
-    """The host that was chosen, with these configurations or with those of all stories."""
+    """The host that was chosen, with these configurations or with those of all stories. Clusters are for Envoy, which calls nobody else."""
     host = os.environ.get("STORIES_HOST") or ("kong" if os.environ.get("KONG_BIN") else "envoy")
     # the modules of other hosts are on the path when their `run` starts these stories
     if host == "nginx":
@@ -91,7 +93,7 @@ def start_gateway(
         from kong_gateway import KongGateway
 
         return KongGateway(idp, workspace, run_dir, with_filter, named)
-    return EnvoyGateway(idp, workspace, run_dir, with_filter, named)
+    return EnvoyGateway(idp, workspace, run_dir, with_filter, named, clusters, workers)
 
 
 def stop_gateway(started: Gateway) -> None:

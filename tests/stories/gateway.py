@@ -185,6 +185,7 @@ class EnvoyGateway(Gateway):
         with_filter: bool = True,
         named: list[configs.Named] | None = None,
         clusters: dict[str, str] | None = None,
+        workers: int = 1,
     ):
         self.named = {one.name: one for one in named or configs.all_configs()}
         self.tls_hosts, self.no_tls = hosts_for_443([one.name for one in self.named.values() if one.tls])
@@ -197,6 +198,7 @@ class EnvoyGateway(Gateway):
         self.parts = configs.Parts(idp, workspace, self.url, closed)
         self.with_filter = with_filter
         self.more_clusters = clusters or {}
+        self.workers = workers
 
         self.access_log = run_dir / "access.log"
         config = run_dir / "envoy.json"
@@ -208,7 +210,7 @@ class EnvoyGateway(Gateway):
                 "-c",
                 str(config),
                 "--concurrency",
-                "1",
+                str(workers),
                 "--disable-hot-restart",
                 "-l",
                 "warning",
@@ -279,6 +281,9 @@ class EnvoyGateway(Gateway):
         for one in listeners:
             manager = one["filter_chains"][0]["filters"][0]["typed_config"]
             manager["access_log"] = [file_access_log(self.access_log)]
+            if self.workers > 1:
+                # connections that are open at once are on different workers
+                one["connection_balance_config"] = {"exact_balance": {}}
         return {
             "admin": {"address": address("127.0.0.1", self.admin_port)},
             "static_resources": {

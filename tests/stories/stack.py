@@ -445,10 +445,10 @@ class Workspace:
         self.state["users"].update({sub: {"groups": [], "permissions": {"jobs": ["101", "202"]}} for sub in subs})
         admin(self.admin_url, "PATCH", "/state", {"users": self.state["users"]})
 
-    def trust(self, issuer_url: str, jwks_url: str) -> None:
+    def trust(self, issuer_url: str, jwks_url: str, subject_claim: str = "sub") -> None:
         """Another issuer, whose tokens the account takes as the same people's."""
         self.state["issuers"][issuer_url] = {"jwks_url": jwks_url}
-        policy = {"issuer": issuer_url, "audiences": ["databricks"], "subject_claim": "sub"}
+        policy = {"issuer": issuer_url, "audiences": ["databricks"], "subject_claim": subject_claim}
         self.state["account_policies"].append(policy)
         changed = {name: self.state[name] for name in ("issuers", "account_policies")}
         admin(self.admin_url, "PATCH", "/state", changed)

@@ -25,6 +25,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/tokens", get(tokens))
         .route("/tokens/revoke", post(revoke))
         .route("/answers", put(put_answers))
+        .route("/streams", put(hold_streams).post(open_stream))
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
         .layer(DefaultBodyLimit::disable())
         .with_state(world)
@@ -86,6 +87,25 @@ async fn put_answers(State(world): Shared, body: String) -> Response {
         world.sql.give(answers);
         json!({})
     }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Streams {
+    held: bool,
+}
+
+async fn hold_streams(State(world): Shared, body: String) -> Response {
+    let parsed = serde_json::from_str::<Streams>(&body).map_err(|e| e.to_string());
+    answer(parsed.map(|streams| {
+        world.gate.hold(streams.held);
+        json!({})
+    }))
+}
+
+async fn open_stream(State(world): Shared) -> Response {
+    world.gate.open();
+    Json(json!({})).into_response()
 }
 
 async fn faults(State(world): Shared) -> Response {

@@ -18,6 +18,7 @@ mod refusal;
 mod rest;
 mod scopes;
 mod state;
+mod stream;
 mod thrift;
 mod token_endpoint;
 mod world;

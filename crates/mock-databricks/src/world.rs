@@ -9,10 +9,12 @@ use crate::faults::Faults;
 use crate::jwks::IssuerKeys;
 use crate::minting::{Mint, Place};
 use crate::recording::Recorder;
+use crate::rest::experiments::Tracking;
 use crate::rest::jobs::JobStore;
 use crate::rest::sql::SqlStore;
 use crate::rest::tree::Tree;
 use crate::state::Workspace;
+use crate::stream::Gate;
 
 pub(crate) struct World {
     /// Where the workspace's port listens.
@@ -30,6 +32,10 @@ pub(crate) struct World {
     pub(crate) tree: Tree,
     /// Files in volumes.
     pub(crate) volumes: Tree,
+    /// Whether answers in pieces wait for a test.
+    pub(crate) gate: Gate,
+    /// Experiments and their runs.
+    pub(crate) tracking: Tracking,
     workspace: Mutex<Arc<Workspace>>,
 }
 
@@ -46,6 +52,8 @@ impl World {
             jobs: JobStore::default(),
             tree: Tree::new(&["/Users", "/Shared", "/Repos"]),
             volumes: Tree::new(&["/Volumes"]),
+            gate: Gate::default(),
+            tracking: Tracking::default(),
             workspace: Mutex::new(Arc::new(workspace)),
         })
     }
@@ -67,6 +75,8 @@ impl World {
         self.jobs.forget();
         self.tree.forget();
         self.volumes.forget();
+        self.gate.hold(false);
+        self.tracking.forget();
     }
 
     /// Changes top-level keys of the state and keeps everything else, but for fetched keys.

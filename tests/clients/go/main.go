@@ -1,5 +1,5 @@
-// What a Go program does in Databricks: `story sdk list|run JOB` with the SDK, `story sql QUERY` with the SQL driver.
-// It prints one JSON object: what came, or the error as this client shows it.
+// What a Go program does in Databricks: `story sdk list|run JOB` with the SDK, `story sql QUERY` with the SQL driver, and
+// `story signed-in` (signed_in.go). It prints one JSON object: what came, or the error as this client shows it.
 package main
 
 import (
@@ -29,6 +29,10 @@ type shown struct {
 }
 
 func main() {
+	if os.Args[1] == "signed-in" {
+		signedIn()
+		return
+	}
 	out := map[string]any{}
 	got, err := run(os.Args[1:])
 	if err != nil {

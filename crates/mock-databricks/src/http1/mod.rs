@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use crate::faults::{Fault, Kind, Plan, TOKEN_PATH};
 use crate::recording::{Arrived, Principal};
 use crate::refusal::{Refusal, json_answer};
+use crate::stream::Pieces;
 use crate::world::World;
 use crate::{bearer, ids, rest};
 
@@ -90,8 +91,11 @@ async fn exchange(stream: &mut BufReader<TcpStream>, world: &Arc<World>, router:
         Some(answer) => answer,
         None => worked(router, request, fault.as_ref()).await,
     };
-    let answer = dressed(world, answer, &request_id);
+    let mut answer = dressed(world, answer, &request_id);
     world.requests.answered(n, answer.status().as_u16());
+    if let Some(Pieces(pieces)) = answer.extensions_mut().remove() {
+        return write::pieces(stream, answer, pieces, &world.gate).await.is_ok() && ending == Ending::KeepAlive;
+    }
     write::answer(stream, answer, ending, is_head).await.is_ok_and(|()| ending == Ending::KeepAlive)
 }
 

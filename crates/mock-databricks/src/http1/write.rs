@@ -1,9 +1,12 @@
 //! Writes answers, also in the ways that only faults have.
 
 use axum::http::header;
+use axum::http::response::Parts;
 use axum::response::Response;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+
+use crate::stream::Gate;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -26,14 +29,7 @@ pub(super) async fn answer(
 ) -> std::io::Result<()> {
     let (parts, body) = answer.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.map_err(std::io::Error::other)?;
-    let reason = parts.status.canonical_reason().unwrap_or("Unknown");
-    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_u16()).into_bytes();
-    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
+    let mut bytes = head(&parts);
     let bodiless = matches!(parts.status.as_u16(), 204 | 304);
     let announced = match ending {
         Ending::Truncated => Some(body.len().saturating_add(MISSING_BYTES)),
@@ -53,4 +49,39 @@ pub(super) async fn answer(
     }
     stream.get_mut().write_all(&bytes).await?;
     stream.get_mut().flush().await
+}
+
+/// Writes an answer whose length nobody knows yet: each piece is on its way before the next is waited for.
+pub(super) async fn pieces(
+    stream: &mut BufReader<TcpStream>,
+    answer: Response,
+    pieces: Vec<String>,
+    gate: &Gate,
+) -> std::io::Result<()> {
+    let (parts, _) = answer.into_parts();
+    let mut bytes = head(&parts);
+    bytes.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
+    for (number, piece) in pieces.iter().enumerate() {
+        if number == 1 {
+            gate.pass().await;
+        }
+        bytes.extend_from_slice(format!("{:x}\r\n{piece}\r\n", piece.len()).as_bytes());
+        stream.get_mut().write_all(&bytes).await?;
+        stream.get_mut().flush().await?;
+        bytes.clear();
+    }
+    stream.get_mut().write_all(b"0\r\n\r\n").await?;
+    stream.get_mut().flush().await
+}
+
+fn head(parts: &Parts) -> Vec<u8> {
+    let reason = parts.status.canonical_reason().unwrap_or("Unknown");
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_u16()).into_bytes();
+    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
 }

@@ -1,8 +1,11 @@
 //! The routes of the workspace's port.
 
 mod clusters;
+pub(crate) mod experiments;
 mod files;
 pub(crate) mod jobs;
+mod mcp;
+mod models;
 mod params;
 mod scim;
 pub(crate) mod sql;
@@ -49,6 +52,9 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .merge(tokens::routes())
         .merge(workspace::routes())
         .merge(files::routes())
+        .merge(models::routes())
+        .merge(mcp::routes())
+        .merge(experiments::routes())
         .route("/telemetry-ext", post(telemetry))
         .route("/api/{*rest}", axum::routing::any(no_endpoint))
         .route("/sql/{*rest}", axum::routing::any(no_endpoint))
