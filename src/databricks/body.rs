@@ -218,6 +218,7 @@ fn composite(kind: &str, parts: &str, object: &Map<String, Value>) -> Result<Opt
 }
 
 /// What SQL names that is kept, to be run later: one text or a list, with the catalog and the schema by which names are completed.
+#[inline(never)]
 fn kept_sql(kept: Kept, parts: &'static str, object: &Map<String, Value>) -> Result<Vec<Resource>, IdFault> {
     let mut parts = parts.split('+');
     let text = parts.next().and_then(|name| Some((name, object.get(name)?)));
@@ -225,26 +226,26 @@ fn kept_sql(kept: Kept, parts: &'static str, object: &Map<String, Value>) -> Res
     let (catalog, schema) = (plain(), plain());
     let Some((name, value)) = text else { return Ok(Vec::new()) };
     let origin = Origin::Body(name);
-    let texts: Vec<_> = match value {
-        Value::Null => Vec::new(),
-        Value::String(text) => vec![text.as_str()],
-        Value::Array(items) => {
-            items.iter().map(|item| item.as_str().ok_or(IdFault::NotAnId)).collect::<Result<_, _>>()?
-        }
-        _ => return Err(IdFault::NotAnId),
-    };
-    let named = texts.into_iter().flat_map(|text| named_in_sql(kept, text, catalog, schema));
-    let told = |(kind, id): (_, String)| Resource::new(Some(kind), &id, origin).ok().or_else(|| unread_sql(origin));
-    Ok(named.filter_map(told).collect())
+    let texts = if let Value::Array(items) = value { items.as_slice() } else { std::slice::from_ref(value) };
+    let mut found = Vec::new();
+    for text in texts.iter().filter(|text| !text.is_null()) {
+        let text = text.as_str().ok_or(IdFault::NotAnId)?;
+        named_in_sql(kept, text, (catalog, schema), &mut |kind, id| {
+            found.extend(Resource::new(Some(kind), id, origin).ok().or_else(|| unread_sql(origin)));
+        });
+    }
+    Ok(found)
 }
 
 /// Text in which SQL may stand, and is not looked for.
+#[inline(never)]
 fn kept_code(part: &'static str, object: &Map<String, Value>) -> Option<Resource> {
     let is_said = |value: &&Value| !value.is_null() && value.as_str() != Some("");
     object.get(part).filter(is_said).and_then(|_| unread_sql(Origin::Body(part)))
 }
 
 /// SQL that may name anything.
+#[inline(never)]
 fn unread_sql(origin: Origin) -> Option<Resource> {
     Resource::new(Some("sql_text"), "", origin).ok()
 }
@@ -256,9 +257,11 @@ pub(super) fn typed(parts: &[String], origin: Origin) -> Result<Resource, IdFaul
     Resource::new(Some(kind), id, origin)
 }
 
-/// `projects/p/branches/b` → the project `p`. Collections of which no rule can speak name nothing.
+/// `projects/p/branches/b` → the project `p`; `accounts/a/groups/g` → the group `g`. Collections of which no rule can speak name nothing.
 fn named_resource(name: &str) -> Option<(&'static str, &str)> {
-    let (collection, rest) = name.strip_prefix('/').unwrap_or(name).split_once('/')?;
+    let name = name.strip_prefix('/').unwrap_or(name);
+    let of_account = name.strip_prefix("accounts/").and_then(|rest| rest.split_once('/'));
+    let (collection, rest) = of_account.map_or(name, |(_, rest)| rest).split_once('/')?;
     Some((kind_collected(collection)?, rest.split('/').next().unwrap_or_default()))
 }
 

@@ -256,6 +256,7 @@ impl Kind {
 
     /// Whether resources of the kind `other` may stand in one of this kind.
     #[must_use]
+    #[inline(never)]
     pub fn may_be_around(&self, other: &str) -> bool {
         self.name == other && self.is_placed()
             || Self::named(other).is_some_and(|other| {
@@ -268,6 +269,7 @@ impl Kind {
 
     /// What the ids of all resources of the kind `other` begin with that stand in the one of this kind and id.
     #[must_use]
+    #[inline(never)]
     pub fn around(&self, id: &str, other: &str) -> Option<String> {
         if !self.may_be_around(other) {
             return None;
@@ -275,11 +277,11 @@ impl Kind {
         Some(if self.is_told_in_part(id) {
             String::new()
         } else if self.is_placed() {
-            format!("{}/", id.strip_suffix('/').unwrap_or(id))
+            [id.strip_suffix('/').unwrap_or(id), "/"].concat()
         } else if other == "path" {
-            format!("/Volumes/{}/", id.replace('.', "/"))
+            ["/Volumes/", &id.replace('.', "/"), "/"].concat()
         } else {
-            format!("{id}.")
+            [id, "."].concat()
         })
     }
 

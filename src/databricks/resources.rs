@@ -127,18 +127,19 @@ pub struct Carried {
 /// Whether an id that tells of resources of `kind` may stand in the body of `operation`.
 #[must_use]
 pub fn stands_in_body(operation: Operation, kind: &str) -> bool {
-    may_hold(operation, |known| known.tells_of(kind)) || operation.may_say_again(kind)
+    may_hold(operation, &|known| known.tells_of(kind)) || operation.may_say_again(kind)
 }
 
 /// Whether an id may stand in the body of `operation` by which its requests reach resources of `kind` that they do not name.
 #[must_use]
 pub fn reaches_by_body(operation: Operation, kind: &str) -> bool {
     let acts_below = operation.acts_below();
-    may_hold(operation, |known| known.may_be(kind) || (acts_below && known.may_be_around(kind)))
+    may_hold(operation, &|known| known.may_be(kind) || (acts_below && known.may_be_around(kind)))
 }
 
-fn may_hold(operation: Operation, meant: impl Fn(&Kind) -> bool) -> bool {
-    operation.body().is_some_and(|shape| shape.kinds().any(|known| Kind::named(known).is_some_and(&meant)))
+#[inline(never)]
+fn may_hold(operation: Operation, meant: &dyn Fn(&Kind) -> bool) -> bool {
+    operation.body().is_some_and(|shape| shape.kinds().any(|known| Kind::named(known).is_some_and(meant)))
 }
 
 /// Whether an official client sends requests of `operation` with a JSON body although they are of a method that has none: GET. Such a

@@ -56,44 +56,43 @@ pub(super) enum Kept {
 
 /// The kinds and ids of all that such a text names. What it reaches beyond them, or if it is not understood, is a `sql_text`, which may be
 /// about anything.
+#[inline(never)]
 pub(super) fn named_in_sql(
     kept: Kept,
     text: &str,
-    catalog: Option<&str>,
-    schema: Option<&str>,
-) -> Vec<(&'static str, String)> {
-    let unread = || ("sql_text", String::new());
+    (catalog, schema): (Option<&str>, Option<&str>),
+    names: &mut dyn FnMut(&'static str, &str),
+) {
+    if text.trim().is_empty() {
+        return;
+    }
     let first = text.split(|letter: char| !letter.is_ascii_alphanumeric()).find(|word| !word.is_empty());
     let begins_query = first.is_some_and(|word| BEGIN_QUERIES.iter().any(|known| word.eq_ignore_ascii_case(known)));
-    let is_query = kept == Kept::Statement || begins_query;
-    let found = if is_query { scan(text, catalog, schema) } else { scan(&format!("SELECT {text}"), catalog, schema) };
-    if text.trim().is_empty() {
-        return Vec::new();
-    }
-    if found.parsed.is_err() {
-        return vec![unread()];
-    }
-    let mut named = Vec::new();
-    for object in found.reads.into_iter().chain(found.writes) {
-        let is_file_of_a_volume =
-            || object.name.starts_with("/Volumes/") && !object.name.contains(['*', '?', '[', '{']);
-        let (kind, id, reaches_more) = match object.kind {
-            _ if !object.resolved => ("sql_text", String::new(), false),
-            sql::Kind::Table => ("table", object.name, false),
+    let before = if kept == Kept::Statement || begins_query { "" } else { "SELECT " };
+    let found = scan(&[before, text].concat(), catalog, schema);
+    let mut reaches_more = found.parsed.is_err();
+    for object in found.reads.iter().chain(&found.writes).filter(|_| found.parsed.is_ok()) {
+        let name = object.name.as_str();
+        match object.kind {
+            _ if !object.resolved => reaches_more = true,
+            sql::Kind::Table => names("table", name),
             // some tables in it
-            sql::Kind::Schema => ("table", format!("{}.", object.name), false),
-            sql::Kind::Catalog => ("table", format!("{}..", object.name), false),
-            sql::Kind::Function => ("function", object.name, true),
-            sql::Kind::Path => {
-                let reaches_more = !is_file_of_a_volume();
-                ("path", object.name, reaches_more)
+            sql::Kind::Schema => names("table", &[name, "."].concat()),
+            sql::Kind::Catalog => names("table", &[name, ".."].concat()),
+            sql::Kind::Function => {
+                names("function", name);
+                reaches_more = true;
             }
-            sql::Kind::Other => ("sql_text", String::new(), false),
-        };
-        named.push((kind, id));
-        named.extend(reaches_more.then(unread));
+            sql::Kind::Path => {
+                names("path", name);
+                reaches_more |= !name.starts_with("/Volumes/") || name.contains(['*', '?', '[', '{']);
+            }
+            sql::Kind::Other => reaches_more = true,
+        }
     }
-    named
+    if reaches_more {
+        names("sql_text", "");
+    }
 }
 
 #[cfg(test)]
@@ -143,10 +142,12 @@ mod tests {
 
     #[test]
     fn what_is_kept_to_be_run_names_what_it_would_touch() {
-        let named = |text: &str| {
-            let named = named_in_sql(Kept::Expression, text, Some("main"), Some("sales"));
-            named.iter().map(|(kind, id)| format!("{kind} {id}")).collect::<Vec<_>>()
+        let of = |kept: Kept, text: &str, home: (Option<&str>, Option<&str>)| {
+            let mut named = Vec::new();
+            named_in_sql(kept, text, home, &mut |kind, id| named.push(format!("{kind} {id}")));
+            named
         };
+        let named = |text: &str| of(Kept::Expression, text, (Some("main"), Some("sales")));
         for (text, expected) in [
             ("SELECT * FROM t", &["table main.sales.t"] as &[&str]),
             ("price > 7 AND id IN (SELECT id FROM hr.people)", &["table main.hr.people"]),
@@ -163,13 +164,13 @@ mod tests {
         ] {
             assert_eq!(named(text), expected, "{text}");
         }
-        let shown = |text: &str| named_in_sql(Kept::Statement, text, Some("main"), None);
-        assert_eq!(shown("SHOW TABLES IN hr"), [("table", "main.hr.".to_owned())]);
-        assert_eq!(shown("SHOW SCHEMAS IN prod"), [("table", "prod..".to_owned())]);
+        let shown = |text: &str| of(Kept::Statement, text, (Some("main"), None));
+        assert_eq!(shown("SHOW TABLES IN hr"), ["table main.hr."]);
+        assert_eq!(shown("SHOW SCHEMAS IN prod"), ["table prod.."]);
         for text in ["SELECT * FROM t", "CALL a.b.c()", "price > 7"] {
-            assert_eq!(named_in_sql(Kept::Statement, text, None, None), [("sql_text", String::new())], "{text}");
+            assert_eq!(of(Kept::Statement, text, (None, None)), ["sql_text "], "{text}");
         }
-        assert_eq!(named_in_sql(Kept::Statement, " \n", None, None), []);
+        assert_eq!(of(Kept::Statement, " \n", (None, None)), [""; 0]);
     }
 
     #[test]

@@ -166,7 +166,7 @@ impl<'a> Action<'a> {
 
     /// Whether the request may act on resources of that type that it does not name: those whose ids begin as `begins` accepts, or which it
     /// calls by something else. Runs tell of no job to a rule that `looks_up`.
-    pub(super) fn reaches(&self, kind: &str, looks_up: bool, begins: impl Fn(&str) -> bool) -> Result<bool, Lack> {
+    pub(super) fn reaches(&self, kind: &str, looks_up: bool, begins: &dyn Fn(&str) -> bool) -> Result<bool, Lack> {
         let Some(operation) = self.operation else { return Ok(false) };
         if reaches_by_body(operation, kind) {
             self.need_body()?;

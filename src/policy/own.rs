@@ -94,6 +94,12 @@ impl Patterns<'_> {
     pub(super) fn match_id(&self, id: &str) -> bool {
         self.any(|glob| glob.matches(id))
     }
+
+    /// Whether some id that begins with `prefix` matches.
+    #[inline(never)]
+    pub(super) fn match_some_within(&self, prefix: &str) -> bool {
+        self.any(|glob| glob.matches_some_within(prefix))
+    }
 }
 
 impl<'r> From<&'r [Glob]> for Patterns<'r> {

@@ -204,7 +204,7 @@ impl Rule {
         if action.ids(kind)?.any(|id| id.is_none_or(|id| patterns.match_id(&id))) {
             return Ok(true);
         }
-        action.reaches(kind, self.lookup, |begin| patterns.any(|glob| glob.matches_some_within(begin)))
+        action.reaches(kind, self.lookup, &|begin| patterns.match_some_within(begin))
     }
 
     /// Whether the ids of that type are those of the request's run, which must be asked for.

@@ -90,12 +90,13 @@ fn may_match(patterns: &Patterns<'_>, kind: &str, object: &Object) -> bool {
     match beginning(object, kind) {
         Some(Named::Outside) => false,
         Some(Named::Within(name)) if object.resolved => patterns.match_id(&name),
-        Some(Named::Around(prefix)) if object.resolved => patterns.any(|glob| glob.matches_some_within(&prefix)),
+        Some(Named::Around(prefix)) if object.resolved => patterns.match_some_within(&prefix),
         _ => true,
     }
 }
 
 /// Whether an object may be, or reach, something of a kind that is none of Unity Catalog's tables and volumes.
+#[inline(never)]
 fn may_reach(patterns: &Patterns<'_>, kind: &str, object: &Object) -> bool {
     let is_of_files = matches!(kind, "path" | "dbfs");
     match object.kind {
@@ -105,11 +106,11 @@ fn may_reach(patterns: &Patterns<'_>, kind: &str, object: &Object) -> bool {
         Kind::Function => true,
         // a volume among others
         Kind::Other if kind == "path" && object.resolved && object.name.split('.').count() == 3 => {
-            patterns.any(|glob| glob.matches_some_within(&files_of(object)))
+            patterns.match_some_within(&files_of(object))
         }
         Kind::Other => true,
         Kind::Schema | Kind::Catalog if kind == "path" => {
-            !object.resolved || patterns.any(|glob| glob.matches_some_within(&files_of(object)))
+            !object.resolved || patterns.match_some_within(&files_of(object))
         }
         Kind::Schema | Kind::Catalog => false,
         Kind::Table => false,
@@ -118,11 +119,12 @@ fn may_reach(patterns: &Patterns<'_>, kind: &str, object: &Object) -> bool {
 
 /// What the paths of files in the volumes of a schema or a catalog, or of a volume, begin with.
 fn files_of(object: &Object) -> String {
-    format!("/Volumes/{}/", object.name.replace('.', "/"))
+    ["/Volumes/", &object.name.replace('.', "/"), "/"].concat()
 }
 
 /// Whether a path, or one below it, may be of the workspace or of DBFS and match. Spark takes `/x` for `dbfs:/x`; where an address outside
 /// leads is not known, to the root of DBFS too, nor where a path does that has patterns.
+#[inline(never)]
 fn may_be_file(patterns: &Patterns<'_>, path: &str) -> bool {
     let Some(kind) = databricks::Kind::named("path").filter(|kind| kind.is_plain(path)) else { return true };
     let inside = ["file:", "dbfs:", "workspace:"].iter().find_map(|scheme| path.strip_prefix(scheme)).unwrap_or(path);
@@ -131,10 +133,10 @@ fn may_be_file(patterns: &Patterns<'_>, path: &str) -> bool {
         return true;
     }
     let plain = kind.canonical(inside);
-    let spellings = [plain.clone(), format!("dbfs:{plain}"), format!("/dbfs{plain}")];
-    spellings.iter().any(|spelling| {
-        let below = format!("{}/", spelling.strip_suffix('/').unwrap_or(spelling));
-        patterns.match_id(spelling) || patterns.any(|glob| glob.matches_some_within(&below))
+    ["", "dbfs:", "/dbfs"].iter().any(|before| {
+        let spelling = [before, plain.as_str()].concat();
+        let below = [spelling.strip_suffix('/').unwrap_or(&spelling), "/"].concat();
+        patterns.match_id(&spelling) || patterns.match_some_within(&below)
     })
 }
 

@@ -27,8 +27,13 @@ fn ends(rules: &Value, request: &str, body: &Value) -> String {
 }
 
 const PERMIT: [&str; 3] = ["run_as", "access_control_list", "owner"];
-const SENSITIVE: [&str; 4] =
-    ["grants.update", "serving_endpoints.update_permissions", "iceberg.write", "workspace_bindings.update"];
+const SENSITIVE: [&str; 5] = [
+    "grants.update",
+    "serving_endpoints.update_permissions",
+    "iceberg.write",
+    "workspace_bindings.update",
+    "shares.update",
+];
 
 /// Everything but what names this.
 fn all_but(kind: &str, id: &str) -> Value {
@@ -167,6 +172,35 @@ fn what_is_done_to_a_catalog_a_schema_or_a_volume_is_done_to_what_it_holds() {
         &all_but("path", "/Volumes/main/hr/raw/*"),
         &[("DELETE /api/2.1/unity-catalog/volumes/main.hr.other", Value::Null)],
     );
+}
+
+#[test]
+fn a_schema_is_shared_with_its_tables() {
+    let share = |name: &str| json!({"updates": [{"action": "ADD", "data_object": {"name": name, "data_object_type": "SCHEMA"}}]});
+    let update = "PATCH /api/2.1/unity-catalog/shares/s";
+    assert_denied("table", "main.hr.people", &[(update, share("main.hr"))]);
+    assert_goes_on(&all_but("table", "main.hr.people"), &[(update, share("main.sales"))]);
+}
+
+#[test]
+fn what_a_list_is_narrowed_to_is_written_out_in_the_query() {
+    let list = "GET /api/2.0/sql/history/queries";
+    let two = format!("{list}?filter_by.warehouse_ids=dev&filter_by.warehouse_ids=prod");
+    let other = format!("{list}?filter_by.warehouse_ids=dev");
+    assert_denied("warehouse", "prod", &[(&format!("{list}?filter_by.warehouse_ids=prod"), Value::Null)]);
+    assert_goes_on(&all_but("warehouse", "prod"), &[(&other, Value::Null), (list, Value::Null)]);
+    assert_goes_on(&only("warehouse", "dev"), &[(&other, Value::Null)]);
+    for rules in [only("warehouse", "dev"), all_but("warehouse", "prod")] {
+        assert_ne!(ends(&rules, &two, &Value::Null), "goes on as user");
+    }
+}
+
+#[test]
+fn a_rule_set_of_an_account_names_whose_it_is() {
+    let set = |principal: &str| format!("accounts/a/servicePrincipals/{principal}/ruleSets/default");
+    let read = "GET /api/2.0/preview/accounts/access-control/rule-sets?etag=x&name=";
+    assert_denied("service_principal", "9", &[(&format!("{read}{}", set("9")), Value::Null)]);
+    assert_goes_on(&all_but("service_principal", "9"), &[(&format!("{read}{}", set("8")), Value::Null)]);
 }
 
 #[test]

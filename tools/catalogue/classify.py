@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from shapes import Shape, owners_of, without_its_purpose
+from shapes import Shape, kinds_below, owners_of, without_its_purpose
 
 READS = ("GET", "HEAD")
 SUSPICIOUS = re.compile(
@@ -98,6 +98,7 @@ def build(sdk, additions, shapes):
     for call in calls:
         body = shapes.of_call(call, as_body(additions, call))
         bodies.setdefault((call.name, call.method), body)
+        shapes.problems += not_written_out(additions, shapes, call)
         rows += [
             Row(call.name, call.method, t, ids=ids_of(additions, shapes.leaves, call, t), body=body)
             for t in templates(additions, call)
@@ -125,6 +126,15 @@ def means(name, row):
 def vain(additions, rows):
     """What `reach` and `opaque` say and nothing has, and opaque bodies that have ids."""
     yield from (n for n in [*additions.reach, *additions.opaque] if not any(means(n, row) for row in rows))
+
+
+def not_written_out(additions, shapes, call):
+    """Objects of the query that have ids, none of which `operations` writes out with dots."""
+    for name in call.query:
+        nested = shapes.type_of(shapes.modules.get(call.service), call.query_types.get(name))[0]
+        written = any(f"query:{name}." in entry for entry in additions.operations.get(call.name, []))
+        if nested and not written and kinds_below(shapes.of_class(*nested), set(), set())[0]:
+            yield f"an object of the query with ids that nobody wrote out: {name} of {call.name}"
 
 
 def as_body(additions, call):

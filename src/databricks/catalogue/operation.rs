@@ -87,6 +87,7 @@ impl Operation {
     /// Whether the body may say again which resource of `kind` the path names. Servers that make one message of a whole request differ in
     /// which of the two they obey.
     #[must_use]
+    #[inline(never)]
     pub fn may_say_again(self, kind: &str) -> bool {
         let is_in_path =
             |id: &Id| id.places().any(|place| matches!(place, Place::Segment(_) | Place::Rest(_) | Place::Absolute(_)));
@@ -102,12 +103,14 @@ impl Operation {
 
     /// Whether it acts on all that stands in what it names: a folder with all below it, a schema with its tables.
     #[must_use]
+    #[inline(never)]
     pub fn acts_below(self) -> bool {
         self.marks().any(|mark| mark == "below")
     }
 
     /// Whether it acts on resources of `kind` of which the request does not say which they are; with `named`, although it names some.
     #[must_use]
+    #[inline(never)]
     pub fn acts_on_unnamed(self, kind: &str, named: bool) -> bool {
         self.marks().filter_map(|mark| mark.split_once(':')).any(|(how, of)| of == kind && (how == "any" || !named))
     }

@@ -168,6 +168,7 @@ impl Scan {
 ///
 /// Give `None` for what is not certain: in a session that lasts, an earlier `USE` may have changed both.
 #[must_use]
+#[inline(never)]
 pub fn scan(text: &str, catalog: Option<&str>, schema: Option<&str>) -> Scan {
     let plain = |part: &str| name::is_plain(part).then(|| part.to_ascii_lowercase());
     let home = Home { catalog: catalog.and_then(plain), schema: schema.and_then(plain) };
