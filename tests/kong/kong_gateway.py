@@ -52,11 +52,13 @@ class KongGateway(Gateway):
         run_dir: Path,
         with_filter: bool = True,
         named: list[configs.Named] | None = None,
+        workers: int = 1,
     ):
         self.kong = os.environ["KONG_BIN"]
         self.prefix = run_dir / "kong"
         self.prefix.mkdir()
         self.with_filter = with_filter
+        self.workers = workers
         self.port, self.admin_port, self.status_port, closed = free_ports(4)
         all_named = {one.name: one for one in named or configs.all_configs() if one.name not in self.refused_at_load}
         self.tls_hosts, self.no_tls = hosts_for_443([one.name for one in all_named.values() if one.tls])
@@ -89,7 +91,7 @@ class KongGateway(Gateway):
             "DATABASE": "off",
             "DECLARATIVE_CONFIG": str(self.declaration),
             "PREFIX": str(self.prefix),
-            "NGINX_WORKER_PROCESSES": "1",
+            "NGINX_WORKER_PROCESSES": str(self.workers),
             "NGINX_USER": "root root",
             "LOG_LEVEL": "notice",
             "ANONYMOUS_REPORTS": "off",
@@ -153,6 +155,8 @@ class KongGateway(Gateway):
             "strip_path": True,
             "preserve_host": False,
             "path_handling": "v0",
+            # as docs/install-kong.md has it: with it on, TLS holds back what a model says
+            "response_buffering": False,
         }
         if name in self.tls_hosts:
             route |= {"paths": ["/"], "hosts": [self.tls_hosts[name]], "strip_path": False}

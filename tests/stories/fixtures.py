@@ -88,11 +88,11 @@ def start_gateway(
     if host == "kong-native":
         from native_gateway import NativeKongGateway
 
-        return NativeKongGateway(idp, workspace, run_dir, with_filter, named)
+        return NativeKongGateway(idp, workspace, run_dir, with_filter, named, workers)
     if host == "kong":
         from kong_gateway import KongGateway
 
-        return KongGateway(idp, workspace, run_dir, with_filter, named)
+        return KongGateway(idp, workspace, run_dir, with_filter, named, workers)
     return EnvoyGateway(idp, workspace, run_dir, with_filter, named, clusters, workers)
 
 
