@@ -371,7 +371,11 @@ def test_an_agent_exchanges_a_persons_token_and_may_less_than_the_person(world: 
 # --- tools of agents --------------------------------------------------------------------------------------------------
 
 
-def call_tool(world: World, home: Path, browser: Browser, keycloak: Keycloak, server: str) -> dict[str, Any]:
+def call_tool(
+    world: World, home: Path, browser: Browser, keycloak: Keycloak, server: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the program says, and where the browser has been."""
+    visits = len(browser.visits())
     program = home_of("ai")
     env = {**at_home(world, home, browser, ALICE, keycloak), "CLIENT_ID": "databricks-mcp"}
     url = world.gateway.url(ROUTE) + server
@@ -380,21 +384,19 @@ def call_tool(world: World, home: Path, browser: Browser, keycloak: Keycloak, se
     said = json.loads(done.out.splitlines()[-1])
     if "token" in said:
         remember(world, said["token"])
-    return said
+    return said, browser.last_visit(visits)
 
 
 def test_an_mcp_client_finds_where_one_signs_in_and_calls_a_tool_of_the_server_that_it_may(
     world: World, keycloak: Keycloak, browser: Browser, tmp_path: Path
 ):
     """It is told by the 401 of the gateway where the metadata are (RFC 9728), and by these that Keycloak is who signs people in."""
-    visits = len(browser.visits())
-    said = call_tool(world, tmp_path, browser, keycloak, "/api/2.0/mcp/sql")
+    said, visit = call_tool(world, tmp_path, browser, keycloak, "/api/2.0/mcp/sql")
     assert said.get("ok") == {"tools": ["execute_sql_read_only"], "text": "42"}, said
-    visit = browser.last_visit(visits)
     assert visit["seen"][0].startswith(f"{keycloak.realm}/protocol/openid-connect/auth"), visit
     assert {(one.who, one.path) for one in world.api()} == {(ALICE, "/api/2.0/mcp/sql")}
     world.workspace.forget_requests()
-    said = call_tool(world, tmp_path, browser, keycloak, "/api/2.0/mcp/functions/main/sales")
+    said, _ = call_tool(world, tmp_path, browser, keycloak, "/api/2.0/mcp/functions/main/sales")
     # this client shows its user no more of a refusal than that
     assert said["error"]["message"] == "Server returned an error response", said
     refused = {one["reason"] for one in world.gateway.records() if one.get("operation") == "mcp.functions"}
