@@ -5,10 +5,11 @@
 //! that no `f64` holds, text that is not UTF-8. Depth is bounded, because a deeply nested text must not exhaust the
 //! stack (CVE-2026-48042).
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::marker::PhantomData;
 
 /// `serde_json` stops at 127 levels with an error that cannot be told from bad syntax; this stops earlier, with its
 /// own.
@@ -65,6 +66,53 @@ pub fn parse_noting_duplicates(bytes: &[u8], max_depth: usize) -> Result<(Value,
     let twice = RefCell::new(Vec::new());
     let value = parse(bytes, max_depth, &Cell::new(JsonFault::Syntax), Some(&twice))?;
     Ok((value, twice.into_inner()))
+}
+
+/// Reads one member of an object, if it is there, and passes over the others: of a text of megabytes no tree is made. Of keys that are there
+/// twice only this one is refused; a `T` that borrows lets its parts be read strictly.
+///
+/// # Errors
+///
+/// What is not exactly one JSON object, or its member no `T`; holds none of the text.
+pub fn read_member<'t, T: Deserialize<'t>>(bytes: &'t [u8], name: &str) -> Result<Option<T>, serde_json::Error> {
+    let mut text = serde_json::Deserializer::from_slice(bytes);
+    let value = text.deserialize_map(Member { name, value: PhantomData })?;
+    text.end()?;
+    Ok(value)
+}
+
+/// An object of these members. (To collect them would sort them first, with a sort of its own in the module.)
+pub fn object(members: impl IntoIterator<Item = (&'static str, Value)>) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in members {
+        object.insert(name.to_owned(), value);
+    }
+    object
+}
+
+struct Member<'n, T> {
+    name: &'n str,
+    value: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Member<'_, T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Option<T>, A::Error> {
+        let mut value = None;
+        while let Some(key) = members.next_key::<String>()? {
+            if key != self.name {
+                members.next_value::<IgnoredAny>()?;
+            } else if value.replace(members.next_value()?).is_some() {
+                return Err(A::Error::custom(JsonFault::DuplicateKey));
+            }
+        }
+        Ok(value)
+    }
 }
 
 fn parse(
@@ -243,6 +291,18 @@ mod tests {
         assert_eq!(parse_noting_duplicates(b"[1]", 1).unwrap(), (json!([1]), Vec::new()));
         for text in ["{", "{} x", "[[]]"] {
             assert!(parse_noting_duplicates(text.as_bytes(), 1).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_member_is_read_and_the_others_are_passed_over() {
+        let read = |text: &'static str| read_member::<u64>(text.as_bytes(), "job_id").map_err(|_| ());
+        assert_eq!(read(r#"{"tasks":[{"job_id":2}],"job\u005fid":7,"x":1,"x":2}"#), Ok(Some(7)));
+        assert_eq!(read(r#"{"job_ID":7}"#), Ok(None));
+        for text in
+            [r#"{"job_id":7,"job_id":7}"#, r#"{"job_id":"7"}"#, r#"{"job_id":7} 1"#, r#"{"job_id":7"#, "[7]", "7", ""]
+        {
+            assert_eq!(read(text), Err(()), "{text}");
         }
     }
 

@@ -19,7 +19,7 @@ pub use bounded::{Bounded, Budget};
 pub use case::case_folded;
 pub use digest_map::DigestMap;
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
-pub use json::{JsonFault, parse_noting_duplicates, parse_object_strict, parse_strict};
+pub use json::{JsonFault, object, parse_noting_duplicates, parse_object_strict, parse_strict, read_member};
 pub use reason::Reason;
 pub use secret::Secret;
 pub use sort::sort;

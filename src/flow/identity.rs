@@ -3,7 +3,7 @@
 use super::refusal::{Refusal, Reply};
 use super::request::Routed;
 use super::{Env, Memory};
-use crate::base::{Fingerprint, Now, Secret};
+use crate::base::{Fingerprint, Now, Secret, object};
 use crate::config::IdentityHeader;
 use crate::exchange::{Authorized, SharedSecrets, SigningKeys};
 use crate::jwt::Caller;
@@ -51,15 +51,14 @@ fn claims(header: &IdentityHeader, permit: &Permit, routed: &Routed, now: Now, u
         ("exp", Some(json!(issued_at.saturating_add(header.life.as_secs())))),
         ("jti", Some(json!(unique))),
     ];
-    claims.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    object(claims.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
 /// Who acts for the caller, the whole chain, as the caller's token says it (RFC 8693 section 4.1).
 fn act(caller: &Caller) -> Option<Value> {
     caller.actors().iter().rev().fold(None, |before, actor| {
-        let before = before.map(|before| ("act".to_owned(), before));
-        let act = std::iter::once(("sub".to_owned(), json!(actor))).chain(before);
-        Some(Value::Object(act.collect()))
+        let before = before.map(|before| ("act", before));
+        Some(Value::Object(object(std::iter::once(("sub", json!(actor))).chain(before))))
     })
 }
 

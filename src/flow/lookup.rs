@@ -6,11 +6,11 @@ use super::exchange::Exchange;
 use super::fetch::Fault;
 use super::refusal::Refusal;
 use super::stage::{Context, Next, Stage};
-use crate::base::{Bounded, Budget, Fingerprint, UnixTime, parse_object_strict};
+use crate::base::{Bounded, Budget, Fingerprint, UnixTime, parse_object_strict, read_member};
 use crate::config::Endpoint;
 use crate::exchange::{RunLookup, read_retry_after, refuses_token};
 use crate::policy::Permit;
-use serde::Deserialize;
+use serde_json::Value;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -129,22 +129,13 @@ fn give_up(lookup: &RunLookup, fault: Fault<NoJob>, cx: &mut Context<'_, '_>) ->
     }
 }
 
-/// The one member of a run's description that matters. Reading no others keeps a description of megabytes from becoming a tree.
-#[derive(Deserialize)]
-struct Run {
-    #[serde(default)]
-    job_id: serde_json::Value,
-}
-
 /// The job; `None` if the workspace knows no such run, or none that the caller may see.
 fn read(reply: &CalloutReply) -> Result<Option<Rc<str>>, NoJob> {
     match reply.status {
-        // a list would be read as the object's members
-        200 if !reply.body.trim_ascii_start().starts_with(b"{") => Err(NoJob::Unusable),
         200 => {
-            let run: Run = serde_json::from_slice(&reply.body).map_err(|_| NoJob::Unusable)?;
+            let job: Option<Value> = read_member(&reply.body, "job_id").map_err(|_| NoJob::Unusable)?;
             // one-time runs have none, or 0
-            Ok(run.job_id.as_u64().filter(|job| *job > 0).map(|job| job.to_string().into()))
+            Ok(job.and_then(|job| job.as_u64()).filter(|job| *job > 0).map(|job| job.to_string().into()))
         }
         401 => Err(NoJob::Unauthenticated),
         403 if refuses_token(403, message(&reply.body).as_deref()) => Err(NoJob::Unauthenticated),

@@ -1,8 +1,7 @@
 //! The keys that a provider publishes.
 
 use super::{Algorithm, PublicKey};
-use crate::base::parse_object_strict;
-use serde::Deserialize;
+use crate::base::{parse_object_strict, read_member};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -105,14 +104,6 @@ pub enum JwksError {
     NoUsableKey(Vec<SkippedKey>),
 }
 
-/// Entries stay text until each is read by itself, so that one with a member twice, or nested a thousandfold, harms no
-/// other.
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(borrow)]
-    keys: Vec<&'a RawValue>,
-}
-
 impl KeySet {
     /// Reads a JWK set (RFC 7517 5). Whatever cannot be used is skipped and reported; the rest is used.
     ///
@@ -123,20 +114,17 @@ impl KeySet {
         if bytes.len() > BODY_BYTES {
             return Err(JwksError::TooLarge);
         }
-        // a list would be read as the object's members
-        if !bytes.trim_ascii_start().starts_with(b"{") {
-            return Err(JwksError::Malformed);
-        }
-        let body: Body<'_> = serde_json::from_slice(bytes).map_err(|_| JwksError::Malformed)?;
+        // Entries stay text until each is read by itself, so that one with a member twice, or nested a thousandfold, harms no other.
+        let texts: Vec<&RawValue> = read_member(bytes, "keys").ok().flatten().ok_or(JwksError::Malformed)?;
         let mut keys = Vec::new();
         let mut skipped = Vec::new();
-        for (index, text) in body.keys.iter().enumerate().take(MAX_KEYS) {
+        for (index, text) in texts.iter().enumerate().take(MAX_KEYS) {
             match entry(text.get()) {
                 Ok(entry) => keys.push(entry),
                 Err(reason) => skipped.push(SkippedKey { index, reason }),
             }
         }
-        if body.keys.len() > MAX_KEYS {
+        if texts.len() > MAX_KEYS {
             skipped.push(SkippedKey { index: MAX_KEYS, reason: SkipReason::TooMany });
         }
         if keys.is_empty() {

@@ -5,7 +5,6 @@ use crate::base::Fingerprint;
 use crate::config::raw::RawRevocation;
 use crate::config::{Endpoint, Feed};
 use crate::policy::SecretSource;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl Check<'_> {
@@ -14,7 +13,7 @@ impl Check<'_> {
         pointer: &str,
         raw: RawRevocation,
         allow_http: bool,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Option<Feed> {
         let refresh = self.in_range(&format!("{pointer}/refresh"), raw.refresh, 15, 1..=3600);
         let max_stale = self.in_range(&format!("{pointer}/max_stale"), raw.max_stale, 60, 1..=86_400);

@@ -4,7 +4,6 @@ use super::Check;
 use crate::config::raw::{RawIdentityHeader, RawSecret};
 use crate::config::{IdentityHeader, Workspace};
 use crate::policy::SigningKeySource;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The header, where none is named.
@@ -17,7 +16,7 @@ impl Check<'_> {
         &self,
         raw: RawIdentityHeader,
         workspace: Option<&Workspace>,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Option<IdentityHeader> {
         let name = self.own_header("/identity_header/name", raw.name.as_deref().unwrap_or(NAME));
         let ttl = self.in_range("/identity_header/ttl", raw.ttl, 60, 1..=300);
@@ -37,7 +36,7 @@ impl Check<'_> {
         &self,
         key: Option<RawSecret>,
         keys: Option<Vec<RawSecret>>,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Option<Vec<SigningKeySource>> {
         match (key, keys) {
             (Some(key), None) => self.signing_key("/identity_header/key", key, shared).map(|key| vec![key]),

@@ -3,7 +3,6 @@
 use super::Check;
 use crate::config::raw::{RawIntrospection, RawIntrospectionWhen};
 use crate::config::{Endpoint, Introspection};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl Check<'_> {
@@ -14,7 +13,7 @@ impl Check<'_> {
         raw: RawIntrospection,
         upstream: Option<&String>,
         allow_http: bool,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Option<Introspection> {
         let cache = self.in_range(&format!("{pointer}/cache"), raw.cache, 30, 0..=3600);
         let client_secret = self.secret(&format!("{pointer}/client_secret"), raw.client_secret, shared);

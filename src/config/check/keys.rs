@@ -5,7 +5,6 @@ use crate::base::Secret;
 use crate::config::raw::RawSecret;
 use crate::jwt::SigningKey;
 use crate::policy::{SecretSource, SigningKeySource};
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 impl Check<'_> {
@@ -13,7 +12,7 @@ impl Check<'_> {
         &self,
         pointer: &str,
         raw: RawSecret,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Option<SigningKeySource> {
         match self.secret(pointer, raw, shared)? {
             SecretSource::Shared(name) => Some(SigningKeySource::Shared(name)),

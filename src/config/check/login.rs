@@ -5,7 +5,6 @@ use super::providers::discovery_document;
 use crate::base::{Fingerprint, Url};
 use crate::config::raw::RawLogin;
 use crate::config::{Endpoint, Login};
-use std::collections::BTreeSet;
 
 impl Check<'_> {
     /// Says so if another provider has `login` already.
@@ -28,7 +27,7 @@ impl Check<'_> {
         raw: RawLogin,
         (issuer, upstream): (&str, Option<&String>),
         allow_http: bool,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Option<Login> {
         let pointer = format!("{provider}/login");
         let client_id = self.login_client(&format!("{pointer}/client_id"), raw.client_id);

@@ -14,12 +14,11 @@ use super::raw::{self, RawConfig, RawMode, RawProviders};
 use super::read::{ConfigError, Errors, FromConfig, Node};
 use super::{CalloutLimits, ClientCertificate, Config, Endpoint, Limits, OwnHeaders, Provider, Settings, Workspace};
 use crate::audit::{self, Grant};
-use crate::base::{Fingerprint, SortedMap, Url, parse_noting_duplicates};
+use crate::base::{Fingerprint, SortedMap, Url, parse_noting_duplicates, sort};
 use crate::jwt::ClaimPath;
 use crate::policy::Policy;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -60,7 +59,7 @@ impl Provider {
         let errors = Errors::default();
         let raw = RawProviders::read(&Node::root(&value, &errors));
         let check = Check { errors: &errors, environment, digest: digest(&value), short_digest: short_digest(&value) };
-        let providers = raw.map(|raw| check.providers(raw.identity_providers, allow_http, &mut BTreeSet::new()));
+        let providers = raw.map(|raw| check.providers(raw.identity_providers, allow_http, &mut Vec::new()));
         match providers {
             Some(providers) if errors.is_empty() => Ok(providers),
             _ => Err(errors.into_sorted()),
@@ -126,13 +125,13 @@ impl Check<'_> {
             Some(workspace) => self.workspace(workspace, callouts.allow_http),
             None => self.missing("/workspace", "is missing; it must be an object with the key `url`"),
         };
-        let mut shared_secrets = BTreeSet::new();
+        let mut shared_secrets = Vec::new();
         let raw_providers = raw.identity_providers.unwrap_or_default();
         let providers = self.providers(raw_providers, callouts.allow_http, &mut shared_secrets);
         if let Some(workspace) = &workspace {
             self.login_needs_address(&providers, workspace);
         }
-        let names = providers.iter().map(|provider| provider.name.to_string()).collect();
+        let names: Vec<_> = providers.iter().map(|provider| provider.name.to_string()).collect();
         let grants = grants(raw.roles.as_deref().unwrap_or_default());
         let audit = audit_settings(raw.audit.as_ref(), grants, self.short_digest.clone());
         let roles = self.roles(raw.roles.unwrap_or_default(), &names, callouts.allow_http, &mut shared_secrets);
@@ -149,7 +148,8 @@ impl Check<'_> {
         }
         let own_headers = OwnHeaders { identity, certificate };
         let quota = raw.quota.and_then(|quota| self.quota(&quota));
-        let shared_secrets = shared_secrets.into_iter().collect();
+        sort(&mut shared_secrets);
+        shared_secrets.dedup();
         let digest = self.digest;
         let workspace = workspace?;
         Some(Settings::Enforce(Rc::new(Config {

@@ -15,7 +15,7 @@ impl Check<'_> {
         &self,
         raw: Vec<raw::RawIdentityProvider>,
         allow_http: bool,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Vec<Rc<Provider>> {
         if raw.is_empty() {
             self.missing::<()>("/identity_providers", "must list at least one provider");
@@ -46,7 +46,7 @@ impl Check<'_> {
         pointer: &str,
         raw: raw::RawIdentityProvider,
         allow_http: bool,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Option<Provider> {
         if raw.audiences.is_empty() {
             self.missing::<()>(&format!("{pointer}/audiences"), "must list at least one audience");

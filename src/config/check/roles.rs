@@ -20,9 +20,9 @@ impl Check<'_> {
     pub(super) fn roles(
         &self,
         raw: Vec<raw::RawRole>,
-        providers: &BTreeSet<String>,
+        providers: &[String],
         allow_http: bool,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Vec<Role> {
         if raw.is_empty() {
             self.missing::<()>("/roles", "must list at least one role");
@@ -49,7 +49,7 @@ impl Check<'_> {
         roles
     }
 
-    fn matches(&self, pointer: &str, raw: raw::RawMatch, providers: &BTreeSet<String>) -> Match {
+    fn matches(&self, pointer: &str, raw: raw::RawMatch, providers: &[String]) -> Match {
         let pointer = format!("{pointer}/match");
         let listed = |name: &str, list: Option<Vec<String>>| {
             if list.as_ref().is_some_and(Vec::is_empty) {
@@ -104,7 +104,7 @@ impl Check<'_> {
         pointer: &str,
         raw: RawCredential,
         allow_http: bool,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Option<Credential> {
         let scope = |raw| self.scope(&format!("{pointer}/scope"), raw);
         match raw {
@@ -142,7 +142,7 @@ impl Check<'_> {
         pointer: &str,
         raw: raw::RawEntraOnBehalfOf,
         allow_http: bool,
-        shared: &mut BTreeSet<String>,
+        shared: &mut Vec<String>,
     ) -> Option<Credential> {
         let authority = raw.authority.as_deref().unwrap_or(ENTRA_AUTHORITY);
         let authority = self.callout_url(&format!("{pointer}/authority"), authority, allow_http).and_then(|url| {
@@ -187,7 +187,7 @@ impl Check<'_> {
             .or_else(|| self.wrong(pointer, "must list at least one scope, each without blanks and quotes"))
     }
 
-    pub(super) fn secret(&self, pointer: &str, raw: RawSecret, shared: &mut BTreeSet<String>) -> Option<SecretSource> {
+    pub(super) fn secret(&self, pointer: &str, raw: RawSecret, shared: &mut Vec<String>) -> Option<SecretSource> {
         match raw {
             RawSecret::Plain(secret) => Some(SecretSource::Known(secret)),
             RawSecret::Env(raw) => match (self.environment)(&raw.env).filter(|value| !value.is_empty()) {
@@ -203,7 +203,7 @@ impl Check<'_> {
                     let message = format!("`{}` may hold letters, digits and `_` only", raw.shared);
                     return self.wrong(format!("{pointer}/shared"), message);
                 }
-                shared.insert(raw.shared.clone());
+                shared.push(raw.shared.clone());
                 Some(SecretSource::Shared(raw.shared))
             }
         }

@@ -2,7 +2,7 @@
 //! public key only, and there is no Databricks secret anywhere.
 
 use super::{Asking, Exchanged, Own, token_exchange};
-use crate::base::FingerprintBuilder;
+use crate::base::{FingerprintBuilder, object};
 use crate::exchange::TokenForm;
 use crate::policy::GatewayAssertion;
 use serde_json::{Map, Value, json};
@@ -44,6 +44,6 @@ impl GatewayAssertion {
             ("exp", json!(issued_at.saturating_add(LIFE))),
             ("jti", json!(asking.unique)),
         ];
-        claims.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+        object(claims)
     }
 }
