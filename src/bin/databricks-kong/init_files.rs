@@ -133,7 +133,8 @@ pub(crate) fn kong(plan: &Plan) -> String {
          services:\n\
          - name: databricks\n  url: {workspace}\n  # a retried run-now would be a second run\n  retries: 0\n  read_timeout: 120000\n  \
          tls_verify: true\n  routes:\n  - name: databricks\n    hosts: [{gateway}]\n    paths: [\"/\"]\n    protocols: [https]\n    \
-         strip_path: false\n    preserve_host: false\n    filter_chains:\n    - filters:\n      - name: databricks_kong\n        config:\n          \
+         strip_path: false\n    preserve_host: false\n    \
+         # what a model says goes on word by word; else TLS holds it back\n    response_buffering: false\n    filter_chains:\n    - filters:\n      - name: databricks_kong\n        config:\n          \
          workspace:\n            url: {workspace}\n            id: {}\n            public_url: {}\n          \
          identity_providers:\n{}          roles:\n{}      \
          # lets a request pass only if the entry above said so, even if that one traps\n      \
