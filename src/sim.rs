@@ -171,7 +171,7 @@ pub struct Sim {
     pub memory: Memory,
     /// The time. It moves when told, and by what answers take.
     pub now: Now,
-    /// What the host can do; at first everything but letting requests wait for each other.
+    /// What the host can do; at first everything but letting requests wait for each other, and renewing tokens behind them.
     pub can: Capabilities,
     /// What was counted, in its order.
     pub counts: Vec<Metric>,
@@ -184,7 +184,7 @@ impl Sim {
     #[must_use]
     pub fn new(config: Rc<Config>, now: UnixTime) -> Self {
         let now = Now { wall: now, uptime: Uptime::from_millis(BOOTED) };
-        let can = Capabilities { waits_for_others: false, ..Capabilities::ALL };
+        let can = Capabilities { waits_for_others: false, timers: false, ..Capabilities::ALL };
         Self { config, memory: Memory::default(), now, can, counts: Vec::new(), names: Vec::new(), requests: 0 }
     }
 
@@ -246,7 +246,7 @@ impl Sim {
             sent.push(self.show_callout(&callout));
             prefetch.on_sent(0);
             let result = self.ask(&callout, world);
-            next = self.prefetch(|env| prefetch.on_reply(0, result, env));
+            next = self.prefetch(|env| prefetch.on_reply(0, HostAnswer::own(result), env));
         }
         sent
     }

@@ -53,7 +53,7 @@ typedef struct {
 uint64_t dk_interface(void);
 
 /* To be called once in each process, before it forks workers: remembers the environment, which nginx takes from its workers, for
- * secrets of the form `{env: NAME}`. Answers the version, then the names of all counters.
+ * secrets of the form `{env: NAME}`, and makes the key by which workers hand each other tokens. Answers the version, then the names of all counters.
  */
 int32_t dk_start(dk_answer *answer);
 
@@ -113,6 +113,11 @@ int32_t dk_refuse(uint64_t request, uint32_t why, const char *id, size_t size, d
  * turns. Answers `done`.
  */
 int32_t dk_take_counts(dk_answer *answer);
+
+/* Seals the answer to a callout for the other workers of this node: under the callout's `keep`, `age` milliseconds after it was sent.
+ * Answers `done`, what to hand over, and for how many seconds it is of use; or `nothing`.
+ */
+int32_t dk_seal(const char *name, size_t size, uint32_t age, const dk_callout_answer *result, dk_answer *answer);
 
 /* A second has passed. Answers `call`, or `nothing`.
  */

@@ -10,6 +10,10 @@ const RENEWAL: Duration = Duration::from_secs(10);
 const LONGEST_LEAD: Duration = Duration::from_secs(300);
 /// Back-offs are few; past this many the ones that end first are forgotten.
 const BACKOFFS: Budget = Budget { entries: 1024, bytes: usize::MAX };
+/// A token that could not be had ahead of need is asked for again after this long, then after twice that, and so on.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// But at least this often.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// What an entry takes up beside the token's text.
 const OVERHEAD: usize = 256;
 
@@ -30,7 +34,19 @@ pub enum Lookup {
 #[derive(Debug)]
 pub struct TokenCache {
     tokens: Bounded<Fingerprint, Kept>,
-    backoffs: Bounded<Fingerprint, Uptime, Uptime>,
+    backoffs: Bounded<Fingerprint, Backoff, Uptime>,
+    /// Tokens that nobody waits for, which could not be had or are asked for now. Requests do not mind them.
+    ahead: Bounded<Fingerprint, Backoff, Uptime>,
+    /// Tokens that the workspace refused, by their text: another worker may still hand them over.
+    refused: Bounded<Fingerprint, ()>,
+}
+
+/// What is not to be asked for.
+#[derive(Clone, Copy, Debug)]
+struct Backoff {
+    until: Uptime,
+    /// How often it failed, one time after the other.
+    failures: u32,
 }
 
 #[derive(Debug)]
@@ -46,7 +62,12 @@ impl TokenCache {
     /// An empty store.
     #[must_use]
     pub const fn new(budget: Budget) -> Self {
-        Self { tokens: Bounded::new(budget), backoffs: Bounded::new(BACKOFFS) }
+        Self {
+            tokens: Bounded::new(budget),
+            backoffs: Bounded::new(BACKOFFS),
+            ahead: Bounded::new(BACKOFFS),
+            refused: Bounded::new(BACKOFFS),
+        }
     }
 
     /// Changes how much may be held, at once.
@@ -57,7 +78,7 @@ impl TokenCache {
     /// Looks for the token of `key`. At most one of the requests that ask at about the same time is told to renew.
     /// A token that lives until `longest` cannot be renewed to live longer.
     pub fn lookup(&mut self, key: Fingerprint, now: Now, longest: UnixTime) -> Lookup {
-        let backoff = self.backoffs.get(&key, now.uptime).map(|until| until.since(now.uptime));
+        let backoff = self.backoffs.get(&key, now.uptime).map(|backoff| backoff.until.since(now.uptime));
         match (self.tokens.get_mut(&key, now.wall), backoff) {
             (Some(kept), backoff) => {
                 let renews = kept.renewing.is_some_and(|until| now.uptime < until);
@@ -76,6 +97,7 @@ impl TokenCache {
     pub fn store(&mut self, token: &WorkspaceToken, now: Now) {
         let key = token.key();
         self.backoffs.remove(&key);
+        self.ahead.remove(&key);
         let Some(until) = token.keep_until().filter(|until| now.wall < *until) else { return };
         let renew_from = renewal_start(token.asked_at(), until, key);
         let bytes = token.secret().expose().len().saturating_add(OVERHEAD);
@@ -85,6 +107,9 @@ impl TokenCache {
 
     /// Forgets `token`, because the workspace refused it. Another token under the same key stays.
     pub fn forget(&mut self, token: &WorkspaceToken) {
+        if let Some(until) = token.keep_until().filter(|_| cfg!(feature = "native")) {
+            self.refused.insert(text_of(token), (), until, 0, UnixTime::from_millis(0));
+        }
         let kept = self.tokens.get(&token.key(), UnixTime::from_millis(0));
         if kept.is_some_and(|kept| kept.token.is(token.secret())) {
             self.tokens.remove(&token.key());
@@ -94,7 +119,58 @@ impl TokenCache {
     /// Leaves the token endpoint alone for `time`, as far as the token of `key` goes.
     pub fn back_off(&mut self, key: Fingerprint, time: Duration, now: Now) {
         let until = now.uptime.plus(time);
-        self.backoffs.insert(key, until, until, 0, now.uptime);
+        self.backoffs.insert(key, Backoff { until, failures: 0 }, until, 0, now.uptime);
+    }
+
+    /// Whether the token of `key` is to be asked for though nobody waits for it: there is none, or it ends soon, and neither does anybody
+    /// ask for it nor has the token endpoint failed to give it a moment ago. Whoever is told so asks for it.
+    pub fn begin_ahead(&mut self, key: Fingerprint, now: Now) -> bool {
+        let is_due = self.tokens.get(&key, now.wall).is_none_or(|kept| kept.renew_from <= now.wall);
+        is_due && self.take_up(key, now)
+    }
+
+    /// As [`Self::begin_ahead`], for who was told to renew the token.
+    pub fn take_up(&mut self, key: Fingerprint, now: Now) -> bool {
+        let known = self.ahead.get(&key, now.uptime).copied();
+        if self.backoffs.get(&key, now.uptime).is_some() || known.is_some_and(|known| now.uptime < known.until) {
+            return false;
+        }
+        let until = now.uptime.plus(RENEWAL);
+        if let Some(kept) = self.tokens.get_mut(&key, now.wall) {
+            kept.renewing = Some(until);
+        }
+        let failures = known.map_or(0, |known| known.failures);
+        self.ahead.insert(key, Backoff { until, failures }, until.plus(LONGEST_WAIT), 0, now.uptime);
+        true
+    }
+
+    /// Whether there is a token of `key`.
+    #[must_use]
+    pub fn holds(&self, key: Fingerprint, now: Now) -> bool {
+        self.tokens.get(&key, now.wall).is_some()
+    }
+
+    /// A token that nobody waits for could not be had.
+    pub fn failed_ahead(&mut self, key: Fingerprint, now: Now) {
+        let failures = self.ahead.get(&key, now.uptime).map_or(0, |known| known.failures).saturating_add(1);
+        let doubled =
+            FIRST_WAIT.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(u32::MAX));
+        let wait = doubled.min(LONGEST_WAIT);
+        let until = now.uptime.plus(wait.saturating_add(share_of(wait, key)));
+        self.ahead.insert(key, Backoff { until, failures }, until.plus(LONGEST_WAIT), 0, now.uptime);
+    }
+
+    /// Whether a token that somebody else obtained may be taken for one of today: it lives, and the workspace has not refused it.
+    #[must_use]
+    pub fn is_good(&self, token: &WorkspaceToken, now: Now) -> bool {
+        token.lives_at(now.wall) && self.refused.get(&text_of(token), now.wall).is_none()
+    }
+
+    /// As [`Self::is_good`], and it does not end soon.
+    #[must_use]
+    pub fn is_fresh(&self, token: &WorkspaceToken, now: Now) -> bool {
+        let ends = token.keep_until().unwrap_or(now.wall);
+        self.is_good(token, now) && now.wall < renewal_start(token.asked_at(), ends, token.key())
     }
 }
 
@@ -102,9 +178,17 @@ impl TokenCache {
 /// so that tokens that were minted together are not renewed together.
 fn renewal_start(from: UnixTime, until: UnixTime, key: Fingerprint) -> UnixTime {
     let lead = until.since(from).checked_div(4).unwrap_or_default().min(LONGEST_LEAD);
+    until.minus(lead.saturating_add(share_of(lead, key)))
+}
+
+/// Up to a quarter of `time`: the key's own share.
+fn share_of(time: Duration, key: Fingerprint) -> Duration {
     let [share, ..] = *key.as_bytes();
-    let jitter = lead.saturating_mul(u32::from(share)).checked_div(4 * 256).unwrap_or_default();
-    until.minus(lead.saturating_add(jitter))
+    time.saturating_mul(u32::from(share)).checked_div(4 * 256).unwrap_or_default()
+}
+
+fn text_of(token: &WorkspaceToken) -> Fingerprint {
+    Fingerprint::builder("refused-token").field(token.secret().expose().as_bytes()).finish()
 }
 
 #[cfg(test)]

@@ -13,5 +13,7 @@ pub use cache::{Lookup, TokenCache};
 pub use credential::{Server, secret_members};
 pub use form::{TokenForm, client_secret_basic};
 pub use plan::{Authorized, Errand, Exchange, Granted, Pending, RunLookup, is_same_credential};
+#[cfg(feature = "native")]
+pub use response::life_of_answer;
 pub use response::{ExchangeFault, WorkspaceToken, read_retry_after, refuses_token};
 pub use secret::{SecretUnavailable, SharedSecrets, SigningKeys, resolve};

@@ -4,8 +4,9 @@ use super::credential::{self, Asking, Exchanged, Own, Server};
 use super::response::{self, ExchangeFault, WorkspaceToken};
 use super::{SecretUnavailable, SharedSecrets, SigningKeys, TokenForm, secret};
 use crate::base::{Fingerprint, Secret, UnixTime};
+use crate::jwt::Caller;
 use crate::jwt::SigningKey;
-use crate::policy::{Credential, Permit};
+use crate::policy::{Credential, Permit, Role, Scope};
 use crate::revocation::Marks;
 use std::rc::Rc;
 
@@ -45,8 +46,9 @@ impl Exchange {
             Own::Key(source) => Some(keys.get(source, errand.shared)?),
             Own::Nothing | Own::Secret(_) => None,
         };
-        let key = token_key(&permit, exchanged, errand.workspace, secret.as_ref());
-        Ok(Self::Needed(Pending { permit, key, secret, signing, request: errand.request.to_owned() }))
+        let key = token_key(&purpose(&permit), exchanged, errand.workspace, secret.as_ref());
+        let request = errand.request.to_owned();
+        Ok(Self::Needed(Pending { whom: Whom::Permit(permit), key, secret, signing, request }))
     }
 }
 
@@ -56,7 +58,7 @@ pub fn is_same_credential(one: &Permit, other: &Permit, workspace: &str, shared:
     let key = |permit: &Permit| {
         let exchanged = credential::exchanged(permit.credential())?;
         let secret = own_text(exchanged, shared).ok()?;
-        Some(token_key(permit, exchanged, workspace, secret.as_ref()))
+        Some(token_key(&purpose(permit), exchanged, workspace, secret.as_ref()))
     };
     one.credential().kind() == other.credential().kind() && key(one) == key(other)
 }
@@ -73,18 +75,22 @@ fn own_text(exchanged: &dyn Exchanged, shared: &SharedSecrets) -> Result<Option<
 /// The name under which a token is kept. It holds everything that the token depends on, so that no token can be used for
 /// another workspace, role, scope or secret, nor for another caller if the caller's own JWT was needed to obtain it.
 fn token_key(
-    permit: &Permit,
+    purpose: &Purpose<'_>,
     exchanged: &dyn Exchanged,
     workspace: &str,
     secret: Option<&Secret<String>>,
 ) -> Fingerprint {
     let key = Fingerprint::builder("databricks-token")
         .field(workspace.as_bytes())
-        .field(permit.credential().kind().as_bytes())
-        .field(permit.role().as_bytes())
-        .field(permit.scope().as_str().as_bytes())
+        .field(purpose.credential.kind().as_bytes())
+        .field(purpose.role.as_bytes())
+        .field(purpose.scope.as_str().as_bytes())
         .fields(secret.map(|secret| secret.expose().as_bytes()).into_iter());
-    let key = if exchanged.is_callers() { credential::add_identity(key, permit.caller()) } else { key };
+    let caller = purpose.caller.filter(|_| exchanged.is_callers());
+    let key = match caller {
+        Some(caller) => credential::add_identity(key, caller),
+        None => key,
+    };
     exchanged.add_to_key(key).finish()
 }
 
@@ -92,17 +98,108 @@ fn bearer(token: &str) -> Secret<String> {
     Secret::new(format!("Bearer {token}"))
 }
 
-/// A permit that waits for its Databricks token.
+/// What a token is for, beside the workspace.
+struct Purpose<'a> {
+    role: &'a str,
+    credential: &'a Credential,
+    scope: &'a Scope,
+    caller: Option<&'a Caller>,
+}
+
+fn purpose(permit: &Permit) -> Purpose<'_> {
+    let (role, credential, scope) = (permit.role(), permit.credential(), permit.scope());
+    Purpose { role, credential, scope, caller: Some(permit.caller()) }
+}
+
+/// A permit that waits for its Databricks token, or the wish for one ahead of need.
 #[derive(Debug)]
 pub struct Pending {
-    permit: Permit,
+    whom: Whom,
     key: Fingerprint,
     secret: Option<Secret<String>>,
     signing: Option<Rc<SigningKey>>,
     request: String,
 }
 
+/// For whom a token is asked.
+#[allow(clippy::large_enum_variant, reason = "almost always the first, and once a request")]
+#[derive(Debug)]
+enum Whom {
+    /// A request that may go on once it is there.
+    Permit(Permit),
+    /// For nobody yet: it is kept, and takes a permit to be used.
+    Ahead(Box<Ahead>),
+}
+
+/// What a token that is asked for ahead of need is for.
+#[derive(Debug)]
+struct Ahead {
+    role: Rc<str>,
+    credential: Rc<Credential>,
+    scope: Scope,
+    /// Whose JWT it is obtained with; nothing where it takes none.
+    caller: Option<Rc<Caller>>,
+}
+
 impl Pending {
+    /// The token that the callers of `role` will share, before any of them has come. Nothing if it is each caller's own, if its scope is up
+    /// to the operation, or if what it takes comes with requests.
+    #[must_use]
+    pub fn of_role(role: &Role, workspace: &str, keys: &mut SigningKeys) -> Option<Self> {
+        let exchanged = credential::exchanged(&role.credential).filter(|exchanged| !exchanged.is_callers())?;
+        let scope = role.credential.scope()?;
+        let nothing = SharedSecrets::new();
+        let secret = own_text(exchanged, &nothing).ok()?;
+        let signing = match exchanged.own() {
+            Own::Key(source) => Some(keys.get(source, &nothing).ok()?),
+            Own::Nothing | Own::Secret(_) => None,
+        };
+        let purpose = Purpose { role: &role.name, credential: &role.credential, scope, caller: None };
+        let key = token_key(&purpose, exchanged, workspace, secret.as_ref());
+        let (name, credential) = (Rc::clone(&role.name), Rc::clone(&role.credential));
+        let ahead = Ahead { role: name, credential, scope: scope.clone(), caller: None };
+        Some(Self { whom: Whom::Ahead(Box::new(ahead)), key, secret, signing, request: "ahead".to_owned() })
+    }
+
+    /// The same wish once more, for the time after the request.
+    #[must_use]
+    pub fn again_ahead(&self) -> Self {
+        let whom = match &self.whom {
+            Whom::Permit(permit) => Ahead {
+                role: permit.role().into(),
+                credential: permit.shared_credential(),
+                scope: permit.scope().clone(),
+                caller: self.is_callers().then(|| permit.shared_caller()),
+            },
+            Whom::Ahead(ahead) => Ahead {
+                role: Rc::clone(&ahead.role),
+                credential: Rc::clone(&ahead.credential),
+                scope: ahead.scope.clone(),
+                caller: ahead.caller.clone(),
+            },
+        };
+        let (secret, signing, request) = (self.secret.clone(), self.signing.clone(), self.request.clone());
+        Self { whom: Whom::Ahead(Box::new(whom)), key: self.key, secret, signing, request }
+    }
+
+    fn purpose(&self) -> Purpose<'_> {
+        match &self.whom {
+            Whom::Permit(permit) => purpose(permit),
+            Whom::Ahead(ahead) => Purpose {
+                role: &ahead.role,
+                credential: &ahead.credential,
+                scope: &ahead.scope,
+                caller: ahead.caller.as_deref(),
+            },
+        }
+    }
+
+    /// The role whose token it is.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        self.purpose().role
+    }
+
     /// Under which name the token is kept.
     #[must_use]
     pub const fn key(&self) -> Fingerprint {
@@ -114,24 +211,22 @@ impl Pending {
     #[must_use]
     pub fn share(&self) -> Fingerprint {
         let mark = Fingerprint::builder("token").field(self.key.as_bytes());
-        let own = self.exchanged().filter(|exchanged| exchanged.is_callers());
-        mark.fields(own.map(|_| self.permit.caller().token().expose().as_bytes()).into_iter()).finish()
-    }
-
-    /// Who waits.
-    #[must_use]
-    pub const fn permit(&self) -> &Permit {
-        &self.permit
+        mark.fields(self.own_caller().map(|caller| caller.token().expose().as_bytes()).into_iter()).finish()
     }
 
     fn exchanged(&self) -> Option<&dyn Exchanged> {
-        credential::exchanged(self.permit.credential())
+        credential::exchanged(self.purpose().credential)
+    }
+
+    /// Whose JWT the token is obtained with, if it is.
+    fn own_caller(&self) -> Option<&Caller> {
+        self.purpose().caller.filter(|_| self.is_callers())
     }
 
     /// Until when a token can live at most: one that was obtained with the caller's JWT dies with it.
     #[must_use]
     pub fn not_after(&self) -> UnixTime {
-        if self.is_callers() { self.permit.caller().expires_at() } else { UnixTime::MAX }
+        self.own_caller().map_or(UnixTime::MAX, Caller::expires_at)
     }
 
     /// Whether the token is obtained with the caller's own JWT.
@@ -150,8 +245,8 @@ impl Pending {
     pub fn form(&self, now: UnixTime) -> TokenForm {
         let Some(exchanged) = self.exchanged() else { return TokenForm::default() };
         let asking = Asking {
-            caller: self.permit.caller(),
-            scope: self.permit.scope(),
+            caller: self.own_caller(),
+            scope: self.purpose().scope,
             secret: self.secret.as_ref(),
             key: self.signing.as_ref(),
             now,
@@ -180,21 +275,24 @@ impl Pending {
         asked_at: UnixTime,
     ) -> Result<WorkspaceToken, ExchangeFault> {
         let token = response::read(status, retry_after, body, self.key, asked_at, self.not_after())?;
-        let token = token.by(self.is_callers().then(|| Marks::of(self.permit.caller())));
+        let token = token.by(self.own_caller().map(Marks::of));
         // a token endpoint that hands the caller's token back would make the gateway send it to Databricks
-        if token.is(self.permit.caller().token()) { Err(ExchangeFault::Unusable) } else { Ok(token) }
+        let is_the_callers = self.purpose().caller.is_some_and(|caller| token.is(caller.token()));
+        if is_the_callers { Err(ExchangeFault::Unusable) } else { Ok(token) }
     }
 
     /// Pairs the permit with a token that was obtained for it. A token that was obtained for anything else is given back.
     ///
     /// # Errors
-    /// The token is another's; the request must be refused.
+    /// The token is another's, or nobody has asked for it yet; the request must be refused.
     pub fn accept(self, token: WorkspaceToken) -> Result<Granted, WorkspaceToken> {
-        if token.key() != self.key {
-            return Err(token);
+        match self.whom {
+            Whom::Permit(permit) if token.key() == self.key => {
+                let authorization = Some(bearer(token.secret().expose()));
+                Ok(Granted::new(permit, authorization, Some(token)))
+            }
+            Whom::Permit(_) | Whom::Ahead(_) => Err(token),
         }
-        let authorization = Some(bearer(token.secret().expose()));
-        Ok(Granted::new(self.permit, authorization, Some(token)))
     }
 }
 

@@ -137,6 +137,14 @@ fn read_token(body: &[u8], key: Fingerprint, asked_at: UnixTime, not_after: Unix
     Some(WorkspaceToken { secret, key, keep_until, asked_at, obtained_with: None })
 }
 
+/// How long the token of an answer lives; nothing if there is none, or one for one use.
+#[cfg(feature = "native")]
+#[must_use]
+pub fn life_of_answer(body: &[u8]) -> Option<Duration> {
+    let object = parse_object_strict(body, JSON_DEPTH).ok()?;
+    object.get("access_token").and_then(|_| object.get("expires_in")).and_then(read_life)
+}
+
 /// `expires_in`: a number, or a string with one, as some servers write it. What is not believable keeps nothing.
 fn read_life(value: &Value) -> Option<Duration> {
     let seconds = match value {

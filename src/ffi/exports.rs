@@ -44,7 +44,7 @@ functions! {
     }
 
     /// To be called once in each process, before it forks workers: remembers the environment, which nginx takes from its workers, for
-    /// secrets of the form `{env: NAME}`. Answers the version, then the names of all counters.
+    /// secrets of the form `{env: NAME}`, and makes the key by which workers hand each other tokens. Answers the version, then the names of all counters.
     fn dk_start(answer: *mut DkAnswer) -> i32 {
         // SAFETY: see above
         guarded(FAILED, || unsafe { deliver(answer, worker::start()) })
@@ -165,6 +165,19 @@ functions! {
     fn dk_take_counts(answer: *mut DkAnswer) -> i32 {
         // SAFETY: see above
         guarded(FAILED, || unsafe { deliver(answer, (Code::Done, counts::take())) })
+    }
+
+    /// Seals the answer to a callout for the other workers of this node: under the callout's `keep`, `age` milliseconds after it was sent.
+    /// Answers `done`, what to hand over, and for how many seconds it is of use; or `nothing`.
+    fn dk_seal(name: *const u8, size: usize, age: u32, result: *const DkCalloutAnswer, answer: *mut DkAnswer) -> i32 {
+        // SAFETY: see above
+        guarded(FAILED, || unsafe {
+            let result = match (bytes(name, size), CalloutAnswer::read(result)) {
+                (Ok(name), Ok(result)) => worker::seal(name, age, &result),
+                _ => failed(),
+            };
+            deliver(answer, result)
+        })
     }
 
     /// A second has passed. Answers `call`, or `nothing`.

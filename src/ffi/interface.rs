@@ -94,7 +94,8 @@ structures! {
 
     /// What became of a callout.
     DkCalloutAnswer is "dk_callout_answer" {
-        /// 0: answered; 1: failed, and `body` says in a few words why; 2: no answer in time; 3: cut off; 4: longer than allowed.
+        /// 0: answered; 1: failed, and `body` says in a few words why; 2: no answer in time; 3: cut off; 4: longer than allowed; 5: another
+        /// worker had it answered, and `body` is what `dk_seal` gave that one.
         outcome: u32,
         /// Whether another request sent it, and this one waited for its answer.
         shared: u32,

@@ -54,13 +54,25 @@ pub(super) const COMMON: [&str; 10] = [
 ];
 
 /// The fields of a callout, which follow the common ones; headers, name and value by turns, follow them.
-pub(super) const CALL: [&str; 11] =
-    ["scheme", "host", "port", "authority", "path", "method", "timeout", "longest", "share", "wanted", "body"];
+pub(super) const CALL: [&str; 12] = [
+    "scheme",
+    "host",
+    "port",
+    "authority",
+    "path",
+    "method",
+    "timeout",
+    "longest",
+    "share",
+    "keep", // the name under which the answer may be sealed for other workers; empty if it may not
+    "wanted",
+    "body",
+];
 /// The field of a wait for the body.
 pub(super) const AWAIT_BODY: [&str; 1] = ["longest"];
 /// The fields of a reply; headers follow.
 pub(super) const REPLY: [&str; 2] = ["status", "body"];
-/// The fields of what is sent; headers to set follow.
+/// The fields of what is sent: the statuses of an answer that the library is to be told of, if any; headers to set follow.
 pub(super) const SEND: [&str; 1] = ["listens"];
 
 /// A list of byte strings, as it crosses the boundary: their number, where each ends (counted from the end of this head), their bytes.

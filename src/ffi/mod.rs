@@ -2,7 +2,7 @@
 //!
 //! It holds no logic of its own. `interface` is the one table of what the library exports, from which the C header and the Lua
 //! declarations are written; `exports` are these functions; `boundary` is the only place with `unsafe`; `worker` keeps what a
-//! worker knows, behind handles (`slab`) that say when they are stale; `counts` what it counted; `message` is the form of what is answered.
+//! worker knows, behind handles (`slab`) that say when they are stale; `counts` what it counted; `sealed` what it hands to the other workers of the node; `message` is the form of what is answered.
 //!
 //! What the boundary promises:
 //! - No pointer of the library's ever leaves it: an answer is copied into the caller's memory, and entities are numbers. A handle that was
@@ -18,6 +18,7 @@ mod counts;
 pub mod exports;
 pub mod interface;
 mod message;
+mod sealed;
 mod slab;
 #[cfg(test)]
 mod tests;

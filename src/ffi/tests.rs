@@ -153,6 +153,168 @@ fn on_callout(request: u64, status: u32, body: &str) -> Said {
     ask(4096, |answer| unsafe { dk_on_callout(request, &raw const result, answer) })
 }
 
+/// What is answered to `request` where another worker had kept `sealed`.
+fn on_kept(request: u64, sealed: &[u8]) -> Said {
+    let result =
+        DkCalloutAnswer { outcome: 5, shared: 1, status: 0, headers: null(), headers_count: 0, body: span(sealed) };
+    ask(4096, |answer| unsafe { dk_on_callout(request, &raw const result, answer) })
+}
+
+/// What the library makes of an answer of a token endpoint, for other workers; raw, and for how many seconds.
+fn seal(name: &[u8], status: u32, body: &str, age: u32) -> Option<(Vec<u8>, u64)> {
+    let result = DkCalloutAnswer {
+        outcome: 0,
+        shared: 0,
+        status,
+        headers: null(),
+        headers_count: 0,
+        body: span(body.as_bytes()),
+    };
+    let mut memory = vec![0_u8; 4096];
+    let mut answer = DkAnswer { data: memory.as_mut_ptr(), room: memory.len(), size: 0 };
+    let code = unsafe { dk_seal(name.as_ptr(), name.len(), age, &raw const result, &raw mut answer) };
+    if code != Code::Done as i32 {
+        assert_eq!(code, Code::Nothing as i32);
+        return None;
+    }
+    let number = |at: usize| u32::from_ne_bytes(memory[at * 4..at * 4 + 4].try_into().unwrap()) as usize;
+    assert_eq!(number(0), 2);
+    let sealed = memory[12..12 + number(1)].to_vec();
+    let seconds = std::str::from_utf8(&memory[12 + number(1)..12 + number(2)]).unwrap().parse().unwrap();
+    Some((sealed, seconds))
+}
+
+/// A request that waits for its Databricks token, and the name under which that may be sealed.
+fn awaiting_token(config: &str) -> (u64, Vec<u8>) {
+    ask(0, |answer| unsafe { dk_start(answer) });
+    let request = unsafe { dk_request_open(open(config)) };
+    let mut said = on_headers_raw(request);
+    if take_apart(&said)[COMMON.len() + 3] == "idp.example" {
+        let keys = keys();
+        let result = DkCalloutAnswer {
+            outcome: 0,
+            shared: 0,
+            status: 200,
+            headers: null(),
+            headers_count: 0,
+            body: span(keys.as_bytes()),
+        };
+        said = raw(|answer| unsafe { dk_on_callout(request, &raw const result, answer) });
+    }
+    let place = COMMON.len() + CALL.iter().position(|name| *name == "keep").unwrap();
+    let number = |at: usize| u32::from_ne_bytes(said[at * 4..at * 4 + 4].try_into().unwrap()) as usize;
+    let body = &said[4 + 4 * number(0)..];
+    (request, body[number(place)..number(place + 1)].to_vec())
+}
+
+fn on_headers_raw(request: u64) -> Vec<u8> {
+    let token = token();
+    listing(&token).with(|head| raw(|answer| unsafe { dk_on_headers(request, head, answer) }))
+}
+
+/// An answer as it is: names are no texts.
+fn raw(call: impl FnOnce(*mut DkAnswer) -> i32) -> Vec<u8> {
+    let mut memory = vec![0_u8; 1 << 16];
+    let mut answer = DkAnswer { data: memory.as_mut_ptr(), room: memory.len(), size: 0 };
+    assert_eq!(call(&raw mut answer), Code::Call as i32);
+    memory.truncate(answer.size);
+    memory
+}
+
+fn minted(token: &str, life: u64) -> String {
+    json!({ "access_token": token, "token_type": "Bearer", "expires_in": life }).to_string()
+}
+
+fn principal(client: &str) -> Value {
+    json!({ "type": "service_principal_secret", "client_id": client, "client_secret": "s" })
+}
+
+#[test]
+fn what_a_worker_sealed_serves_whoever_asked_for_the_same() {
+    let text = config(&principal("app"));
+    let (one, name) = awaiting_token(&text);
+    let (other, same) = awaiting_token(&text);
+    assert_eq!((name.len(), &name), (32, &same));
+    let (sealed, seconds) = seal(&name, 200, &minted("dbx-1", 3600), 2_500).unwrap();
+    assert_eq!(seconds, 3597);
+    assert!(!sealed.windows(5).any(|part| part == b"dbx-1"));
+    assert_ne!(seal(&name, 200, &minted("dbx-1", 3600), 0).unwrap().0[12..], sealed[12..], "no nonce twice");
+    for request in [one, other] {
+        assert_eq!(on_kept(request, &sealed).code, Code::Allowed as i32);
+        let said = on_send(request, &listing(""), None);
+        assert!(said.headers(&SEND).contains(&("authorization", "Bearer dbx-1")));
+        unsafe { dk_request_close(request) };
+    }
+}
+
+#[test]
+fn what_was_sealed_for_anything_else_or_tampered_with_is_asked_for_anew() {
+    let text = config(&principal("app"));
+    let (_, name) = awaiting_token(&text);
+    let (sealed, _) = seal(&name, 200, &minted("dbx-1", 3600), 0).unwrap();
+    let mut role: Value = serde_json::from_str(&text).unwrap();
+    role["roles"][0]["name"] = json!("other");
+    let mut scope: Value = serde_json::from_str(&text).unwrap();
+    scope["roles"][0]["credential"]["scope"] = json!(["jobs"]);
+    let mut workspace: Value = serde_json::from_str(&text).unwrap();
+    workspace["workspace"]["url"] = json!("https://adb-2.2.azuredatabricks.net");
+    let mut changed: Value = serde_json::from_str(&text).unwrap();
+    changed["audit"] = json!({ "log": false });
+    let others = [role, scope, workspace, changed].map(|config| config.to_string());
+    for other in others.iter().chain([&config(&principal("other")), &config(&json!({ "type": "user_federation" }))]) {
+        let (request, others_name) = awaiting_token(other);
+        assert_ne!(others_name, name, "{other}");
+        assert_eq!(on_kept(request, &sealed).code, Code::Call as i32, "{other}");
+        unsafe { dk_request_close(request) };
+    }
+    for at in (0..sealed.len()).step_by(7) {
+        let mut tampered = sealed.clone();
+        tampered[at] ^= 1;
+        let (request, _) = awaiting_token(&text);
+        let said = on_kept(request, &tampered);
+        assert_eq!(said.code, Code::Call as i32, "byte {at}");
+        unsafe { dk_request_close(request) };
+    }
+    for cut in [0, 11, 12, sealed.len() - 1] {
+        let (request, _) = awaiting_token(&text);
+        assert_eq!(on_kept(request, &sealed[..cut]).code, Code::Call as i32, "cut at {cut}");
+        unsafe { dk_request_close(request) };
+    }
+}
+
+#[test]
+fn the_library_hears_of_every_status_that_may_refuse_a_token() {
+    let listed: Vec<u16> = super::worker::REFUSALS.split(' ').map(|status| status.parse().unwrap()).collect();
+    let refusing = |status: &u16| crate::exchange::refuses_token(*status, Some("Invalid access token."));
+    assert_eq!((100..600).filter(refusing).collect::<Vec<_>>(), listed);
+}
+
+#[test]
+fn only_tokens_that_live_are_sealed() {
+    for (status, body) in [
+        (429, minted("dbx-1", 3600)),
+        (200, minted("dbx-1", 0)),
+        (200, json!({ "expires_in": 3600 }).to_string()),
+        (200, json!({ "access_token": "dbx-1" }).to_string()),
+        (200, "nothing".to_owned()),
+    ] {
+        ask(0, |answer| unsafe { dk_start(answer) });
+        assert_eq!(seal(&[7; 32], status, &body, 0), None, "{status} {body}");
+    }
+}
+
+#[test]
+fn what_another_worker_kept_is_no_answer_to_what_is_not_shared() {
+    let request = open_request(&passthrough());
+    let token = token();
+    let said = on_headers(request, &listing(&token));
+    if said.code == Code::Call as i32 {
+        assert_eq!((said.own(&CALL, "authority"), said.own(&CALL, "keep")), ("idp.example", ""));
+        assert_eq!(on_kept(request, b"x").code, Code::Failed as i32);
+    }
+    unsafe { dk_request_close(request) };
+}
+
 fn config(credential: &Value) -> String {
     json!({
         "workspace": { "url": "https://adb-1.1.azuredatabricks.net", "id": "1" },

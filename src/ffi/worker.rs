@@ -4,19 +4,21 @@ use super::boundary::{CalloutAnswer, Head};
 use super::counts;
 use super::interface::VERSION;
 use super::message::{COMMON, Code, Message};
+use super::sealed;
 use super::slab::{Handle, Slab};
 use crate::audit::{LONGEST_LINE, Record};
-use crate::base::{Now, Reason, Secret, SortedMap, UnixTime, Uptime};
+use crate::base::{Fingerprint, Now, Reason, Secret, SortedMap, UnixTime, Uptime};
 use crate::config::{Config, ConfigError, SET_ELSEWHERE, Settings};
+use crate::exchange::life_of_answer;
 use crate::flow::{
     Answer as CalloutHeard, Basis, Callout, CalloutFault, CalloutReply, CalloutResult, Capabilities, CertificateDigest,
-    Edits, Env, Event, Flow, Memory, Metric, Prefetch, ReadBody, Reply, Request, RequestId, Shown, Step,
+    Edits, Env, Event, Flow, Memory, Metric, Prefetch, Purpose, ReadBody, Reply, Request, RequestId, Shown, Step,
     WANTED_HEADERS, changed_after_decision, inspect_all_headers, internal_error, invalid_configuration,
 };
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What a call answers.
 type Answer = (Code, Message);
@@ -45,6 +47,8 @@ struct Worker {
 struct Configured {
     config: Rc<Config>,
     prefetch: Prefetch,
+    /// The name under which the answer to the last callout of a tick may be sealed.
+    kept_as: Option<Fingerprint>,
     /// When the configuration was taken up or a request last needed it.
     used_at: Uptime,
 }
@@ -55,6 +59,8 @@ struct Live {
     config: Rc<Config>,
     id: RequestId,
     flow: Flow,
+    /// The name under which the answer to the last callout may be sealed.
+    kept_as: Option<Fingerprint>,
     /// What the decision rests on, once the headers arrived.
     decided: Option<Basis>,
     /// What is done once the request that is sent turned out to be the one that was decided on.
@@ -108,6 +114,7 @@ pub(super) fn start() -> Answer {
         variables.filter_map(|(name, value)| Some((name, Secret::new(value.into_string().ok()?)))).collect()
     };
     ENVIRONMENT.get_or_init(read);
+    sealed::make_key();
     let mut message = Message::default();
     message.push(VERSION);
     for metric in Metric::all() {
@@ -159,7 +166,7 @@ pub(super) fn open(text: &[u8]) -> (Option<Handle>, Message) {
         worker.taken_up.retain(|known| known.strong_count() > 0);
         worker.taken_up.push(Rc::downgrade(&config));
         worker.memory.configured(&config);
-        worker.configs.insert(Configured { config, prefetch: Prefetch::default(), used_at })
+        worker.configs.insert(Configured { config, prefetch: Prefetch::default(), kept_as: None, used_at })
     });
     (handle, message)
 }
@@ -177,7 +184,8 @@ pub(super) fn open_request(config: Handle) -> Option<Handle> {
         configured.used_at = now.uptime;
         let config = Rc::clone(&configured.config);
         let id = RequestId::unknown();
-        worker.requests.insert(Box::new(Live { config, id, flow: Flow::default(), decided: None, allowed: None }))
+        let live = Live { config, id, flow: Flow::default(), kept_as: None, decided: None, allowed: None };
+        worker.requests.insert(Box::new(live))
     })
 }
 
@@ -229,7 +237,10 @@ pub(super) fn on_body(request: Handle, kind: u32, body: &[u8]) -> Answer {
 }
 
 pub(super) fn on_callout(request: Handle, answer: &CalloutAnswer<'_>) -> Answer {
-    on_request(request, |live, memory| live.drive(Event::Callout(heard(answer)), &[], memory))
+    on_request(request, |live, memory| {
+        let heard = heard(answer, live.kept_as.take())?;
+        live.drive(Event::Callout(heard), &[], memory)
+    })
 }
 
 pub(super) fn on_send(request: Handle, head: &Head<'_>, kind: u32, body: &[u8]) -> Answer {
@@ -246,7 +257,7 @@ pub(super) fn on_send(request: Handle, head: &Head<'_>, kind: u32, body: &[u8]) 
         }
         counts::add(&allowed.counts);
         let mut message = common(&[], &seen.removals, Audit::Line(&allowed.line));
-        message.push(if live.flow.awaits_response() { "1" } else { "" });
+        message.push(if live.flow.awaits_response() { REFUSALS } else { "" });
         message.push_pairs(allowed.edits.headers());
         Some((Code::Send, message))
     })
@@ -287,7 +298,10 @@ pub(super) fn on_tick(config: Handle) -> Answer {
 }
 
 pub(super) fn on_tick_callout(config: Handle, answer: &CalloutAnswer<'_>) -> Answer {
-    tick(config, |configured, env| configured.prefetch.on_reply(0, heard(answer).result, env))
+    tick(config, |configured, env| {
+        let heard = heard(answer, configured.kept_as.take())?;
+        configured.prefetch.on_reply(0, heard, env)
+    })
 }
 
 fn tick(config: Handle, step: impl FnOnce(&mut Configured, &mut Env<'_>) -> Option<Callout>) -> Answer {
@@ -304,7 +318,8 @@ fn tick(config: Handle, step: impl FnOnce(&mut Configured, &mut Env<'_>) -> Opti
         let code = match &callout {
             Some(callout) => {
                 configured.prefetch.on_sent(0);
-                push_callout(&mut message, callout);
+                configured.kept_as = kept_as(callout, &rules);
+                push_callout(&mut message, callout, configured.kept_as);
                 Code::Call
             }
             None => Code::Nothing,
@@ -326,7 +341,8 @@ impl Live {
             Step::Call(callout) => {
                 counts::add(&counts);
                 let mut message = self.common(&log, removals, false);
-                push_callout(&mut message, &callout);
+                self.kept_as = kept_as(&callout, &self.config);
+                push_callout(&mut message, &callout, self.kept_as);
                 (Code::Call, message)
             }
             Step::AwaitBody => {
@@ -397,9 +413,42 @@ fn read_body(kind: u32, body: &[u8]) -> ReadBody {
     }
 }
 
-fn heard(answer: &CalloutAnswer<'_>) -> CalloutHeard {
-    CalloutHeard { result: callout_result(answer), shared: answer.shared }
+/// What an answer says; one that another worker sealed opens only as the answer to what was asked.
+fn heard(answer: &CalloutAnswer<'_>, kept_as: Option<Fingerprint>) -> Option<CalloutHeard> {
+    if answer.outcome != SEALED {
+        return Some(CalloutHeard { result: callout_result(answer), shared: answer.shared, kept: None });
+    }
+    let (result, asked_at) = match sealed::open(&kept_as?, answer.body) {
+        Some((reply, asked_at)) => (Ok(reply), asked_at),
+        None => (Err(CalloutFault::Failed(NOT_OPENED.to_owned())), now()?.wall),
+    };
+    Some(CalloutHeard { result, shared: true, kept: Some(asked_at) })
 }
+
+/// Only tokens are handed from worker to worker: they cost the most, and are the same whoever asks.
+fn kept_as(callout: &Callout, config: &Config) -> Option<Fingerprint> {
+    let share = callout.share.filter(|_| callout.purpose == Purpose::Token && config.limits.cached_tokens > 0)?;
+    Some(sealed::name(share, config.digest))
+}
+
+pub(super) fn seal(name: &[u8], age: u32, answer: &CalloutAnswer<'_>) -> Answer {
+    let nothing = (Code::Nothing, Message::empty());
+    let (0, 200, Some(life), Some(now)) = (answer.outcome, answer.status, life_of_answer(answer.body), now()) else {
+        return nothing;
+    };
+    let age = Duration::from_millis(age.into());
+    let Some(sealed) = sealed::seal(name, answer.body, now.wall.minus(age)) else { return nothing };
+    let mut message = Message::default();
+    message.push(sealed);
+    message.push(life.saturating_sub(age).as_secs().to_string());
+    (Code::Done, message)
+}
+
+/// The statuses by which the workspace may refuse a token (`exchange::refuses_token`); it need not be told of others.
+pub(super) const REFUSALS: &str = "401 403";
+/// What became of a callout that another worker had answered.
+const SEALED: u32 = 5;
+const NOT_OPENED: &str = "what another worker kept cannot be opened";
 
 /// The plugin hands over those headers that this callout wants.
 fn callout_result(answer: &CalloutAnswer<'_>) -> CalloutResult {
@@ -467,7 +516,7 @@ fn fitting(json: String, record: &Record) -> String {
 }
 
 /// The fields of [`super::message::CALL`], in their order.
-fn push_callout(message: &mut Message, callout: &Callout) {
+fn push_callout(message: &mut Message, callout: &Callout, kept_as: Option<Fingerprint>) {
     let dial = callout.url.dial();
     let (host, port) = dial.rsplit_once(':').unwrap_or((&dial, ""));
     message.push(callout.url.scheme());
@@ -479,6 +528,7 @@ fn push_callout(message: &mut Message, callout: &Callout) {
     message.push(callout.timeout.as_millis().to_string());
     message.push(callout.max_reply.to_string());
     message.push(callout.share.as_ref().map_or(&[][..], |share| share.as_bytes()));
+    message.push(kept_as.as_ref().map_or(&[][..], |name| name.as_bytes()));
     message.push(callout.wanted_headers.join("\n"));
     message.push(callout.body.expose());
     message.push_pairs(callout.headers.iter().map(|(name, value)| (*name, value.expose())));

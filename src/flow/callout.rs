@@ -218,13 +218,20 @@ pub struct Answer {
     pub result: CalloutResult,
     /// Whether another request's callout got it; it is not counted again.
     pub shared: bool,
+    /// When it was asked for, if another worker kept it: it may be older than the wish for it.
+    pub kept: Option<UnixTime>,
 }
 
 impl Answer {
     /// The answer to a request's own callout.
     #[must_use]
     pub const fn own(result: CalloutResult) -> Self {
-        Self { result, shared: false }
+        Self { result, shared: false, kept: None }
+    }
+
+    /// As [`Self::kept`]: only the native plugin's workers hand each other anything, and the filter is smaller for knowing.
+    pub(super) const fn when_kept(&self) -> Option<UnixTime> {
+        if cfg!(feature = "native") { self.kept } else { None }
     }
 }
 

@@ -9,7 +9,8 @@ use super::revocation;
 use super::stage::{Context, Next, Stage};
 use super::{Env, Metric};
 use crate::audit::TokenUse;
-use crate::base::Now;
+use crate::base::{Fingerprint, Now};
+use crate::config::Config;
 use crate::exchange::{self, Errand, ExchangeFault, Granted, Lookup, Pending, WorkspaceToken};
 use crate::policy::Permit;
 use std::time::Duration;
@@ -50,6 +51,12 @@ impl Exchange {
                 cx.token_use(TokenUse::Hit);
                 return asker.go_on_with(token, pending, cx);
             }
+            // nobody waits for what a timer can do
+            Lookup::Renew(token) if cx.env.can.timers => {
+                cx.env.memory.renewals.push(&pending, cx.env.config);
+                cx.token_use(TokenUse::Hit);
+                return asker.go_on_with(token, pending, cx);
+            }
             Lookup::Renew(token) => Some(token),
             Lookup::Miss => {
                 cx.token_use(TokenUse::Miss);
@@ -78,11 +85,21 @@ impl AwaitToken {
 
     pub(super) fn step(self, answer: Answer, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { asker, old, fetch } = self;
-        let shared = answer.shared;
+        let (shared, kept) = (answer.shared, answer.when_kept().is_some());
         // one that has ended meanwhile is sent nowhere
         let ended = asker.still_valid(cx.env);
         match (fetch.on(answer, cx.env), ended) {
             (Fetched::Again(..), Err(refusal)) => Err(refusal),
+            (Fetched::Done(_, Err(_)), Err(refusal)) if kept => Err(refusal),
+            (Fetched::Done(pending, Ok(token)), _) if kept && cx.env.memory.tokens.is_good(&token, cx.env.now) => {
+                keep(&token, cx.env);
+                asker.go_on_with(token, pending, cx)
+            }
+            // what another worker kept is of no use
+            (Fetched::Done(pending, _), Ok(())) if kept => {
+                let (fetch, callout) = Fetch::begin(pending, cx.env);
+                Ok(Self { asker, old, fetch }.wait(callout))
+            }
             (Fetched::Again(fetch, callout), Ok(())) => Ok(Self { asker, old, fetch }.wait(callout)),
             // good for one use, which is that of the request that asked
             (Fetched::Done(pending, Ok(token)), Ok(())) if shared && !token.lives_at(cx.env.now.wall) => {
@@ -101,6 +118,73 @@ impl AwaitToken {
             }
             (Fetched::Done(pending, Err(fault)), _) => asker.go_on_without(fault, old, pending, cx),
         }
+    }
+}
+
+/// A token that is asked for ahead of need.
+#[derive(Debug)]
+pub(super) struct AheadOfNeed(Fetch<Pending>);
+
+impl AheadOfNeed {
+    pub(super) fn begin(pending: Pending, env: &Env<'_>) -> (Self, Callout) {
+        let (fetch, callout) = Fetch::once(pending, env);
+        (Self(fetch), callout)
+    }
+
+    /// Takes the answer; what to send, if that was of no use.
+    pub(super) fn on(self, answer: Answer, env: &mut Env<'_>) -> Option<(Self, Callout)> {
+        let kept = answer.when_kept().is_some();
+        match self.0.on(answer, env) {
+            // what another worker kept may be what this one has
+            Fetched::Done(pending, outcome)
+                if kept && !outcome.as_ref().is_ok_and(|token| env.memory.tokens.is_fresh(token, env.now)) =>
+            {
+                Some(Self::begin(pending, env))
+            }
+            Fetched::Done(pending, Ok(token)) => {
+                if env.memory.tokens.holds(pending.key(), env.now) {
+                    env.count(Metric::TokenCacheRenewed);
+                }
+                keep(&token, env);
+                // one for a single use, or that was almost over when it came, would be asked for again at once, and again
+                if !env.memory.tokens.is_fresh(&token, env.now) {
+                    env.memory.tokens.failed_ahead(pending.key(), env.now);
+                }
+                None
+            }
+            Fetched::Done(pending, Err(fault)) => {
+                back_off(&fault, &pending, env);
+                env.memory.tokens.failed_ahead(pending.key(), env.now);
+                None
+            }
+            Fetched::Again(..) => None,
+        }
+    }
+}
+
+/// Tokens that end soon, which timers are to renew: requests go on with the old ones.
+#[derive(Debug, Default)]
+pub(super) struct Renewals(Vec<(Fingerprint, Pending)>);
+
+/// Past this many, requests that come later ask for theirs again.
+const MOST_RENEWALS: usize = 256;
+
+impl Renewals {
+    fn push(&mut self, pending: &Pending, config: &Config) {
+        if self.0.len() < MOST_RENEWALS {
+            self.0.push((config.digest, pending.again_ahead()));
+        }
+    }
+
+    /// Takes one out that belongs to `config`.
+    pub(super) fn take(&mut self, config: &Config) -> Option<Pending> {
+        let place = self.0.iter().position(|(digest, _)| *digest == config.digest)?;
+        Some(self.0.remove(place).1)
+    }
+
+    /// Forgets those of configurations that are gone.
+    pub(super) fn keep_only(&mut self, is_in_use: impl Fn(Fingerprint) -> bool) {
+        self.0.retain(|(digest, _)| is_in_use(*digest));
     }
 }
 
@@ -207,7 +291,7 @@ impl Need for Pending {
     }
 
     fn describe(&self) -> String {
-        format!("no databricks token for role `{}`", self.permit().role())
+        format!("no databricks token for role `{}`", self.role())
     }
 }
 

@@ -1,6 +1,6 @@
 //! One need of another server's answer, with its tries: what the host forbids, size, time, log line and counter in one place.
 
-use super::callout::{Answer, Callout, CalloutFault, CalloutReply, Purpose};
+use super::callout::{Answer, Callout, CalloutFault, CalloutReply, CalloutResult, Purpose};
 use super::capabilities::{Follow, Line};
 use super::{Env, Metric};
 use crate::base::{Now, Uptime};
@@ -96,10 +96,13 @@ impl<N: Need> Fetch<N> {
 
     /// Takes the answer to the last try. `keep_on` may forbid another one.
     pub(super) fn on(self, answer: Answer, env: &mut Env<'_>) -> Fetched<N> {
-        let Answer { result, shared } = answer;
+        let (kept, Answer { result, shared, .. }) = (answer.when_kept(), answer);
         let failed = result.is_err();
-        let outcome = self.read(result, env.now);
-        let again = outcome.as_ref().err().is_some_and(|fault| self.may_ask_again(fault, failed, env));
+        let asked_at = kept.map_or(self.asked_at, |wall| Now { wall, ..self.asked_at });
+        let outcome = self.read(result, asked_at, env.now);
+        // nor is what another worker kept a try
+        let again =
+            kept.is_none() && outcome.as_ref().err().is_some_and(|fault| self.may_ask_again(fault, failed, env));
         if let Err(fault) = &outcome {
             env.log.push(format!("{}: {fault}", self.need.describe()));
         }
@@ -113,12 +116,12 @@ impl<N: Need> Fetch<N> {
         Fetched::Done(self.need, outcome)
     }
 
-    fn read(&self, result: Result<CalloutReply, CalloutFault>, now: Now) -> Result<N::Answer, Fault<N::Fault>> {
+    fn read(&self, result: CalloutResult, asked_at: Now, now: Now) -> Result<N::Answer, Fault<N::Fault>> {
         let reply = N::PURPOSE.bounded(result).map_err(Fault::Callout)?;
         if now.uptime > self.deadline {
             return Err(Fault::Callout(CalloutFault::TimedOut));
         }
-        self.need.read(&reply, self.asked_at).map_err(Fault::Reply)
+        self.need.read(&reply, asked_at).map_err(Fault::Reply)
     }
 
     fn may_ask_again(&self, fault: &Fault<N::Fault>, failed: bool, env: &Env<'_>) -> bool {

@@ -1,5 +1,6 @@
 //! What a worker remembers between requests.
 
+use super::exchange::Renewals;
 use super::feed::Feeds;
 use super::introspection::Introspections;
 use super::keys::Keys;
@@ -31,6 +32,7 @@ pub struct Memory {
     pub(super) logins: Logins,
     pub(super) introspections: Introspections,
     pub(super) tokens: TokenCache,
+    pub(super) renewals: Renewals,
     pub(super) verdicts: Verdicts,
     pub(super) runs: RunJobs,
     pub(super) signing_keys: SigningKeys,
@@ -56,6 +58,7 @@ impl Default for Memory {
             logins: Logins::default(),
             introspections: Introspections::new(none),
             tokens: TokenCache::new(none),
+            renewals: Renewals::default(),
             verdicts: Verdicts::new(none),
             runs: RunJobs::default(),
             signing_keys: SigningKeys::default(),
@@ -76,6 +79,8 @@ impl Memory {
             self.configurations.push(Rc::downgrade(config));
             self.generation = Generation(self.generation.0.saturating_add(1));
             let providers = self.in_use().flat_map(|config| config.providers.clone()).collect::<Vec<_>>();
+            let digests = self.in_use().map(|config| config.digest).collect::<Vec<_>>();
+            self.renewals.keep_only(|digest| digests.contains(&digest));
             self.feeds.keep_only(providers.iter().filter_map(|provider| provider.revocation.as_deref()));
         }
         let entries = self.in_use().map(|config| config.limits.cached_tokens).max().unwrap_or(0);

@@ -1,13 +1,18 @@
-//! Keys and feeds of revoked identities ahead of need: what a timer does, so that requests need not wait for an identity provider.
+//! Keys, feeds of revoked identities and tokens ahead of need: what a timer does, so that requests need not wait for other servers.
+//!
+//! Tokens are of two kinds. Those that the callers of a role share are asked for as soon as there is a configuration, and again before they
+//! end, while it is in use. Those of a caller are asked for again once a request has found that they end soon, since nothing but a request
+//! has the JWT that it takes.
 
 use super::Env;
-use super::callout::{Answer, Callout, CalloutResult};
+use super::callout::{Answer, Callout};
+use super::exchange::AheadOfNeed;
 use super::feed::{FeedFetch, FeedStep};
 use super::keys::{KeyFetch, KeyStep};
 use super::source::Need;
 use crate::base::Uptime;
 use crate::config::Provider;
-use crate::exchange::SharedSecrets;
+use crate::exchange::{Pending, SharedSecrets};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -28,6 +33,7 @@ pub struct Prefetch {
 enum Ahead {
     Keys(KeyFetch),
     Feed(FeedFetch),
+    Token(AheadOfNeed),
 }
 
 impl Prefetch {
@@ -38,10 +44,7 @@ impl Prefetch {
             return None;
         }
         self.on_not_sent();
-        // feeds first: what they say ages by the second
-        let begun = env.config.providers.iter().find_map(|provider| begin_feed(provider, env));
-        let (fetch, callout) =
-            begun.or_else(|| env.config.providers.iter().find_map(|provider| begin_keys(provider, env)))?;
+        let (fetch, callout) = begin(env)?;
         Some(self.began(fetch, callout, env))
     }
 
@@ -58,9 +61,8 @@ impl Prefetch {
 
     /// What to send after the answer to the callout `name`, if anything. The answer to a fetch that was given up is not looked at:
     /// it may be another provider's.
-    pub fn on_reply(&mut self, name: u32, result: CalloutResult, env: &mut Env<'_>) -> Option<Callout> {
+    pub fn on_reply(&mut self, name: u32, answer: Answer, env: &mut Env<'_>) -> Option<Callout> {
         self.sent.take_if(|sent| *sent == name)?;
-        let answer = Answer::own(result);
         match self.under_way.take()? {
             Ahead::Keys(fetch) => match fetch.on(answer, env) {
                 KeyStep::Ask(fetch, callout) => Some(self.began(Ahead::Keys(fetch), callout, env)),
@@ -70,6 +72,12 @@ impl Prefetch {
                 FeedStep::Ask(fetch, callout) => Some(self.began(Ahead::Feed(fetch), callout, env)),
                 FeedStep::Done => None,
             },
+            Ahead::Token(fetch) => {
+                // there may be many, and a tick begins but one
+                let next = fetch.on(answer, env).map(|(fetch, callout)| (Ahead::Token(fetch), callout));
+                let (fetch, callout) = next.or_else(|| begin(env))?;
+                Some(self.began(fetch, callout, env))
+            }
         }
     }
 
@@ -77,6 +85,40 @@ impl Prefetch {
     pub fn on_not_sent(&mut self) {
         (self.under_way, self.sent) = (None, None);
     }
+}
+
+fn begin(env: &mut Env<'_>) -> Option<(Ahead, Callout)> {
+    let config = env.config;
+    // feeds first: what they say ages by the second
+    let feed = config.providers.iter().find_map(|provider| begin_feed(provider, env));
+    let keys = feed.or_else(|| config.providers.iter().find_map(|provider| begin_keys(provider, env)));
+    keys.or_else(|| begin_token(env))
+}
+
+fn begin_token(env: &mut Env<'_>) -> Option<(Ahead, Callout)> {
+    let config = env.config;
+    if config.limits.cached_tokens == 0 || !env.can.timers {
+        return None;
+    }
+    while let Some(pending) = env.memory.renewals.take(config) {
+        if env.memory.tokens.take_up(pending.key(), env.now) {
+            return Some(ask_for(pending, env));
+        }
+    }
+    let granted = config.policy.roles().iter().filter(|role| role.validity.holds(env.now.wall));
+    for role in granted {
+        let memory = &mut *env.memory;
+        let wanted = Pending::of_role(role, &config.workspace.identity, &mut memory.signing_keys);
+        if let Some(pending) = wanted.filter(|pending| memory.tokens.begin_ahead(pending.key(), env.now)) {
+            return Some(ask_for(pending, env));
+        }
+    }
+    None
+}
+
+fn ask_for(pending: Pending, env: &Env<'_>) -> (Ahead, Callout) {
+    let (fetch, callout) = AheadOfNeed::begin(pending, env);
+    (Ahead::Token(fetch), callout)
 }
 
 fn begin_keys(provider: &Rc<Provider>, env: &mut Env<'_>) -> Option<(Ahead, Callout)> {

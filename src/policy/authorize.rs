@@ -38,7 +38,9 @@ impl Policy {
         self.observe || role.observe
     }
 
-    pub(super) fn roles(&self) -> &[Role] {
+    /// All roles, in their order.
+    #[must_use]
+    pub fn roles(&self) -> &[Role] {
         &self.roles
     }
 

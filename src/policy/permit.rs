@@ -61,6 +61,12 @@ impl Permit {
         &self.caller
     }
 
+    /// Who may go on, to be kept.
+    #[must_use]
+    pub fn shared_caller(&self) -> Rc<Caller> {
+        Rc::clone(&self.caller)
+    }
+
     /// The name of the identity provider that issued the caller's token.
     #[must_use]
     pub fn provider(&self) -> &str {
@@ -83,6 +89,12 @@ impl Permit {
     #[must_use]
     pub fn credential(&self) -> &Credential {
         &self.credential
+    }
+
+    /// What replaces the caller's token, to be kept.
+    #[must_use]
+    pub fn shared_credential(&self) -> Rc<Credential> {
+        Rc::clone(&self.credential)
     }
 
     /// The OAuth scope to ask for, where the credential asks for one.

@@ -222,7 +222,7 @@ pub(super) fn on_callout_reply(context: u32, token: u32, size: usize) {
         return inherit(heir, awaited.root, result);
     }
     for (number, waits) in awaited.contexts.into_iter().enumerate() {
-        hand_on(waits, token, Answer { result: result.clone(), shared: number > 0 });
+        hand_on(waits, token, Answer { result: result.clone(), shared: number > 0, kept: None });
     }
 }
 

@@ -5,7 +5,7 @@ use super::host::{self, Host};
 use super::{callout, clock, events, metrics};
 use crate::base::{Now, Uptime};
 use crate::config::{Config, Settings};
-use crate::flow::{Callout, CalloutResult, Env, Prefetch};
+use crate::flow::{Answer, Callout, CalloutResult, Env, Prefetch};
 use std::rc::Rc;
 
 const TICK_MILLIS: u32 = 1000;
@@ -65,7 +65,7 @@ impl RootContext {
     }
 
     pub(super) fn on_callout_reply(&mut self, context: u32, token: u32, result: CalloutResult) {
-        self.step(context, |prefetch, env| prefetch.on_reply(token, result, env));
+        self.step(context, |prefetch, env| prefetch.on_reply(token, Answer::own(result), env));
     }
 
     fn step(&mut self, context: u32, action: impl FnOnce(&mut Prefetch, &mut Env<'_>) -> Option<Callout>) {

@@ -11,6 +11,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod ahead;
 mod audit;
 mod bypass;
 mod capabilities;

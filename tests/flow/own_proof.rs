@@ -25,6 +25,10 @@ fn assertion(key: Value, changes: Value) -> Value {
     credential
 }
 
+pub(crate) fn gateway_assertion() -> Value {
+    assertion(json!(pem()), json!({}))
+}
+
 fn on_behalf_of(changes: Value) -> Value {
     let mut credential = json!({
         "type": "entra_on_behalf_of", "tenant_id": "example.onmicrosoft.com", "client_id": "gateway",

@@ -41,7 +41,8 @@ impl Ticks {
 
     fn answer(&mut self, callout: u32, answer: Answer) -> Option<Callout> {
         let prefetch = &mut self.prefetch;
-        self.stage.sim.prefetch(|env| prefetch.on_reply(callout, answer.result, env))
+        let answer = databricks_kong::flow::Answer::own(answer.result);
+        self.stage.sim.prefetch(|env| prefetch.on_reply(callout, answer, env))
     }
 }
 

@@ -213,7 +213,14 @@ impl Stage {
 
     /// Answers a callout, as one that another request sent if it is `shared`.
     pub(crate) fn resume_with(&mut self, flow: &mut Flow, answer: Answer, shared: bool) -> Step {
-        let answer = databricks_kong::flow::Answer { result: answer.result, shared };
+        let answer = databricks_kong::flow::Answer { result: answer.result, shared, kept: None };
+        self.sim.on(flow, Event::Callout(answer), &mut Vec::new())
+    }
+
+    /// Answers a callout with what another worker kept, which was asked for at `asked_at`.
+    pub(crate) fn resume_with_kept(&mut self, flow: &mut Flow, answer: Answer, asked_at: u64) -> Step {
+        let kept = Some(UnixTime::from_secs(asked_at));
+        let answer = databricks_kong::flow::Answer { result: answer.result, shared: true, kept };
         self.sim.on(flow, Event::Callout(answer), &mut Vec::new())
     }
 
@@ -262,7 +269,7 @@ pub(crate) fn asked(transcript: &Transcript) -> String {
     words(transcript.callouts.iter().map(|callout| callout.purpose))
 }
 
-fn words(purposes: impl Iterator<Item = Purpose>) -> String {
+pub(crate) fn words(purposes: impl Iterator<Item = Purpose>) -> String {
     let word = |purpose| match purpose {
         Purpose::Discovery => "discovery",
         Purpose::Keys => "keys",

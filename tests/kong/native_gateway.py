@@ -21,6 +21,7 @@ class NativeKongGateway(KongGateway):
 
     blanks_headers = False
     sees_all_headers = True
+    asks_ahead = 1
     retries_exchanges = True
     guards = False
     # what Kong's schema and the core, which it asks, refuse at load
@@ -32,6 +33,7 @@ class NativeKongGateway(KongGateway):
         return {
             "PLUGINS": "bundled,databricks-kong,databricks-kong-late",
             "LUA_PACKAGE_PATH": LUA_PATH,
+            "NGINX_HTTP_LUA_SHARED_DICT": "databricks_kong 8m",
         }
 
     def declared(self) -> dict[str, Any]:

@@ -30,11 +30,16 @@ SERIOUS = (
 
 
 class NginxGateway(Gateway):
-    """One nginx with one worker; configurations are told apart by a path prefix that is stripped."""
+    """One nginx; configurations are told apart by a path prefix that is stripped."""
+
+    workers = 1
+    # what Kong's configuration may declare, for the workers to share
+    dictionary = ""
 
     decodes_slashes = True
     normalizes_paths = True
     sees_all_headers = True
+    asks_ahead = 1
     refuses_oddities = True
     ships_records = True
     no_tls = "the stand-in for Kong has no TLS"
@@ -98,13 +103,14 @@ load_module {modules}/ndk_http_module.so;
 load_module {modules}/ngx_http_lua_module.so;
 daemon off;
 {"user root;" if os.geteuid() == 0 else ""}
-worker_processes 1;
+worker_processes {self.workers};
 pid logs/nginx.pid;
 error_log logs/error.log notice;
 events {{ worker_connections 4096; }}
 http {{
   lua_package_path "{PLUGIN}/?.lua;{HERE}/lua/?.lua;;";
   lua_shared_dict counters 1m;
+  {self.dictionary}
   lua_socket_log_errors off;
   access_log off;
   # as Kong has them
@@ -122,6 +128,7 @@ http {{
   server {{
     listen 127.0.0.1:{self.port};
     location = /-/metrics {{ content_by_lua_block {{ require("standin").metrics() }} }}
+    location = /-/shared {{ content_by_lua_block {{ require("standin").shared() }} }}
     location / {{
       set $upstream_uri "";
       set $databricks_audit "";

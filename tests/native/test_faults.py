@@ -134,13 +134,13 @@ def test_a_file_that_is_no_library_is_not_used(plugin: Path, start: Start) -> No
 @pytest.mark.parametrize(
     "file, line",
     [
-        ("request.lua", "function request.facts(shared_names)"),
+        ("request.lua", "function request.facts(shared_names, before)"),
         ("request.lua", "function request.remove(names)"),
         ("request.lua", "function request.set(said, first)"),
         ("request.lua", "function request.aim_at_nothing()"),
         ("request.lua", "function request.aim_at(path)"),
         ("report.lua", "function report.request(said)"),
-        ("callout.lua", "function callout.send(said)"),
+        ("callout.lua", "function callout.send(said, useless)"),
         ("configs.lua", "function configs.entry(conf)"),
         ("core.lua", "function core.on_send(request, facts, kind, body)"),
         ("core.lua", "function core.on_callout(request, reply)"),

@@ -523,6 +523,10 @@ BROKEN: dict[str, tuple[Callable[[Config], None], list[str]]] = {
 }
 
 
+# tokens that the gateway can have by itself, before anybody asks: those of `roles` by secret, and of `opaque`
+TOKENS_AHEAD = 6
+
+
 def all_configs() -> list[Named]:
     named = [
         Named("main", base),

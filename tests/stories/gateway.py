@@ -37,6 +37,7 @@ class Gateway(abc.ABC):
     sees_all_headers = False  # whether more than a hundred headers are no reason to refuse
     speaks_http2 = False  # whether its routes take HTTP/2, in cleartext with prior knowledge
     takes_trailers = True  # whether a request over HTTP/2 may have trailers; nginx closes the connection at them
+    asks_ahead = 0  # how many memories of tokens have timers that fill them, if any
     retries_exchanges = True  # whether a lost exchange can be tried again within the same request
 
     @abc.abstractmethod
@@ -176,6 +177,7 @@ class EnvoyGateway(Gateway):
     """
 
     speaks_http2 = True
+    asks_ahead = 2  # of the worker, and of the main thread
 
     def __init__(
         self,

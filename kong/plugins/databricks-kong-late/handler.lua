@@ -36,7 +36,7 @@ local function send(state)
   end
   state.is_allowed = false
   request.aim_at(state.path)
-  local code, said = core.on_send(state.live, request.facts(NO_NAMES), body_now(state))
+  local code, said = core.on_send(state.live, request.facts(NO_NAMES, state.facts), body_now(state))
   if code == CODE.failed then
     error("the library failed", 0)
   end
@@ -46,7 +46,7 @@ local function send(state)
   end
   request.remove(said[FIELD.removals])
   request.set(said, SEND.headers)
-  state.listens = said[SEND.listens] == "1"
+  state.listens = said[SEND.listens] ~= "" and said[SEND.listens] or nil
 end
 
 

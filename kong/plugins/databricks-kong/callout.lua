@@ -1,14 +1,16 @@
--- Requests of the gateway's own, to identity providers and to Databricks: sent once for all who wait for the same.
+-- Requests of the gateway's own, to identity providers and to Databricks: sent once for all who wait for the same, and those for tokens once
+-- for all workers of the node.
 --
 -- A callout runs in a timer of its own. So it outlives the request that wanted it first, whose client may go away, and it has one
 -- deadline for all of it, which the timeouts of sockets are not: each read begins them anew.
 
 local core = require "kong.plugins.databricks-kong.core"
+local node = require "kong.plugins.databricks-kong.node"
 local http = require "resty.http"
 local semaphore = require "ngx.semaphore"
 
 local CALL = core.call
-local ANSWERED, FAILED, TIMED_OUT, TRUNCATED, TOO_LONG = 0, 1, 2, 3, 4
+local ANSWERED, FAILED, TIMED_OUT, TRUNCATED, TOO_LONG, SEALED = 0, 1, 2, 3, 4, 5
 local IDLE = 60 * 1000
 local POOL = 64
 local CHUNK = 16384
@@ -40,6 +42,7 @@ local function named(said)
     timeout = tonumber(said[CALL.timeout]),
     longest = tonumber(said[CALL.longest]),
     share = said[CALL.share],
+    keep = said[CALL.keep],
     wanted = said[CALL.wanted],
     body = said[CALL.body],
     headers = headers,
@@ -120,18 +123,61 @@ local function exchange(call)
 end
 
 
--- Runs a callout to its end or to its deadline, and tells all who wait.
-local function run(_, call, flight)
-  local done = semaphore.new(0)
+-- Sends a callout, until its deadline; what became of it.
+local function send_until(deadline, call, turn)
+  local done, reply = semaphore.new(0), nil
   local thread = ngx.thread.spawn(function()
-    local ok, reply = pcall(exchange, call)
-    flight.reply = ok and reply or failed(reply)
+    local ok, answer = pcall(exchange, call)
+    reply = ok and answer or failed(answer)
     done:post(1)
   end)
-  if not done:wait(call.timeout / 1000) and not flight.reply then
-    flight.reply = { outcome = TIMED_OUT }
+  repeat
+    -- a wait of less than a millisecond is none, and while nobody waits the time stands still
+    local left = math.max(deadline - ngx.now(), 0.001)
+    done:wait(turn and math.min(left, node.beat) or left)
+    node.keep_turn(turn)
+  until reply or ngx.now() >= deadline
+  if not reply then
     ngx.thread.kill(thread)
+    return { outcome = TIMED_OUT }
   end
+  return reply
+end
+
+
+-- Hands an answer to the other workers, if there is something in it for them.
+local function hand_over(call, began, reply)
+  local age = math.max(ngx.now() - began, 0) * 1000
+  local sealed, seconds = core.seal(call.keep, age, reply)
+  if sealed and seconds > 0 then
+    node.put(call.keep, sealed, seconds)
+  end
+end
+
+
+-- What becomes of a callout until its deadline: another worker's answer to the same, or one of its own.
+local function settle(call, useless)
+  local deadline = ngx.now() + call.timeout / 1000
+  local sealed, turn, is_late = node.wait(call.keep, useless, deadline)
+  if sealed then
+    return { outcome = SEALED, body = sealed }
+  elseif is_late then
+    return { outcome = TIMED_OUT }
+  end
+  local began = ngx.now()
+  local reply = send_until(deadline, call, turn)
+  if turn then
+    hand_over(call, began, reply)
+    node.leave(turn)
+  end
+  return reply
+end
+
+
+-- Runs a callout to its end, and tells all who wait.
+local function run(_, call, flight)
+  local ok, reply = pcall(settle, call, flight.useless)
+  flight.reply = ok and reply or failed(reply)
   if under_way[call.share] == flight then
     under_way[call.share] = nil
   end
@@ -139,13 +185,18 @@ local function run(_, call, flight)
 end
 
 
--- Sends what the library wants sent, or waits for the same callout of another; what became of it.
-function callout.send(said)
+-- Sends what the library wants sent, or waits for the same callout of another; what became of it. `useless` is what another worker had kept,
+-- if the library found it of no use.
+function callout.send(said, useless)
   local call = named(said)
+  local sealed = node.find(call.keep, useless)
+  if sealed then
+    return { outcome = SEALED, body = sealed }
+  end
   local flight = call.share ~= "" and under_way[call.share] or nil
   local is_shared = flight ~= nil
   if not flight then
-    flight = { arrived = semaphore.new(0), waiting = 0 }
+    flight = { arrived = semaphore.new(0), waiting = 0, useless = useless }
     if call.share ~= "" then
       under_way[call.share] = flight
     end
@@ -167,6 +218,21 @@ function callout.send(said)
     body = reply.body,
     shared = is_shared,
   }
+end
+
+
+-- Sends what the library wants sent, and then what it wants sent in view of the answer, until it wants no more. `hear` takes an answer, and gives
+-- a code and what was said; it is the last of these that this gives.
+function callout.converse(code, said, hear)
+  local useless
+  while code == core.code.call do
+    local reply = callout.send(said, useless)
+    if reply.outcome == SEALED then
+      useless = reply.body
+    end
+    code, said = hear(reply)
+  end
+  return code, said
 end
 
 

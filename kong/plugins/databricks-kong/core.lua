@@ -280,6 +280,18 @@ function core.refuse(request, why, id)
 end
 
 
+-- An answer sealed for the other workers, and for how many seconds it is of use to them; nothing if it is of none. `age`: milliseconds since it
+-- was asked for.
+function core.seal(name, age, reply)
+  write_result(reply)
+  local code, said = hear(library.dk_seal(name, #name, age, result, answer))
+  if code ~= interface.code.done then
+    return nil
+  end
+  return said[1], tonumber(said[2])
+end
+
+
 -- What was counted since the last call: places in the list of counters, and how often, by turns.
 function core.take_counts()
   local _, said = hear(library.dk_take_counts(answer))

@@ -4,10 +4,13 @@
 local callout = require "kong.plugins.databricks-kong.callout"
 local configs = require "kong.plugins.databricks-kong.configs"
 local core = require "kong.plugins.databricks-kong.core"
+local node = require "kong.plugins.databricks-kong.node"
 local pair = require "kong.plugins.databricks-kong.pair"
 local refuse = require "kong.plugins.databricks-kong.refuse"
 local report = require "kong.plugins.databricks-kong.report"
 local request = require "kong.plugins.databricks-kong.request"
+
+local find = string.find
 
 local CODE = core.code
 local FIELD = core.field
@@ -29,7 +32,13 @@ local function settle(state, code, said)
   while code == CODE.call or code == CODE.await_body do
     report.request(said)
     if code == CODE.call then
-      code, said = core.on_callout(state.live, callout.send(said))
+      code, said = callout.converse(code, said, function(reply)
+        local next_code, next_said = core.on_callout(state.live, reply)
+        if next_code == CODE.call then
+          report.request(next_said)
+        end
+        return next_code, next_said
+      end)
     else
       state.longest_body = tonumber(said[core.await_body.longest])
       code, said = core.on_body(state.live, request.body(state.longest_body))
@@ -78,7 +87,8 @@ local function decide(conf, state)
     return refuse.invalid_configuration()
   end
   state.live = live or error("the library takes no request", 0)
-  local code, said = core.on_headers(live, request.facts(entry.shared))
+  state.facts = request.facts(entry.shared)
+  local code, said = core.on_headers(live, state.facts)
   if code ~= CODE.failed then
     -- before anything is waited for
     request.remove(said[FIELD.removals])
@@ -109,6 +119,9 @@ function Handler:init_worker()
     report.define_counters(names)
   end)
   ngx.timer.every(TICK, Handler.tick)
+  if not node.is_there() and ngx.worker.id() == 0 and ngx.worker.count() > 1 then
+    kong.log.notice("no shared dictionary `databricks_kong`: each worker obtains tokens for itself")
+  end
 end
 
 
@@ -140,10 +153,13 @@ end
 
 function Handler:header_filter()
   local state = pair.state()
-  if not state or not state.listens or kong.response.get_source() ~= "service" then
+  if not state or not state.listens then
     return
   end
-  local status = kong.service.response.get_status()
+  local status = request.upstream_status()
+  if not status or not find(state.listens, status, 1, true) or kong.response.get_source() ~= "service" then
+    return
+  end
   local reason = status == 403 and kong.service.response.get_header("x-databricks-reason-phrase") or ""
   core.on_response(state.live, status, reason)
 end
@@ -158,7 +174,20 @@ function Handler:log()
 end
 
 
--- The page of metrics; keys ahead of need, for each configuration; one callout of a configuration at a time.
+-- Sends what a tick wants sent, until it wants no more.
+local function fetch_ahead(entry, code, said)
+  report.aside(said)
+  callout.converse(code, said, function(reply)
+    local next_code, next_said = core.on_tick_callout(entry.handle, reply)
+    if next_said then
+      report.aside(next_said)
+    end
+    return next_code, next_said
+  end)
+end
+
+
+-- The page of metrics; keys, feeds and tokens ahead of need, for each configuration; one callout of a configuration at a time.
 function Handler.tick(is_exiting)
   report.counts()
   if is_exiting then
@@ -170,12 +199,9 @@ function Handler.tick(is_exiting)
       if code == CODE.call then
         entry.is_ticking = true
         ngx.thread.spawn(function()
-          while code == CODE.call do
-            report.aside(said)
-            code, said = core.on_tick_callout(entry.handle, callout.send(said))
-          end
-          if said then
-            report.aside(said)
+          local ok, why = pcall(fetch_ahead, entry, code, said)
+          if not ok then
+            kong.log.err(why)
           end
           entry.is_ticking = false
         end)

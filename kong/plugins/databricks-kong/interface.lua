@@ -1,5 +1,5 @@
 -- Written by `make schema` from src/ffi/interface.rs: what libdatabricks_kong exports, and what it answers.
-local interface = { version = "0.1.0", number = 4165491525162341 }
+local interface = { version = "0.1.0", number = 4378278834940053 }
 
 interface.cdef = [[
 typedef struct {
@@ -47,6 +47,7 @@ int32_t dk_on_send(uint64_t request, const dk_head *head, uint32_t kind, const c
 void dk_on_response(uint64_t request, uint32_t status, const char *reason, size_t size);
 int32_t dk_refuse(uint64_t request, uint32_t why, const char *id, size_t size, dk_answer *answer);
 int32_t dk_take_counts(dk_answer *answer);
+int32_t dk_seal(const char *name, size_t size, uint32_t age, const dk_callout_answer *result, dk_answer *answer);
 int32_t dk_on_tick(uint64_t config, dk_answer *answer);
 int32_t dk_on_tick_callout(uint64_t config, const dk_callout_answer *result, dk_answer *answer);
 ]]
@@ -88,9 +89,10 @@ interface.call = {
   timeout = 17,
   longest = 18,
   share = 19,
-  wanted = 20,
-  body = 21,
-  headers = 22,
+  keep = 20,
+  wanted = 21,
+  body = 22,
+  headers = 23,
 }
 
 interface.await_body = {

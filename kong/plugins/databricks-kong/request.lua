@@ -70,8 +70,8 @@ end
 
 
 -- Whether there is a body that no header announces: since HTTP/2 a request need not say how long it is.
-local function has_unannounced_body(headers)
-  if (byte(var.server_protocol or "", VERSION) or 0) < FIRST_FRAMED or headers["content-length"] then
+local function has_unannounced_body(headers, is_framed)
+  if not is_framed or headers["content-length"] then
     return false
   end
   local content_type = headers["content-type"]
@@ -99,20 +99,33 @@ local function shared_secrets(names)
 end
 
 
--- What the core looks at; see core.lua.
-function request.facts(shared_names)
+-- What the core looks at; see core.lua. `before` are the facts of the same request at an earlier time: what nobody can change is taken from there.
+function request.facts(shared_names, before)
   local headers, err = get_headers(core.most_headers)
-  return {
-    id = request.id(),
+  local facts = {
+    id = before and before.id or request.id(),
     method = get_method(),
     target = target(var.upstream_uri),
-    scheme = var.scheme,
-    certificate = var.ssl_client_raw_cert or "",
+    scheme = before and before.scheme or var.scheme,
+    certificate = before and before.certificate or var.ssl_client_raw_cert or "",
     headers = headers,
     has_more_headers = err ~= nil,
-    has_body = has_unannounced_body(headers),
+    has_body = false,
     shared = shared_secrets(shared_names),
+    is_framed = before and before.is_framed,
   }
+  if not before then
+    facts.is_framed = (byte(var.server_protocol or "", VERSION) or 0) >= FIRST_FRAMED
+  end
+  facts.has_body = has_unannounced_body(headers, facts.is_framed)
+  return facts
+end
+
+
+-- The status that the workspace answered with, the last one if it was asked more than once; nothing if nobody answered.
+function request.upstream_status()
+  local status = var.upstream_status
+  return status and tonumber(sub(status, -3))
 end
 
 

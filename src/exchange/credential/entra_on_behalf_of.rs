@@ -26,12 +26,12 @@ impl Exchanged for EntraOnBehalfOf {
 
     /// Microsoft identity platform, OAuth 2.0 On-Behalf-Of flow, first case: a shared secret.
     fn form(&self, asking: &Asking<'_>) -> TokenForm {
-        let Some(secret) = asking.secret else { return TokenForm::default() };
+        let (Some(caller), Some(secret)) = (asking.caller, asking.secret) else { return TokenForm::default() };
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
             .append_pair("client_id", &self.client_id)
             .append_pair("client_secret", secret.expose())
-            .append_pair("assertion", asking.caller.token().expose())
+            .append_pair("assertion", caller.token().expose())
             .append_pair("scope", asking.scope.as_str())
             .append_pair("requested_token_use", "on_behalf_of");
         TokenForm { body: Secret::new(form.finish()), authorization: None }

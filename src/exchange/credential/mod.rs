@@ -56,7 +56,8 @@ pub struct Server<'c> {
 /// What a request for a token is made from.
 #[derive(Debug)]
 pub(super) struct Asking<'a> {
-    pub(super) caller: &'a Caller,
+    /// Whose JWT it is obtained with, of a type that takes one.
+    pub(super) caller: Option<&'a Caller>,
     pub(super) scope: &'a Scope,
     /// The secret of now, of a type that needs one.
     pub(super) secret: Option<&'a Secret<String>>,

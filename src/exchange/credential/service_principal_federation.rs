@@ -15,6 +15,7 @@ impl Exchanged for ServicePrincipalFederation {
     }
 
     fn form(&self, asking: &Asking<'_>) -> TokenForm {
-        token_exchange(asking.caller.token(), &[("client_id", &self.client_id), ("scope", asking.scope.as_str())])
+        let Some(caller) = asking.caller else { return TokenForm::default() };
+        token_exchange(caller.token(), &[("client_id", &self.client_id), ("scope", asking.scope.as_str())])
     }
 }

@@ -16,7 +16,8 @@ impl Exchanged for UserFederation {
     }
 
     fn form(&self, asking: &Asking<'_>) -> TokenForm {
-        let (token, scope) = (asking.caller.token(), ("scope", asking.scope.as_str()));
+        let Some(caller) = asking.caller else { return TokenForm::default() };
+        let (token, scope) = (caller.token(), ("scope", asking.scope.as_str()));
         match &self.assume_group {
             Some(group) => token_exchange(token, &[scope, ("assume_group", group)]),
             None => token_exchange(token, &[scope]),

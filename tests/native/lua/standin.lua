@@ -219,7 +219,7 @@ end
 function standin.log()
   each("log")
   local shared = ngx.ctx.shared or {}
-  local entry = { status = ngx.status, credential = ngx.ctx.authenticated_credential, serialized = ngx.ctx.serialized }
+  local entry = { worker = ngx.worker.pid(), status = ngx.status, credential = ngx.ctx.authenticated_credential, serialized = ngx.ctx.serialized }
   for _, name in ipairs({ "audit", "decision", "reason", "role", "subject", "operation" }) do
     entry["databricks_" .. name] = shared["databricks_" .. name]
   end
@@ -234,6 +234,22 @@ function standin.metrics()
   for _, name in ipairs(counters:get_keys(0)) do
     ngx.say(name, " ", counters:get(name))
   end
+end
+
+
+-- What the workers share: on GET what is there, in hexadecimal; on POST the body is Lua that does something to it.
+function standin.shared()
+  local dictionary = ngx.shared.databricks_kong
+  if ngx.req.get_method() == "POST" then
+    ngx.req.read_body()
+    setfenv(assert(loadstring(ngx.req.get_body_data())), setmetatable({ shared = dictionary }, { __index = _G }))()
+  end
+  local found = {}
+  for _, key in ipairs(dictionary and dictionary:get_keys(0) or {}) do
+    local kind, name = key:match("^(%w+):(.*)$")
+    found[#found + 1] = { kind = kind, name = ngx.encode_base64(name), value = ngx.encode_base64(dictionary:get(key) or "") }
+  end
+  ngx.print(cjson.encode(found))
 end
 
 

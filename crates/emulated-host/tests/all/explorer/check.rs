@@ -92,7 +92,8 @@ impl Play<'_> {
                 Invariant::Callouts.holds(fine, || wrong("a run is looked up wrongly"));
                 self.check_minted(number, role.unwrap(), &authorization.unwrap());
             }
-            (Purpose::Token | Purpose::Lookup | Purpose::Login, None) => {
+            (Purpose::Token, None) => self.check_token_ahead(&ask, authorization.as_deref()),
+            (Purpose::Lookup | Purpose::Login, None) => {
                 panic!("{}: {}", Invariant::Callouts.broken(), wrong("for no request"));
             }
         }
@@ -137,6 +138,32 @@ impl Play<'_> {
             && form("scope") == role.scope()
             && ask.url == format!("https://{}/oidc/v1/token", sent.workspace);
         Invariant::Callouts.holds(fine, || format!("a token for role `{}` is asked for wrongly: {ask:?}", role.name));
+    }
+
+    /// A token that a timer asks for: one that callers of a role share, or a renewal for a caller who was let in before.
+    fn check_token_ahead(&mut self, ask: &Ask, authorization: Option<&str>) {
+        let form = |name: &str| ask.form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+        let at_workspace = WORKSPACES.iter().any(|host| ask.url == format!("https://{host}/oidc/v1/token"));
+        let basic = format!("Basic {}", STANDARD.encode("app:canary-secret"));
+        let is_shared = form("grant_type") == "client_credentials"
+            && form("scope") == "all-apis"
+            && authorization == Some(basic.as_str());
+        let renews = |sent: &Sent| {
+            let Some(role) = sent.role() else { return false };
+            let asked = match role.credential {
+                Credential::Caller { group } => ("", group),
+                Credential::Workload => ("wif", ""),
+                _ => return false,
+            };
+            form("subject_token") == sent.caller.token
+                && (form("client_id"), form("assume_group")) == asked
+                && form("scope") == role.scope()
+                && ask.url == format!("https://{}/oidc/v1/token", sent.workspace)
+        };
+        let is_renewal = authorization.is_none() && self.sent.iter().any(renews);
+        let fine = !self.is_kong() && at_workspace && (is_shared || is_renewal);
+        Invariant::Callouts.holds(fine, || format!("a token is asked for ahead of need: {ask:?}"));
+        self.tally.count(if is_shared { "token ahead of need" } else { "renewal behind a request" });
     }
 
     fn check_caller(&self, sent: &Sent) {
