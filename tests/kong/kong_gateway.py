@@ -34,6 +34,7 @@ class KongGateway(Gateway):
 
     speaks_http2 = True
     takes_trailers = False
+    breaks_off_what_has_no_body = True
     blanks_headers = True
     normalizes_paths = True
     refuses_oddities = True

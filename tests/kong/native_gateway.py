@@ -20,6 +20,7 @@ class NativeKongGateway(KongGateway):
     """`databricks-kong` on each route, `databricks-kong-late` once for all."""
 
     blanks_headers = False
+    breaks_off_what_has_no_body = False
     sees_all_headers = True
     asks_ahead = 1
     retries_exchanges = True

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from declared import ENGINEERS, GUARD, config, declaration, settings, shipped_pre_function
+from declared import ENGINEERS, GUARD, RUNNERS, config, declaration, settings, shipped_pre_function
 from shipped import PRODUCTION, Around, Kong, reason
 from stack import send, wait_until
 from wire import exchange, request, reset
@@ -90,6 +90,29 @@ def refused_by_its_body(token: str) -> bytes:
     body = b'{"job_id": 999}'
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Content-Length": str(len(body))}
     return request("POST", "/api/2.2/jobs/run-now", PRODUCTION, headers, body)
+
+
+# --- long answers to callouts -------------------------------------------------------------------------------------------------
+
+
+def test_a_long_answer_after_an_exchange_is_read_whole(around: Around):
+    """In pieces. In the soak a worker has died of one; see docs/install-kong.md."""
+    rule = {"operations": ["jobs.get_run"], "resources": {"job": ["101"]}, "lookup": True}
+    kong = start(around, "kong-long-answers", declaration(config(RUNNERS | {"allow": [rule]}), GUARD))
+    answer = json.dumps({"tasks": [{"task_key": "x" * 60} for _ in range(3_000)], "job_id": 101})
+    callers = [f"caller-{run}" for run in range(1, 31)]
+    around.production.add_users([f"{caller}@example.com" for caller in callers])
+    around.production.fault("api", "status", status=200, headers={"content-type": "application/json"}, body=answer)
+    try:
+        for run, caller in enumerate(callers, 1):
+            headers = {"Authorization": f"Bearer {around.token(caller, 'job-runners')}", "Connection": "close"}
+            sent = request("GET", f"/api/2.2/jobs/runs/get?run_id={run}", PRODUCTION, headers)
+            came = exchange(kong.plain_port, sent)
+            assert came.replies[0][0] == 200, came
+        assert deaths(kong) == 0 and not complaints(kong)
+    finally:
+        around.production.clear_faults()
+        kong.stop()
 
 
 # --- many headers -----------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ class Gateway(abc.ABC):
     guards = False  # whether there are routes `guarded` and `guard_alone`, whose chains have a guard entry
     sees_all_headers = False  # whether more than a hundred headers are no reason to refuse
     speaks_http2 = False  # whether its routes take HTTP/2, in cleartext with prior knowledge
+    breaks_off_what_has_no_body = False  # whether it breaks off what HTTP/2 announces no body for and then has none
     takes_trailers = True  # whether a request over HTTP/2 may have trailers; nginx closes the connection at them
     asks_ahead = 0  # how many memories of tokens have timers that fill them, if any
     retries_exchanges = True  # whether a lost exchange can be tried again within the same request

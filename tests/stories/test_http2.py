@@ -90,12 +90,21 @@ def test_a_body_is_read_whether_its_length_is_announced_or_not(world: World, ann
 
 def test_a_body_that_never_comes_is_none(world: World):
     runner = world.user("runners")
+    if world.gateway.breaks_off_what_has_no_body:
+        with pytest.raises(RuntimeError, match="NGHTTP2_INTERNAL_ERROR"):
+            ask(world, "policy", runner, pieces=[])
+        (led_nowhere,) = world.api()
+        assert led_nowhere.path == "/.well-known/databricks-kong/undecided"
+        assert led_nowhere.header("authorization") in (None, "")
+        return
     for _ in range(2):
         assert_refused(ask(world, "policy", runner, pieces=[]), 403, "NO_RULE")
 
 
 def test_what_would_be_allowed_without_a_body_fails_for_nobody_elses_fault(world: World):
     """The workspace refuses it for want of one, and so does a host that learns too late that there is none."""
+    if world.gateway.breaks_off_what_has_no_body:
+        pytest.skip("this host breaks it off: see the test before")
     reply = ask(world, "policy", world.user("almost-all"), pieces=[])
     assert reply.status == 400, reply
 

@@ -64,7 +64,7 @@ const WANTED: [Wanted; 8] = [
     setting(
         &["nginx_proxy_set"],
         With("$databricks_audit", "$databricks_audit $databricks_audit"),
-        "records of requests that waited for a callout do not reach Kong's log plugins",
+        "records do not reach Kong's log plugins",
     ),
     setting(
         &["nginx_proxy_underscores_in_headers"],
