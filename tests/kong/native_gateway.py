@@ -34,7 +34,7 @@ class NativeKongGateway(KongGateway):
         return {
             "PLUGINS": "bundled,databricks-kong,databricks-kong-late",
             "LUA_PACKAGE_PATH": LUA_PATH,
-            "NGINX_HTTP_LUA_SHARED_DICT": "databricks_kong 8m",
+            "NGINX_HTTP_LUA_SHARED_DICT": "prometheus_metrics 5m; lua_shared_dict databricks_kong 8m",
         }
 
     def declared(self) -> dict[str, Any]:
