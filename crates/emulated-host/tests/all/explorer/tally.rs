@@ -89,7 +89,6 @@ pub(crate) const MET: &[&str] = &[
     "kong loses a callout",
     "let on by kong without a credential",
     "provider changes keys",
-    "renewal behind a request",
     "requests of two callers at once",
     "somebody is cut off, or let in again",
     "token ahead of need",
