@@ -103,11 +103,6 @@ def stop_gateway(started: Gateway) -> None:
     nothing_leaked({**pages, **started.files()})
 
 
-def exchanges_ahead(workspace: Workspace) -> int:
-    own = [one for one in workspace.seen() if one.is_exchange and one.form["grant_type"] == "client_credentials"]
-    return len([one for one in own if one.status == 200])
-
-
 @pytest.fixture(scope="session")
 def gateway(request: pytest.FixtureRequest, run_dir: Path, idp: Idp, workspace: Workspace) -> Iterator[Gateway]:
     with_filter = not request.config.getoption("--without-filter")
@@ -115,7 +110,7 @@ def gateway(request: pytest.FixtureRequest, run_dir: Path, idp: Idp, workspace: 
     if with_filter:
         # stories count exchanges, and let some fail: not those that timers make before any request
         expected = started.asks_ahead * configs.TOKENS_AHEAD
-        wait_until("roles have their tokens", lambda: exchanges_ahead(workspace) >= expected)
+        wait_until("roles have their tokens", lambda: workspace.shared_tokens() >= expected)
     yield started
     stop_gateway(started)
 
