@@ -142,7 +142,8 @@ fn read_token(body: &[u8], key: Fingerprint, asked_at: UnixTime, not_after: Unix
 #[must_use]
 pub fn life_of_answer(body: &[u8]) -> Option<Duration> {
     let object = parse_object_strict(body, JSON_DEPTH).ok()?;
-    object.get("access_token").and_then(|_| object.get("expires_in")).and_then(read_life)
+    let token = object.get("access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
+    token.and_then(|_| object.get("expires_in")).and_then(read_life)
 }
 
 /// `expires_in`: a number, or a string with one, as some servers write it. What is not believable keeps nothing.

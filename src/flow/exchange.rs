@@ -95,9 +95,9 @@ impl AwaitToken {
                 keep(&token, cx.env);
                 asker.go_on_with(token, pending, cx)
             }
-            // what another worker kept is of no use
+            // What another worker kept is of no use. One try: each answer that is no token might be kept, and would be asked for again for ever.
             (Fetched::Done(pending, _), Ok(())) if kept => {
-                let (fetch, callout) = Fetch::begin(pending, cx.env);
+                let (fetch, callout) = Fetch::once(pending, cx.env);
                 Ok(Self { asker, old, fetch }.wait(callout))
             }
             (Fetched::Again(fetch, callout), Ok(())) => Ok(Self { asker, old, fetch }.wait(callout)),

@@ -258,9 +258,19 @@ fn what_another_worker_kept_is_asked_for_anew_if_it_has_ended_or_cannot_be_read(
         let anna = stage.token("anna");
         let mut flow = waiting(&mut stage, &anna);
         assert_eq!(word(&stage.resume_with_kept(&mut flow, kept, asked_at)), "token");
-        // and that is no try: it has all of them left
-        assert_eq!(word(&stage.resume(&mut flow, lost())), "token");
         assert_eq!(word(&stage.resume(&mut flow, minted("dbx-1", 3600))), "Bearer dbx-1");
+    }
+}
+
+#[test]
+fn an_answer_without_a_token_after_one_that_another_worker_kept_is_not_asked_for_again_for_ever() {
+    for answer in [ok(&json!({"access_token": null, "expires_in": 3600})), lost()] {
+        let mut stage = Stage::warm(with_credential(service_principal()));
+        let anna = stage.token("anna");
+        let mut flow = waiting(&mut stage, &anna);
+        assert_eq!(word(&stage.resume_with_kept(&mut flow, answer.clone(), NOW)), "token");
+        let refused = word(&stage.resume(&mut flow, answer));
+        assert!(refused.contains("503") && refused.contains("ExchangeUnavailable"), "{refused}");
     }
 }
 
