@@ -34,6 +34,9 @@ pub(super) struct AwaitToken {
     fetch: Fetch<Pending>,
 }
 
+/// A token that ends sooner than this is not sent on while another can be had.
+const ON_THE_WAY: Duration = Duration::from_secs(2);
+
 impl Exchange {
     pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { asker, permit } = self;
@@ -51,8 +54,8 @@ impl Exchange {
                 cx.token_use(TokenUse::Hit);
                 return asker.go_on_with(token, pending, cx);
             }
-            // nobody waits for what a timer can do
-            Lookup::Renew(token) if cx.env.can.timers => {
+            // nobody waits for what a timer can do, while the token lasts until the request is at the workspace
+            Lookup::Renew(token) if cx.env.can.timers && token.lives_at(cx.env.now.wall.plus(ON_THE_WAY)) => {
                 cx.env.memory.renewals.push(&pending, cx.env.config);
                 cx.token_use(TokenUse::Hit);
                 return asker.go_on_with(token, pending, cx);
