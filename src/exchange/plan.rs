@@ -4,8 +4,7 @@ use super::credential::{self, Asking, Exchanged, Own, Server};
 use super::response::{self, ExchangeFault, WorkspaceToken};
 use super::{SecretUnavailable, SharedSecrets, SigningKeys, TokenForm, secret};
 use crate::base::{Fingerprint, Secret, UnixTime};
-use crate::jwt::Caller;
-use crate::jwt::SigningKey;
+use crate::jwt::{Caller, SigningKey};
 use crate::policy::{Credential, Permit, Role, Scope};
 use crate::revocation::Marks;
 use std::rc::Rc;
@@ -42,10 +41,7 @@ impl Exchange {
             return Ok(Self::Direct(Granted::new(permit, authorization, None)));
         };
         let secret = own_text(exchanged, errand.shared)?;
-        let signing = match exchanged.own() {
-            Own::Key(source) => Some(keys.get(source, errand.shared)?),
-            Own::Nothing | Own::Secret(_) => None,
-        };
+        let signing = own_key(exchanged, errand.shared, keys)?;
         let key = token_key(&purpose(&permit), exchanged, errand.workspace, secret.as_ref());
         let request = errand.request.to_owned();
         Ok(Self::Needed(Pending { whom: Whom::Permit(permit), key, secret, signing, request }))
@@ -69,6 +65,18 @@ fn own_text(exchanged: &dyn Exchanged, shared: &SharedSecrets) -> Result<Option<
         Own::Nothing => Ok(None),
         Own::Secret(source) => secret::resolve(source, shared).map(Some),
         Own::Key(source) => secret::key_text(source, shared).map(Some),
+    }
+}
+
+/// The key of the gateway's own that a token is obtained with, of a type that takes one.
+fn own_key(
+    exchanged: &dyn Exchanged,
+    shared: &SharedSecrets,
+    keys: &mut SigningKeys,
+) -> Result<Option<Rc<SigningKey>>, SecretUnavailable> {
+    match exchanged.own() {
+        Own::Key(source) => keys.get(source, shared).map(Some),
+        Own::Nothing | Own::Secret(_) => Ok(None),
     }
 }
 
@@ -132,7 +140,7 @@ enum Whom {
 }
 
 /// What a token that is asked for ahead of need is for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ahead {
     role: Rc<str>,
     credential: Rc<Credential>,
@@ -150,10 +158,7 @@ impl Pending {
         let scope = role.credential.scope()?;
         let nothing = SharedSecrets::new();
         let secret = own_text(exchanged, &nothing).ok()?;
-        let signing = match exchanged.own() {
-            Own::Key(source) => Some(keys.get(source, &nothing).ok()?),
-            Own::Nothing | Own::Secret(_) => None,
-        };
+        let signing = own_key(exchanged, &nothing, keys).ok()?;
         let purpose = Purpose { role: &role.name, credential: &role.credential, scope, caller: None };
         let key = token_key(&purpose, exchanged, workspace, secret.as_ref());
         let (name, credential) = (Rc::clone(&role.name), Rc::clone(&role.credential));
@@ -171,12 +176,7 @@ impl Pending {
                 scope: permit.scope().clone(),
                 caller: self.is_callers().then(|| permit.shared_caller()),
             },
-            Whom::Ahead(ahead) => Ahead {
-                role: Rc::clone(&ahead.role),
-                credential: Rc::clone(&ahead.credential),
-                scope: ahead.scope.clone(),
-                caller: ahead.caller.clone(),
-            },
+            Whom::Ahead(ahead) => Ahead::clone(ahead),
         };
         let (secret, signing, request) = (self.secret.clone(), self.signing.clone(), self.request.clone());
         Self { whom: Whom::Ahead(Box::new(whom)), key: self.key, secret, signing, request }

@@ -141,15 +141,14 @@ fn on_body(request: u64, body: &str) -> Said {
     ask(4096, |answer| unsafe { dk_on_body(request, 0, body.as_ptr(), body.len(), answer) })
 }
 
+/// An answer without headers, which points into `body`.
+fn answered(status: u32, body: &str) -> DkCalloutAnswer {
+    let body = span(body.as_bytes());
+    DkCalloutAnswer { outcome: 0, shared: 0, status, headers: null(), headers_count: 0, body }
+}
+
 fn on_callout(request: u64, status: u32, body: &str) -> Said {
-    let result = DkCalloutAnswer {
-        outcome: 0,
-        shared: 0,
-        status,
-        headers: null(),
-        headers_count: 0,
-        body: span(body.as_bytes()),
-    };
+    let result = answered(status, body);
     ask(4096, |answer| unsafe { dk_on_callout(request, &raw const result, answer) })
 }
 
@@ -162,14 +161,7 @@ fn on_kept(request: u64, sealed: &[u8]) -> Said {
 
 /// What the library makes of an answer of a token endpoint, for other workers; raw, and for how many seconds.
 fn seal(name: &[u8], status: u32, body: &str, age: u32) -> Option<(Vec<u8>, u64)> {
-    let result = DkCalloutAnswer {
-        outcome: 0,
-        shared: 0,
-        status,
-        headers: null(),
-        headers_count: 0,
-        body: span(body.as_bytes()),
-    };
+    let result = answered(status, body);
     let mut memory = vec![0_u8; 4096];
     let mut answer = DkAnswer { data: memory.as_mut_ptr(), room: memory.len(), size: 0 };
     let code = unsafe { dk_seal(name.as_ptr(), name.len(), age, &raw const result, &raw mut answer) };
