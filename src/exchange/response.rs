@@ -121,6 +121,13 @@ pub(super) fn read(
 }
 
 fn read_token(body: &[u8], key: Fingerprint, asked_at: UnixTime, not_after: UnixTime) -> Option<WorkspaceToken> {
+    let (token, life) = offered(body)?;
+    let keep_until = life.map(|life| asked_at.plus(life.saturating_sub(ROUNDING)).min(not_after));
+    Some(WorkspaceToken { secret: Rc::new(token), key, keep_until, asked_at, obtained_with: None })
+}
+
+/// The token that an answer offers, if it can be used, and how long it lives.
+fn offered(body: &[u8]) -> Option<(Secret<String>, Option<Duration>)> {
     let object = parse_object_strict(body, JSON_DEPTH).ok()?;
     let token = object.get("access_token")?.as_str()?;
     let sendable = (1..=LONGEST_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
@@ -128,22 +135,14 @@ fn read_token(body: &[u8], key: Fingerprint, asked_at: UnixTime, not_after: Unix
         None => true,
         Some(kind) => kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")),
     };
-    if !sendable || !bearer {
-        return None;
-    }
-    let life = object.get("expires_in").and_then(read_life);
-    let keep_until = life.map(|life| asked_at.plus(life.saturating_sub(ROUNDING)).min(not_after));
-    let secret = Rc::new(Secret::new(token.to_owned()));
-    Some(WorkspaceToken { secret, key, keep_until, asked_at, obtained_with: None })
+    (sendable && bearer).then(|| (Secret::new(token.to_owned()), object.get("expires_in").and_then(read_life)))
 }
 
-/// How long the token of an answer lives; nothing if there is none, or one for one use.
+/// How long the token of an answer lives; nothing if there is none that can be used, or one for one use.
 #[cfg(feature = "native")]
 #[must_use]
 pub fn life_of_answer(body: &[u8]) -> Option<Duration> {
-    let object = parse_object_strict(body, JSON_DEPTH).ok()?;
-    let token = object.get("access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
-    token.and_then(|_| object.get("expires_in")).and_then(read_life)
+    offered(body)?.1
 }
 
 /// `expires_in`: a number, or a string with one, as some servers write it. What is not believable keeps nothing.
