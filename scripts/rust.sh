@@ -1,58 +1,13 @@
 #!/usr/bin/env bash
-# Sourced by every script here: where things are kept, how to speak, and how to find a working cargo.
-# Written for bash 3.2 too, which is what macOS has.
+# The compiler: a cargo that works, the flags that give the same bytes in every clone, other targets.
+# Sourced; brings places.sh and shell.sh.
 
-REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-export REPO
+# shellcheck source=scripts/places.sh
+. "$(dirname "${BASH_SOURCE[0]}")/places.sh"
 
-# Tools and toolchains that the scripts fetch are kept outside of the clone, so that a second clone finds them.
-# Nothing in there is needed: whatever is missing is fetched again.
-cache_dir() {
-  local base=${DATABRICKS_KONG_CACHE:-}
-  if [[ -z $base && -n ${XDG_CACHE_HOME:-} ]]; then base=$XDG_CACHE_HOME/databricks-kong; fi
-  if [[ -z $base && -n ${HOME:-} ]]; then base=$HOME/.cache/databricks-kong; fi
-  if [[ -z $base ]] || ! mkdir -p "$base" 2>/dev/null || [[ ! -w $base ]]; then
-    base=$REPO/.cache
-    mkdir -p "$base"
-  fi
-  printf '%s\n' "$base"
-}
-
-# All talk goes to stderr: some scripts answer on stdout.
-say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
-die() {
-  say "error: $*"
-  exit 1
-}
-
-have() { command -v "$1" >/dev/null 2>&1; }
-
-# limit SECONDS COMMAND…: timeout(1) is not part of macOS, perl is.
-limit() {
-  if have timeout; then
-    timeout "$@"
-  elif have perl; then
-    perl -e 'alarm shift; exec @ARGV or exit 127' "$@"
-  else
-    shift
-    "$@"
-  fi
-}
-
-# locked NAME COMMAND…: two scripts must not fill the same cache folder at the same time.
-locked() {
-  local lock
-  lock=$(cache_dir)/$1.lock
-  shift
-  if have flock; then
-    (
-      flock 9
-      "$@" 9>&-
-    ) 9>"$lock"
-  else
-    "$@"
-  fi
-}
+# another one only for tests that run without a system (scripts/test-in-browser)
+WASM_TARGET=${WASM_TARGET:-wasm32-wasip1}
+export WASM_TARGET
 
 # With another HOME than rustup was installed under, rustup's cargo finds no toolchain. Its own place tells where
 # the toolchains are: …/.cargo/bin/cargo and …/.rustup, or …/cargo/bin/cargo and …/rustup.
@@ -87,9 +42,6 @@ rust_is_new_enough() {
     die "Rust $found is too old: this needs $wanted or newer, run 'rustup update stable'"
   fi
 }
-
-# The only place of the version is Cargo.toml; everything else is made from it or held against it.
-version() { sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$REPO/Cargo.toml"; }
 
 # Takes the paths of this machine out of what is compiled, so that two clones give the same bytes; for CARGO_ENCODED_RUSTFLAGS.
 path_rustflags() {
@@ -131,7 +83,3 @@ use_zig() {
 }
 
 need_target() { rustup target list --installed 2>/dev/null | grep -qx "$1" || rustup target add "$1" >&2; }
-
-# another one only for tests that run without a system (scripts/test-as-wasm)
-WASM_TARGET=${WASM_TARGET:-wasm32-wasip1}
-export WASM_TARGET
