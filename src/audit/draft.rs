@@ -4,7 +4,7 @@ use super::Settings;
 use super::record::{Decision, Grant, Record, Sql, TokenUse, VERSION};
 use super::text::fit;
 use crate::base::{Reason, SortedMap, UnixTime, sort};
-use crate::databricks::sql::{Class, Kind, Scan};
+use crate::databricks::sql::{Kind, Scan};
 use crate::databricks::{Operation, Resource};
 use crate::jwt::{Caller, token_id};
 use crate::policy::{Denial, Permit};
@@ -204,7 +204,7 @@ impl Draft {
 
     fn sql(&mut self, scan: &Scan, with_tables: bool) -> Sql {
         let parsed = scan.parsed.is_ok();
-        let classes: SortedMap<_, _> = scan.classes.iter().map(|one| (*one, class(*one))).collect();
+        let classes: SortedMap<_, _> = scan.classes.iter().map(|one| (*one, one.as_str())).collect();
         let classes: Vec<_> = classes.into_iter().map(|(_, name)| name).collect();
         // paths and functions are parts of the text, and may hold anything
         let named = |kind| matches!(kind, Kind::Table | Kind::Schema | Kind::Catalog);
@@ -217,16 +217,6 @@ impl Draft {
             tables: if with_tables { self.list(tables) } else { Vec::new() },
             parsed,
         }
-    }
-}
-
-const fn class(class: Class) -> &'static str {
-    match class {
-        Class::Select => "select",
-        Class::Dml => "dml",
-        Class::Ddl => "ddl",
-        Class::Grant => "grant",
-        Class::Other => "other",
     }
 }
 

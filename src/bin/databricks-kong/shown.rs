@@ -4,7 +4,7 @@ use crate::decide::{Decision, Question, Token};
 use crate::output::Style;
 use databricks_kong::base::Reason;
 use databricks_kong::databricks::Resource;
-use databricks_kong::databricks::sql::{Class, Kind, Object, Scan};
+use databricks_kong::databricks::sql::{Kind, Object, Scan};
 use databricks_kong::jwt::Groups;
 use databricks_kong::policy::{Explanation, Outcome, RuleSeen, Standing};
 use serde_json::{Map, Value, json};
@@ -150,16 +150,6 @@ fn groups(decision: &Decision) -> Option<Vec<String>> {
     })
 }
 
-const fn class(class: Class) -> &'static str {
-    match class {
-        Class::Select => "select",
-        Class::Dml => "dml",
-        Class::Ddl => "ddl",
-        Class::Grant => "grant",
-        Class::Other => "other",
-    }
-}
-
 const fn word(kind: Kind) -> &'static str {
     match kind {
         Kind::Table => "table",
@@ -173,7 +163,7 @@ const fn word(kind: Kind) -> &'static str {
 
 /// What a SQL text does, line by line.
 fn sql(scan: &Scan) -> Vec<String> {
-    let classes: Vec<_> = scan.classes.iter().map(|one| class(*one)).collect();
+    let classes: Vec<_> = scan.classes.iter().map(|one| one.as_str()).collect();
     let mut lines = vec![match scan.parsed {
         Ok(()) => classes.join(", "),
         Err(why) => format!("not understood: {why}; no rule with `sql` or `table` allows it"),
@@ -318,7 +308,7 @@ fn sql_as_json(scan: &Scan) -> Value {
         list.iter().map(|one| json!({"kind": word(one.kind), "name": one.name, "resolved": one.resolved})).collect()
     };
     json!({
-        "classes": scan.classes.iter().map(|one| class(*one)).collect::<Vec<_>>(),
+        "classes": scan.classes.iter().map(|one| one.as_str()).collect::<Vec<_>>(),
         "unparsed": scan.parsed.err().map(|why| why.to_string()),
         "reads": objects(&scan.reads),
         "writes": objects(&scan.writes),

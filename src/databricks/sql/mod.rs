@@ -55,6 +55,20 @@ pub enum Class {
     Other,
 }
 
+impl Class {
+    /// As the configuration, records and answers spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Select => "select",
+            Self::Dml => "dml",
+            Self::Ddl => "ddl",
+            Self::Grant => "grant",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
