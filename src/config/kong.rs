@@ -2,7 +2,8 @@
 //!
 //! Kong's language has records, lists, maps and words, but no alternatives. A secret becomes a record of its three forms (`value`, which may
 //! be a vault reference, `env`, `shared`), and a plain string in its place is taken as its `value`. What else has alternatives (scopes,
-//! numeric ids, claims of any type) is JSON that a JSON schema describes. No record and no list is required here, and each record says so:
+//! numeric ids, claims of any type) is JSON that a JSON schema describes; before Kong 3.5, which has no such type, it has the most usual of
+//! its types, and secrets are records. No record and no list is required here, and each record says so:
 //! Kong would put an empty one in the place of a required record that is missing, and a role whose `match` is empty is everybody's. What is
 //! missing the core says itself, when Kong asks it (`check.lua`).
 
@@ -26,6 +27,9 @@ const HEAD: &str = r#"-- Written by `make schema` from the types in src/config/r
 local check = require "kong.plugins.databricks-kong.check"
 local typedefs = require "kong.db.schema.typedefs"
 
+-- since Kong 3.5
+local has_json = require("kong.db.schema").valid_types.json
+
 
 -- A secret has three forms, of which one is given.
 local function secret(description)
@@ -43,9 +47,9 @@ local function secret(description)
 end
 
 
--- A plain string in a secret's place is the secret itself.
+-- A plain string in a secret's place is the secret itself, if Kong can be told so.
 local function plain(name)
-  return {
+  return has_json and {
     [name] = {
       type = "json",
       json_schema = { inline = { type = { "string", "object", "null" } } },
@@ -53,12 +57,15 @@ local function plain(name)
         return { [name] = type(value) == "string" and { value = value } or value }
       end,
     },
-  }
+  } or nil
 end
 
 
-local function json(description, schema)
-  return { type = "json", description = description, json_schema = { inline = schema } }
+-- A value of several types; before Kong 3.5 of one, the most usual.
+local function json(description, schema, usual)
+  local field = has_json and { type = "json", json_schema = { inline = schema } } or usual
+  field.description = description
+  return field
 end
 
 
@@ -129,8 +136,8 @@ impl Writer {
         if is_secret(&member.schema) {
             self.line(&format!("{{ {name} = secret({description}) }},"));
         } else if is_any(&member.schema) {
-            let schema = lua(&nullable(&member.schema));
-            self.line(&format!("{{ {name} = json({description}, {schema}) }},"));
+            let (schema, usual) = (lua(&nullable(&member.schema)), usual(&member.schema));
+            self.line(&format!("{{ {name} = json({description}, {schema}, {usual}) }},"));
         } else {
             self.line(&format!("{{ {name} = {{"));
             self.depth = self.depth.saturating_add(1);
@@ -321,6 +328,24 @@ fn is_any(schema: &Value) -> bool {
     let values = schema.get("additionalProperties");
     let items = |values: &Value| values.get("items").is_some_and(unknown);
     several || unknown(schema) || values.is_some_and(|values| unknown(values) || items(values))
+}
+
+/// The field that stands for a value of several types where Kong knows one type only.
+fn usual(schema: &Value) -> &'static str {
+    let values = schema.get("additionalProperties");
+    if values.is_some_and(|values| values.get("items").is_some()) {
+        r#"{ type = "map", keys = { type = "string" }, values = { type = "array", elements = { type = "string" } } }"#
+    } else if values.is_some() {
+        r#"{ type = "map", keys = { type = "string" }, values = { type = "string" } }"#
+    } else if schema
+        .get("anyOf")
+        .and_then(Value::as_array)
+        .is_some_and(|all| all.iter().any(|one| one.get("items").is_some()))
+    {
+        r#"{ type = "array", elements = { type = "string" } }"#
+    } else {
+        r#"{ type = "string" }"#
+    }
 }
 
 /// The words of which one may stand here.

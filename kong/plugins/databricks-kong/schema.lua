@@ -3,6 +3,9 @@
 local check = require "kong.plugins.databricks-kong.check"
 local typedefs = require "kong.db.schema.typedefs"
 
+-- since Kong 3.5
+local has_json = require("kong.db.schema").valid_types.json
+
 
 -- A secret has three forms, of which one is given.
 local function secret(description)
@@ -20,9 +23,9 @@ local function secret(description)
 end
 
 
--- A plain string in a secret's place is the secret itself.
+-- A plain string in a secret's place is the secret itself, if Kong can be told so.
 local function plain(name)
-  return {
+  return has_json and {
     [name] = {
       type = "json",
       json_schema = { inline = { type = { "string", "object", "null" } } },
@@ -30,12 +33,15 @@ local function plain(name)
         return { [name] = type(value) == "string" and { value = value } or value }
       end,
     },
-  }
+  } or nil
 end
 
 
-local function json(description, schema)
-  return { type = "json", description = description, json_schema = { inline = schema } }
+-- A value of several types; before Kong 3.5 of one, the most usual.
+local function json(description, schema, usual)
+  local field = has_json and { type = "json", json_schema = { inline = schema } } or usual
+  field.description = description
+  return field
 end
 
 
@@ -65,7 +71,7 @@ local schema = {
               description = "The workspace's url: https, no path.",
               required = true,
             } },
-            { id = json("The numeric workspace (org) id; sent as `X-Databricks-Org-Id`.", { ["anyOf"] = { { ["minimum"] = 0, ["pattern"] = "^[0-9]{1,20}$", ["type"] = { "string", "integer" } }, { ["type"] = "null" } } }) },
+            { id = json("The numeric workspace (org) id; sent as `X-Databricks-Org-Id`.", { ["anyOf"] = { { ["minimum"] = 0, ["pattern"] = "^[0-9]{1,20}$", ["type"] = { "string", "integer" } }, { ["type"] = "null" } } }, { type = "string" }) },
             { account_id = {
               type = "string",
               description = "The Databricks account's id, shown to clients.",
@@ -167,7 +173,7 @@ local schema = {
                   } },
                 },
               } },
-              { require = json("Further claims, each with the value or the list of values that it must have one of.", { ["anyOf"] = { { ["additionalProperties"] = {  }, ["type"] = { "object" } }, { ["type"] = "null" } } }) },
+              { require = json("Further claims, each with the value or the list of values that it must have one of.", { ["anyOf"] = { { ["additionalProperties"] = {  }, ["type"] = { "object" } }, { ["type"] = "null" } } }, { type = "map", keys = { type = "string" }, values = { type = "string" } }) },
               { introspection = {
                 type = "record",
                 required = false,
@@ -292,7 +298,7 @@ local schema = {
                       type = "string",
                     },
                   } },
-                  { claims = json("Claims (names or JSON pointers) with the values of which each must have one.", { ["anyOf"] = { { ["additionalProperties"] = { ["items"] = {  }, ["type"] = "array" }, ["type"] = { "object" } }, { ["type"] = "null" } } }) },
+                  { claims = json("Claims (names or JSON pointers) with the values of which each must have one.", { ["anyOf"] = { { ["additionalProperties"] = { ["items"] = {  }, ["type"] = "array" }, ["type"] = { "object" } }, { ["type"] = "null" } } }, { type = "map", keys = { type = "string" }, values = { type = "array", elements = { type = "string" } } }) },
                 },
               } },
               { name = {
@@ -345,8 +351,8 @@ local schema = {
                     required = true,
                     one_of = { "user_federation", "service_principal_federation", "service_principal_secret", "gateway_assertion", "entra_on_behalf_of", "passthrough", "none" },
                   } },
-                  { scope = json("`all-apis` (default), a list of scopes, or `minimal`.", { ["anyOf"] = { { ["anyOf"] = { { ["type"] = "string" }, { ["items"] = { ["type"] = "string" }, ["type"] = "array" } } }, { ["type"] = "null" } } }) },
-                  { assume_group = json("The numeric id of the group whose permissions the token carries.", { ["anyOf"] = { { ["minimum"] = 0, ["pattern"] = "^[0-9]{1,20}$", ["type"] = { "string", "integer" } }, { ["type"] = "null" } } }) },
+                  { scope = json("`all-apis` (default), a list of scopes, or `minimal`.", { ["anyOf"] = { { ["anyOf"] = { { ["type"] = "string" }, { ["items"] = { ["type"] = "string" }, ["type"] = "array" } } }, { ["type"] = "null" } } }, { type = "array", elements = { type = "string" } }) },
+                  { assume_group = json("The numeric id of the group whose permissions the token carries.", { ["anyOf"] = { { ["minimum"] = 0, ["pattern"] = "^[0-9]{1,20}$", ["type"] = { "string", "integer" } }, { ["type"] = "null" } } }, { type = "string" }) },
                   { client_id = {
                     type = "string",
                     description = "The service principal's application id.",
@@ -437,7 +443,7 @@ local schema = {
                         type = "string",
                       },
                     } },
-                    { scope = json("The OAuth scope to ask for, where the role's credential says `minimal`.", { ["anyOf"] = { { ["anyOf"] = { { ["type"] = "string" }, { ["items"] = { ["type"] = "string" }, ["type"] = "array" } } }, { ["type"] = "null" } } }) },
+                    { scope = json("The OAuth scope to ask for, where the role's credential says `minimal`.", { ["anyOf"] = { { ["anyOf"] = { { ["type"] = "string" }, { ["items"] = { ["type"] = "string" }, ["type"] = "array" } } }, { ["type"] = "null" } } }, { type = "array", elements = { type = "string" } }) },
                   },
                 },
               } },
@@ -494,7 +500,7 @@ local schema = {
                         type = "string",
                       },
                     } },
-                    { scope = json("The OAuth scope to ask for, where the role's credential says `minimal`.", { ["anyOf"] = { { ["anyOf"] = { { ["type"] = "string" }, { ["items"] = { ["type"] = "string" }, ["type"] = "array" } } }, { ["type"] = "null" } } }) },
+                    { scope = json("The OAuth scope to ask for, where the role's credential says `minimal`.", { ["anyOf"] = { { ["anyOf"] = { { ["type"] = "string" }, { ["items"] = { ["type"] = "string" }, ["type"] = "array" } } }, { ["type"] = "null" } } }, { type = "array", elements = { type = "string" } }) },
                   },
                 },
               } },
@@ -592,7 +598,7 @@ local schema = {
                         type = "string",
                       },
                     } },
-                    { scope = json("The OAuth scope to ask for, where the role's credential says `minimal`.", { ["anyOf"] = { { ["anyOf"] = { { ["type"] = "string" }, { ["items"] = { ["type"] = "string" }, ["type"] = "array" } } }, { ["type"] = "null" } } }) },
+                    { scope = json("The OAuth scope to ask for, where the role's credential says `minimal`.", { ["anyOf"] = { { ["anyOf"] = { { ["type"] = "string" }, { ["items"] = { ["type"] = "string" }, ["type"] = "array" } } }, { ["type"] = "null" } } }, { type = "array", elements = { type = "string" } }) },
                   },
                 },
               } },
@@ -649,7 +655,7 @@ local schema = {
                         type = "string",
                       },
                     } },
-                    { scope = json("The OAuth scope to ask for, where the role's credential says `minimal`.", { ["anyOf"] = { { ["anyOf"] = { { ["type"] = "string" }, { ["items"] = { ["type"] = "string" }, ["type"] = "array" } } }, { ["type"] = "null" } } }) },
+                    { scope = json("The OAuth scope to ask for, where the role's credential says `minimal`.", { ["anyOf"] = { { ["anyOf"] = { { ["type"] = "string" }, { ["items"] = { ["type"] = "string" }, ["type"] = "array" } } }, { ["type"] = "null" } } }, { type = "array", elements = { type = "string" } }) },
                   },
                 },
               } },
