@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 
+use databricks_kong::config::kong::Reader;
 use databricks_kong::config::{ConfigError, Settings, kong, reference, schema};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const META: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/filters/databricks_kong.meta.json");
 const KONG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kong/plugins/databricks-kong/schema.lua");
+const KONNECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kong/konnect/databricks-kong.lua");
+const KONNECT_LATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kong/konnect/databricks-kong-late.lua");
 const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
 const WRITE: &str = "DATABRICKS_KONG_WRITE_SCHEMA";
 
@@ -55,13 +58,24 @@ fn the_committed_schema_is_the_generated_one() {
 }
 
 #[test]
-fn the_committed_schema_for_kong_is_the_generated_one() {
-    let generated = kong::schema_lua();
-    if std::env::var_os(WRITE).is_some() {
-        replace(KONG, &generated);
+fn the_committed_schemas_for_kong_and_konnect_are_the_generated_ones() {
+    for (path, reader) in [(KONG, Reader::Kong), (KONNECT, Reader::Konnect)] {
+        let generated = kong::schema_lua(reader);
+        if std::env::var_os(WRITE).is_some() {
+            replace(path, &generated);
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(committed == generated, "{path} is out of date: run `make schema`");
     }
-    let committed = std::fs::read_to_string(KONG).unwrap_or_default();
-    assert!(committed == generated, "kong/plugins/databricks-kong/schema.lua is out of date: run `make schema`");
+}
+
+#[test]
+fn what_konnect_reads_needs_no_other_file() {
+    for path in [KONNECT, KONNECT_LATE] {
+        let text = std::fs::read_to_string(path).unwrap();
+        let requires = ["require \"", "require(", "require '"].iter().any(|call| text.contains(call));
+        assert!(text.contains("return") && !requires, "{path}");
+    }
 }
 
 #[test]

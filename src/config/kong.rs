@@ -14,22 +14,40 @@ use std::fmt::Write as _;
 /// Kong refuses descriptions that are shorter or longer.
 const DESCRIPTION: std::ops::RangeInclusive<usize> = 10..=500;
 
-/// The text of `kong/plugins/databricks-kong/schema.lua`.
-#[must_use]
-pub fn schema_lua() -> String {
-    let mut writer = Writer { text: String::new(), depth: 3 };
-    writer.record(&with_key_order());
-    format!("{HEAD}{}{TAIL}", writer.text)
+/// Who reads the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Kong, with the rest of the plugin beside it.
+    Kong,
+    /// Konnect's control plane, which takes one file without any `require`
+    /// (<https://developer.konghq.com/custom-plugins/konnect-hybrid-mode>). It sees the structure; the rest is checked by data planes.
+    Konnect,
 }
 
-const HEAD: &str = r#"-- Written by `make schema` from the types in src/config/raw.rs.
+/// The text of `kong/plugins/databricks-kong/schema.lua`, or of `kong/konnect/databricks-kong.lua`.
+#[must_use]
+pub fn schema_lua(reader: Reader) -> String {
+    let mut writer = Writer { text: String::new(), depth: 3 };
+    writer.record(&with_key_order());
+    let (needs, fields, tail) = match reader {
+        Reader::Kong => (NEEDS, FIELDS, TAIL),
+        Reader::Konnect => (NEEDS_NOTHING, "", TAIL_ALONE),
+    };
+    format!("{HEAD}{needs}{FORMS}{fields}    {{ config = {{\n{}{tail}", writer.text)
+}
 
-local check = require "kong.plugins.databricks-kong.check"
+const HEAD: &str = "-- Written by `make schema` from the types in src/config/raw.rs.\n\n";
+
+const NEEDS: &str = r#"local check = require "kong.plugins.databricks-kong.check"
 local typedefs = require "kong.db.schema.typedefs"
 
 -- since Kong 3.5
 local has_json = require("kong.db.schema").valid_types.json
+"#;
 
+const NEEDS_NOTHING: &str = "local has_json = true\n";
+
+const FORMS: &str = r#"
 
 -- A secret has three forms, of which one is given.
 local function secret(description)
@@ -72,10 +90,18 @@ end
 local schema = {
   name = "databricks-kong",
   fields = {
-    -- who is asking is known only afterwards
+"#;
+
+const FIELDS: &str = r#"    -- who is asking is known only afterwards
     { consumer = typedefs.no_consumer },
     { protocols = typedefs.protocols_http },
-    { config = {
+"#;
+
+const TAIL_ALONE: &str = r#"    } },
+  },
+}
+
+return schema
 "#;
 
 const TAIL: &str = r#"    } },

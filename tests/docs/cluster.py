@@ -142,5 +142,5 @@ class Cluster:
 
     def stop(self) -> None:
         self.control.stop()
-        self.postgres("pg_ctl", "-m", "fast", "stop")
+        self.postgres("pg_ctl", "-m", "immediate", "stop")
         self.names.stop()

@@ -16,7 +16,7 @@ def test_the_lua_files_have_no_warnings() -> None:
     if not luacheck:
         pytest.skip("luacheck (Debian: lua-check) is not there")
     checked = subprocess.run(
-        [luacheck, "--no-color", "kong/plugins", "tests/native/lua"],
+        [luacheck, "--no-color", "kong/plugins", "kong/konnect", "tests/native/lua"],
         cwd=REPO,
         capture_output=True,
         text=True,
