@@ -126,13 +126,10 @@ impl TokenCache {
     /// ask for it nor has the token endpoint failed to give it a moment ago. Whoever is told so asks for it.
     pub fn begin_ahead(&mut self, key: Fingerprint, now: Now) -> bool {
         let is_due = self.tokens.get(&key, now.wall).is_none_or(|kept| kept.renew_from <= now.wall);
-        is_due && self.take_up(key, now)
-    }
-
-    /// As [`Self::begin_ahead`], for who was told to renew the token.
-    pub fn take_up(&mut self, key: Fingerprint, now: Now) -> bool {
         let known = self.ahead.get(&key, now.uptime).copied();
-        if self.backoffs.get(&key, now.uptime).is_some() || known.is_some_and(|known| now.uptime < known.until) {
+        let is_left_alone =
+            self.backoffs.get(&key, now.uptime).is_some() || known.is_some_and(|known| now.uptime < known.until);
+        if !is_due || is_left_alone {
             return false;
         }
         let until = now.uptime.plus(RENEWAL);

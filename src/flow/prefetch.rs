@@ -20,12 +20,27 @@ use std::time::Duration;
 const IDLE: Duration = Duration::from_secs(900);
 
 /// The fetches of one configuration's ticks. There is at most one under way.
+///
+/// A tick goes on until nothing is due: each feed and each provider's keys have their turn in it, and with as many tokens as there may be
+/// due, one of these documents and one token take turns. So nothing that is due all the time, or slow, holds up what is not.
 #[derive(Debug, Default)]
 pub struct Prefetch {
     under_way: Option<Ahead>,
     /// The host's name for the callout whose answer is awaited.
     sent: Option<u32>,
     started_at: Uptime,
+    turns: Turns,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+struct Turns {
+    /// The next of the documents: the feeds of all providers, then their keys.
+    document: usize,
+    /// How many documents have yet to be looked at before the tick may end.
+    left: usize,
+    /// A document was begun last.
+    token_is_next: bool,
 }
 
 /// What is fetched.
@@ -44,7 +59,13 @@ impl Prefetch {
             return None;
         }
         self.on_not_sent();
-        let (fetch, callout) = begin(env)?;
+        // feeds first: what they say ages by the second
+        self.turns = Turns { left: documents(env), ..Turns::default() };
+        self.begin_next(env)
+    }
+
+    fn begin_next(&mut self, env: &mut Env<'_>) -> Option<Callout> {
+        let (fetch, callout) = self.turns.begin(env)?;
         Some(self.began(fetch, callout, env))
     }
 
@@ -63,21 +84,20 @@ impl Prefetch {
     /// it may be another provider's.
     pub fn on_reply(&mut self, name: u32, answer: Answer, env: &mut Env<'_>) -> Option<Callout> {
         self.sent.take_if(|sent| *sent == name)?;
-        match self.under_way.take()? {
+        let next = match self.under_way.take()? {
             Ahead::Keys(fetch) => match fetch.on(answer, env) {
-                KeyStep::Ask(fetch, callout) => Some(self.began(Ahead::Keys(fetch), callout, env)),
+                KeyStep::Ask(fetch, callout) => Some((Ahead::Keys(fetch), callout)),
                 KeyStep::Done(_) => None,
             },
             Ahead::Feed(fetch) => match fetch.on(answer, env) {
-                FeedStep::Ask(fetch, callout) => Some(self.began(Ahead::Feed(fetch), callout, env)),
+                FeedStep::Ask(fetch, callout) => Some((Ahead::Feed(fetch), callout)),
                 FeedStep::Done => None,
             },
-            Ahead::Token(fetch) => {
-                // there may be many, and a tick begins but one
-                let next = fetch.on(answer, env).map(|(fetch, callout)| (Ahead::Token(fetch), callout));
-                let (fetch, callout) = next.or_else(|| begin(env))?;
-                Some(self.began(fetch, callout, env))
-            }
+            Ahead::Token(fetch) => fetch.on(answer, env).map(|(fetch, callout)| (Ahead::Token(fetch), callout)),
+        };
+        match next {
+            Some((fetch, callout)) => Some(self.began(fetch, callout, env)),
+            None => self.begin_next(env),
         }
     }
 
@@ -87,29 +107,62 @@ impl Prefetch {
     }
 }
 
-fn begin(env: &mut Env<'_>) -> Option<(Ahead, Callout)> {
-    let config = env.config;
-    // feeds first: what they say ages by the second
-    let feed = config.providers.iter().find_map(|provider| begin_feed(provider, env));
-    let keys = feed.or_else(|| config.providers.iter().find_map(|provider| begin_keys(provider, env)));
-    keys.or_else(|| begin_token(env))
+impl Turns {
+    fn begin(&mut self, env: &mut Env<'_>) -> Option<(Ahead, Callout)> {
+        let token = if self.token_is_next { self.begin_token(env) } else { None };
+        token.or_else(|| self.begin_document(env)).or_else(|| self.begin_token(env))
+    }
+
+    fn begin_token(&mut self, env: &mut Env<'_>) -> Option<(Ahead, Callout)> {
+        let begun = begin_token(env)?;
+        // while it is under way a document may become due
+        (self.token_is_next, self.left) = (false, documents(env));
+        Some(begun)
+    }
+
+    fn begin_document(&mut self, env: &mut Env<'_>) -> Option<(Ahead, Callout)> {
+        let config = env.config;
+        while let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            let place = self.document;
+            self.document = if place.saturating_add(1) < documents(env) { place.saturating_add(1) } else { 0 };
+            let begun = match config.providers.get(place) {
+                Some(provider) => begin_feed(provider, env),
+                None => config
+                    .providers
+                    .get(place.saturating_sub(config.providers.len()))
+                    .and_then(|provider| begin_keys(provider, env)),
+            };
+            if begun.is_some() {
+                self.token_is_next = true;
+                return begun;
+            }
+        }
+        None
+    }
 }
 
+/// How many feeds and key sets there may be.
+fn documents(env: &Env<'_>) -> usize {
+    env.config.providers.len().saturating_mul(2)
+}
+
+/// The tokens of roles come before those of callers: they are few, and each is due but once in its life.
 fn begin_token(env: &mut Env<'_>) -> Option<(Ahead, Callout)> {
     let config = env.config;
     if config.limits.cached_tokens == 0 || !env.can.timers {
         return None;
-    }
-    while let Some(pending) = env.memory.renewals.take(config) {
-        if env.memory.tokens.take_up(pending.key(), env.now) {
-            return Some(ask_for(pending, env));
-        }
     }
     let granted = config.policy.roles().iter().filter(|role| role.validity.holds(env.now.wall));
     for role in granted {
         let memory = &mut *env.memory;
         let wanted = Pending::of_role(role, &config.workspace.identity, &mut memory.signing_keys);
         if let Some(pending) = wanted.filter(|pending| memory.tokens.begin_ahead(pending.key(), env.now)) {
+            return Some(ask_for(pending, env));
+        }
+    }
+    while let Some(pending) = env.memory.renewals.take(config) {
+        if env.memory.tokens.begin_ahead(pending.key(), env.now) {
             return Some(ask_for(pending, env));
         }
     }

@@ -55,7 +55,7 @@ fn roles(roles: &[(&str, Value)]) -> Rc<Config> {
 fn a_role_has_its_token_before_the_first_request_comes() {
     for credential in [service_principal(), gateway_assertion()] {
         let mut gateway = Gateway::cold(with_credential(credential));
-        assert_eq!([gateway.tick(), gateway.tick(), gateway.tick()], ["discovery keys", "token", ""]);
+        assert_eq!([gateway.tick(), gateway.tick()], ["discovery keys token", ""]);
         let (anna, bob) = (gateway.stage.token("anna"), gateway.stage.token("bob"));
         check(&gateway.stage.get(&anna), "", "forward Bearer <dbx-1>");
         check(&gateway.stage.get(&bob), "", "forward Bearer <dbx-1>");
@@ -67,8 +67,48 @@ fn all_roles_have_theirs_after_one_tick() {
     let other = json!({"type": "service_principal_secret", "client_id": "other", "client_secret": "canary-secret"});
     let mut gateway =
         Gateway::cold(roles(&[("one", service_principal()), ("two", other), ("three", gateway_assertion())]));
-    gateway.tick();
-    assert_eq!([gateway.tick(), gateway.tick()], ["token token token", ""]);
+    assert_eq!([gateway.tick(), gateway.tick()], ["discovery keys token token token", ""]);
+}
+
+/// Twenty roles, each with a secret of its own, and a feed that is to be read every second.
+fn twenty_roles_and_a_feed() -> Rc<Config> {
+    let roles = (0..20).map(|n| {
+        let client = format!("app-{n}");
+        let mut role = role(json!({"type": "service_principal_secret", "client_id": client, "client_secret": "s"}));
+        (role["name"], role["match"]) = (json!(format!("role-{n}")), json!({"subjects": [format!("caller-{n}")]}));
+        role
+    });
+    let feed = json!({"url": "https://cuts.example/feed", "refresh": 1, "max_stale": 60});
+    let mut changes = provider(json!({"revocation": feed}));
+    changes["roles"] = json!(roles.collect::<Vec<_>>());
+    config(changes)
+}
+
+#[test]
+fn a_feed_that_is_due_at_every_tick_holds_up_neither_keys_nor_tokens() {
+    let mut gateway = Gateway::cold(twenty_roles_and_a_feed());
+    gateway.stage.world.set(Purpose::Feed, [ok(&json!({"subjects": []}))]);
+    assert_eq!(gateway.tick(), format!("feed token discovery keys{}", " token".repeat(19)));
+    for number in 0..20 {
+        let token = gateway.stage.token(&format!("caller-{number}"));
+        // the script has nine
+        check(&gateway.stage.get(&token), "", &format!("forward Bearer <dbx-{}>", (number + 1).min(9)));
+    }
+    gateway.stage.pass(1);
+    assert_eq!([gateway.tick(), gateway.tick()], ["feed", ""]);
+}
+
+#[test]
+fn what_is_slow_takes_turns_with_what_is_due() {
+    let cuts = || ok(&json!({"subjects": []}));
+    for (feed, token) in
+        [(cuts().after(secs(1)), minted("dbx-1", 3600)), (cuts(), minted("dbx-1", 3600).after(secs(1)))]
+    {
+        let mut gateway = Gateway::cold(twenty_roles_and_a_feed());
+        gateway.stage.world.set(Purpose::Feed, [feed]);
+        gateway.fails(token);
+        assert_eq!(gateway.tick(), format!("feed token discovery keys token{} feed", " feed token".repeat(18)));
+    }
 }
 
 #[test]
@@ -176,7 +216,7 @@ fn a_token_endpoint_that_throttles_is_left_alone_for_as_long_as_it_says() {
 fn a_secret_that_is_wrong_is_tried_again_but_not_at_every_tick() {
     let mut gateway = Gateway::cold(with_credential(service_principal()));
     gateway.fails(Answer::new(401, r#"{"error": "invalid_client"}"#));
-    gateway.tick();
+    assert_eq!(gateway.tick(), "discovery keys token");
     let asked: Vec<_> = (0..30)
         .map(|_| {
             gateway.stage.pass(1);
@@ -184,7 +224,7 @@ fn a_secret_that_is_wrong_is_tried_again_but_not_at_every_tick() {
         })
         .filter(|asked| !asked.is_empty())
         .collect();
-    assert_eq!(asked, ["token", "token", "token"]);
+    assert_eq!(asked, ["token", "token"]);
 }
 
 #[test]
@@ -192,8 +232,7 @@ fn a_token_that_cannot_be_kept_is_not_asked_for_again_and_again() {
     for answer in [ok(&json!({"access_token": "dbx-1"})), minted("dbx-1", 1), minted("dbx-1", 8).after(secs(7))] {
         let mut gateway = Gateway::cold(with_credential(service_principal()));
         gateway.fails(answer);
-        gateway.tick();
-        assert_eq!([gateway.tick(), gateway.tick()], ["token", ""]);
+        assert_eq!([gateway.tick(), gateway.tick()], ["discovery keys token", ""]);
     }
 }
 

@@ -182,6 +182,10 @@ local function fetch_ahead(entry, code, said)
     if next_said then
       report.aside(next_said)
     end
+    -- a worker that is to exit waits for what its timers do
+    if ngx.worker.exiting() then
+      return nil
+    end
     return next_code, next_said
   end)
 end
