@@ -6,7 +6,7 @@ use super::files;
 use super::kind::Kind;
 use super::resources::{IdFault, Origin, Resource};
 use super::statement::{Kept, named_in_sql};
-use crate::base::sort;
+use crate::base::{folds_alike, sort};
 use serde_json::{Map, Value};
 
 /// What was found in a body.
@@ -82,6 +82,7 @@ impl Reader<'_> {
                 Some(("@sql", parts)) => self.found.resources.extend(kept_sql(Kept::Statement, parts, object)?),
                 Some(("@expression", parts)) => self.found.resources.extend(kept_sql(Kept::Expression, parts, object)?),
                 Some(("@code", part)) => self.found.resources.extend(kept_code(part, object)),
+                Some(("@tool", parts)) => self.found.resources.extend(called_tool(parts, object)?),
                 Some((kind, parts)) => self.found.resources.extend(composite(kind, parts, object)?),
                 None => {}
             }
@@ -242,6 +243,27 @@ fn kept_sql(kept: Kept, parts: &'static str, object: &Map<String, Value>) -> Res
 fn kept_code(part: &'static str, object: &Map<String, Value>) -> Option<Resource> {
     let is_said = |value: &&Value| !value.is_null() && value.as_str() != Some("");
     object.get(part).filter(is_said).and_then(|_| unread_sql(Origin::Body(part)))
+}
+
+/// The tool that a message of MCP calls: `params.name` of the method `tools/call`. Another method has other things by that name.
+#[inline(never)]
+fn called_tool(parts: &'static str, object: &Map<String, Value>) -> Result<Option<Resource>, IdFault> {
+    let Some((method, params)) = parts.split_once('+') else { return Ok(None) };
+    let is_call = |method: &str| method.eq_ignore_ascii_case("tools/call");
+    if !object.get(method).and_then(Value::as_str).is_some_and(is_call) {
+        return Ok(None);
+    }
+    let params = sole(object, params)?.and_then(Value::as_object).ok_or(IdFault::NotAnId)?;
+    let tool = sole(params, "name")?.and_then(Value::as_str).filter(|name| !name.is_empty()).ok_or(IdFault::NotAnId)?;
+    Resource::new(Some("mcp_tool"), tool, Origin::Body("name")).map(Some)
+}
+
+/// The member of this name, which stands there in no other spelling.
+fn sole<'b>(object: &'b Map<String, Value>, name: &str) -> Result<Option<&'b Value>, IdFault> {
+    if object.keys().any(|key| key != name && folds_alike(key, name)) {
+        return Err(IdFault::Spelling);
+    }
+    Ok(object.get(name))
 }
 
 /// SQL that may name anything.

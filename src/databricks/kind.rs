@@ -111,7 +111,7 @@ const fn kind(name: &'static str, spelling: Spelling, hierarchy: Hierarchy, sour
 }
 
 /// All kinds, by name.
-static KINDS: [Kind; 63] = [
+static KINDS: [Kind; 65] = [
     kind("alert", Exact, Alone, NONE),
     kind("app", Exact, Alone, NONE),
     kind("app_space", Exact, Alone, NONE),
@@ -141,7 +141,9 @@ static KINDS: [Kind; 63] = [
     kind("job", Number, Alone, SDK),
     kind("knowledge_assistant", Exact, Alone, NONE),
     kind("logged_model", Exact, Alone, NONE),
+    kind("mcp_method", Exact, Alone, NONE),
     kind("mcp_server", Folded, NamedOrPlain, UC),
+    kind("mcp_tool", Exact, Alone, NONE),
     kind("metastore", Hexadecimal, Alone, UUIDS),
     kind("model", Folded, NamedOrPlain, UC),
     kind("model_service", Folded, NamedOrPlain, UC),

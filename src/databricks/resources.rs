@@ -426,6 +426,39 @@ mod tests {
     }
 
     #[test]
+    fn a_message_of_mcp_names_its_method_and_a_call_its_tool() {
+        let say = |message: &Value| found("POST", "/api/2.0/mcp/sql", message);
+        let call = |params: Value| json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let tool = call(json!({"name": "Run_SQL", "arguments": {"name": "x", "query": "select 1"}, "_meta": {}}));
+        assert_eq!(say(&tool).unwrap(), ["mcp_server sql", "mcp_method tools/call", "mcp_tool Run_SQL"]);
+        for method in ["initialize", "notifications/initialized", "tools/list", "prompts/get", "resources/read"] {
+            let message = json!({"jsonrpc": "2.0", "method": method, "params": {"name": "Run_SQL", "uri": "x"}});
+            let named = ["mcp_server sql".to_owned(), format!("mcp_method {method}")];
+            assert_eq!(say(&message).unwrap(), named);
+        }
+        let answer = json!({"jsonrpc": "2.0", "id": 1, "result": {"method": "tools/call", "params": {"name": "x"}}});
+        assert_eq!(say(&answer).unwrap(), ["mcp_server sql"]);
+        for params in
+            [json!({}), json!({"name": 7}), json!({"name": ""}), json!({"name": " x"}), json!(["x"]), json!(null)]
+        {
+            assert_eq!(say(&call(params.clone())).err(), Some(IdFault::NotAnId), "{params}");
+        }
+        assert_eq!(say(&json!({"method": "tools/call"})).err(), Some(IdFault::NotAnId));
+        assert_eq!(say(&json!({"method": ["tools/call"]})).err(), Some(IdFault::NotAnId));
+        // servers that read members without case would call another tool
+        for message in [
+            call(json!({"name": "good", "Name": "bad"})),
+            json!({"method": "tools/call", "params": {"name": "good"}, "Params": {"name": "bad"}}),
+            json!({"method": "tools/list", "Method": "tools/call", "params": {"name": "bad"}}),
+            json!({"METHOD": "tools/call", "params": {"name": "bad"}}),
+        ] {
+            assert_eq!(say(&message).err(), Some(IdFault::Spelling), "{message}");
+        }
+        let loud = json!({"method": "TOOLS/call", "params": {"name": "bad"}});
+        assert_eq!(say(&loud).unwrap(), ["mcp_server sql", "mcp_method TOOLS/call", "mcp_tool bad"]);
+    }
+
+    #[test]
     fn every_header_of_the_catalogue_is_looked_at() {
         let places = Catalogue::operations().flat_map(|operation| operation.ids().flat_map(Id::places));
         let headers: Vec<_> =

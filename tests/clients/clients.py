@@ -202,6 +202,7 @@ CLIENTS = [
         "ai",
     ),
     Client("mlflow", ("MLFLOW",), python_packages(MLFLOW="mlflow-skinny"), "mlflow"),
+    Client("mcp", ("DATABRICKS_MCP",), python_packages(DATABRICKS_MCP="databricks-mcp"), "mcp"),
     Client("keycloak", ("KEYCLOAK",), keycloak),
     Client("browser", ("PLAYWRIGHT",), browser, "browser"),
 ]

@@ -70,7 +70,12 @@ def clients(parts: Parts, name: str) -> Config:
         },
         {"operations": ["ai_gateway.chat_completions"], "resources": models},
     ]
+    tools = [
+        {"operations": ["mcp.sql"], "resources": {"mcp_method": ["initialize", "notifications/*", "tools/list"]}},
+        {"operations": ["mcp.sql"], "resources": {"mcp_tool": ["execute_sql_read_only"]}},
+    ]
     config["roles"] = [
+        role("tool-user", {"groups": ["tool-users"]}, allow=tools),
         role("scientist", {"groups": ["scientists"]}, allow=science),
         role("modeller", {"groups": ["modellers"]}, allow=asks),
         role("developer", {"groups": ["developers"]}, allow=developer()),

@@ -113,7 +113,11 @@ def configuration(keycloak: Keycloak, revocations: str) -> Callable[[Parts, str]
             "agents": shown["agents"],
         }
         runner = next(one for one in config["roles"] if one["name"] == "job-runner")
-        runner["allow"].append({"operations": ["mcp.*"], "resources": {"mcp_server": ["sql"]}})
+        finds = ["initialize", "notifications/*", "tools/list"]
+        runner["allow"] += [
+            {"operations": ["mcp.*"], "resources": {"mcp_server": ["sql"], "mcp_method": finds}},
+            {"operations": ["mcp.*"], "resources": {"mcp_server": ["sql"], "mcp_tool": ["execute_sql_read_only"]}},
+        ]
         for role in config["roles"]:
             if role["credential"]["type"] == "service_principal_secret":
                 role["credential"]["client_secret"] = SP_SECRETS[SP_ETL]
@@ -372,14 +376,19 @@ def test_an_agent_exchanges_a_persons_token_and_may_less_than_the_person(world: 
 
 
 def call_tool(
-    world: World, home: Path, browser: Browser, keycloak: Keycloak, server: str
+    world: World,
+    home: Path,
+    browser: Browser,
+    keycloak: Keycloak,
+    server: str,
+    tool: str = "execute_sql_read_only",
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the program says, and where the browser has been."""
     visits = len(browser.visits())
     program = home_of("ai")
     env = {**at_home(world, home, browser, ALICE, keycloak), "CLIENT_ID": "databricks-mcp"}
     url = world.gateway.url(ROUTE) + server
-    done = start([program / "venv/bin/python", program / "tools.py", url, "execute_sql_read_only"], home, env)
+    done = start([program / "venv/bin/python", program / "tools.py", url, tool], home, env)
     assert done.out.strip(), str(done)
     said = json.loads(done.out.splitlines()[-1])
     if "token" in said:
@@ -387,14 +396,18 @@ def call_tool(
     return said, browser.last_visit(visits)
 
 
-def test_an_mcp_client_finds_where_one_signs_in_and_calls_a_tool_of_the_server_that_it_may(
+def test_an_mcp_client_finds_where_one_signs_in_and_calls_the_tool_that_it_may(
     world: World, keycloak: Keycloak, browser: Browser, tmp_path: Path
 ):
     """It is told by the 401 of the gateway where the metadata are (RFC 9728), and by these that Keycloak is who signs people in."""
     said, visit = call_tool(world, tmp_path, browser, keycloak, "/api/2.0/mcp/sql")
-    assert said.get("ok") == {"tools": ["execute_sql_read_only"], "text": "42"}, said
+    assert said.get("ok") == {"tools": ["execute_sql_read_only", "execute_sql"], "text": "42"}, said
     assert visit["seen"][0].startswith(f"{keycloak.realm}/protocol/openid-connect/auth"), visit
     assert {(one.who, one.path) for one in world.api()} == {(ALICE, "/api/2.0/mcp/sql")}
+    said, _ = call_tool(world, tmp_path, browser, keycloak, "/api/2.0/mcp/sql", "execute_sql")
+    assert said["error"]["message"] == "Server returned an error response", said
+    refused = [one["resources"]["mcp_tool"] for one in world.gateway.records() if one["reason"] == "NO_RULE"]
+    assert refused == [["execute_sql"]]
     world.workspace.forget_requests()
     said, _ = call_tool(world, tmp_path, browser, keycloak, "/api/2.0/mcp/functions/main/sales")
     # this client shows its user no more of a refusal than that

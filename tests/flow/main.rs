@@ -25,6 +25,7 @@ mod introspection;
 mod key_fetch;
 mod key_refresh;
 mod login;
+mod mcp;
 mod memory;
 mod misuse;
 mod native;

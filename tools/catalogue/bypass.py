@@ -47,6 +47,7 @@ TOLD = {
     "@sql": "table",
     "@expression": "table",
     "@code": "table",
+    "@tool": "mcp_tool",
 }
 WORKSPACE = "7405619408829168"
 NAMES = set()
@@ -106,6 +107,8 @@ class Place:
             return [f"SELECT * FROM {sample('table', word)}", *([word] * (len(self.parts) - 1))]
         if self.kind == "@code":
             return ["{}"]
+        if self.kind == "@tool":
+            return ["tools/call", {"name": word}]
         whole = sample(self.about, word)
         return whole.split(".") if len(self.parts) > 1 else [whole]
 
@@ -173,7 +176,7 @@ def rows():
             if key not in seen:
                 seen.add(key)
                 places.append(place)
-        yield name, method, template, places
+        yield name, method, template, places, is_opaque(name) or "!apart" in ids.split()
 
 
 def line(name, caller, method, made, end):
@@ -204,8 +207,8 @@ def contradicts(place, template):
 
 def generated():
     kinds, lines = set(), []
-    for name, method, template, places in rows():
-        for place, again in said_again(template, method, places) if not is_opaque(name) else ():
+    for name, method, template, places, stands_apart in rows():
+        for place, again in said_again(template, method, places) if not stands_apart else ():
             if place.kind.startswith("@"):
                 continue
             what = (

@@ -29,7 +29,7 @@ def tsv(rows, sdk_version):
         "# versions 2.0, 2.1 and 2.2. Ids are `type=place`, their parts joined with dots where `+` stands between them.",
         "# Places: path:PLACEHOLDER, rest:N (the path from segment N), absolute:N (the same with its slash), query:NAME,",
         "# header:NAME, unsaid: (a part that may be any), body:JSON.PATH (`[*]` each of a list, `.*` each of free keys). Types with `@` are told from what stands there:",
-        "# `@typed` by the type beside it, `@resource` by a resource name, `@sql`, `@expression` and `@code` by what SQL names that is kept, `@secret` is a scope in `{{secrets/SCOPE/KEY}}`. The last column has the other names by which the SDK sends the same request.",
+        "# `@typed` by the type beside it, `@resource` by a resource name, `@sql`, `@expression` and `@code` by what SQL names that is kept, `@tool` is the tool that JSON-RPC calls, `@secret` is a scope in `{{secrets/SCOPE/KEY}}`. The last column has the other names by which the SDK sends the same request.",
         "# `!below`: it acts on all that stands in what it names; `!all:KIND`: on all of a kind, if none is named; `!any:KIND`: on some of a kind that it does not name.",
         "# " + "\t".join(COLUMNS),
     ]

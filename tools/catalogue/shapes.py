@@ -303,6 +303,7 @@ TOLD = {
     "@sql": ["function", "path", "sql_text", "table"],
     "@expression": ["function", "path", "sql_text", "table"],
     "@code": ["sql_text"],
+    "@tool": ["mcp_tool"],
 }
 
 

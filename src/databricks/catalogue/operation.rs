@@ -92,7 +92,10 @@ impl Operation {
         let is_in_path =
             |id: &Id| id.places().any(|place| matches!(place, Place::Segment(_) | Place::Rest(_) | Place::Absolute(_)));
         let mut in_path = self.ids().filter(is_in_path).flat_map(Id::kinds);
-        self.takes_object() && in_path.any(|known| Kind::named(known).is_some_and(|known| known.tells_of(kind)))
+        let stands_apart = || self.marks().any(|mark| mark == "apart");
+        self.takes_object()
+            && !stands_apart()
+            && in_path.any(|known| Kind::named(known).is_some_and(|known| known.tells_of(kind)))
     }
 
     /// Whether requests of it may have a JSON object as their body.

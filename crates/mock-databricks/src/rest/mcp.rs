@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use crate::rest::{Answer, ok, params};
 use crate::world::World;
 
+/// The tools of every server, and what they do.
+const TOOLS: [(&str, &str); 2] = [("execute_sql_read_only", "Runs a query"), ("execute_sql", "Runs a statement")];
+
 pub(crate) fn routes() -> Router<Arc<World>> {
     let server = post(message).get(no_events).delete(no_events);
     Router::new().route("/api/2.0/mcp/sql", server.clone()).route("/api/2.0/mcp/functions/{catalog}/{schema}", server)
@@ -33,12 +36,12 @@ async fn message(body: Bytes) -> Answer {
             "capabilities": { "tools": {} },
             "serverInfo": { "name": "mock-databricks", "version": "1" },
         }),
-        Some("tools/list") => json!({ "tools": [{
-            "name": "execute_sql_read_only",
-            "description": "Runs a query",
+        Some("tools/list") => json!({ "tools": TOOLS.map(|(name, description)| json!({
+            "name": name,
+            "description": description,
             "inputSchema": { "type": "object", "properties": { "query": { "type": "string" } }, "required": ["query"] },
-        }] }),
-        Some("tools/call") if member("name") == Some(json!("execute_sql_read_only")) => {
+        })) }),
+        Some("tools/call") if TOOLS.iter().any(|(name, _)| member("name") == Some(json!(name))) => {
             json!({ "content": [{ "type": "text", "text": "42" }], "isError": false })
         }
         _ => {
