@@ -107,6 +107,13 @@ pub struct Endpoint {
     pub upstream: Option<String>,
 }
 
+/// Whether the values of a claim, a name or a JSON pointer, are addresses of people, as far as its name tells.
+#[must_use]
+pub fn is_address_claim(claim: &str) -> bool {
+    let name = claim.rsplit('/').next().unwrap_or(claim);
+    ["email", "mail", "upn", "preferred_username", "unique_name", "username"].contains(&name)
+}
+
 /// An identity provider.
 #[derive(Debug)]
 pub struct Provider {

@@ -14,6 +14,7 @@ mod check;
 mod doctor;
 mod examples;
 mod explain;
+mod feeds;
 mod findings;
 mod init;
 mod learn;

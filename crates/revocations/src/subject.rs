@@ -1,6 +1,7 @@
 //! Whom an event is about: subject identifiers of RFC 9493 and of the Shared Signals Framework, and what they are as values of a provider's
 //! tokens.
 
+use databricks_kong::config::is_address_claim;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -38,9 +39,7 @@ impl Format {
     /// The formats whose values a provider's `claims.subject` holds, unless the configuration says so itself.
     #[must_use]
     pub fn usual_for(claim: &str) -> Vec<Self> {
-        let name = claim.rsplit('/').next().unwrap_or(claim);
-        let is_address = ["email", "mail", "upn", "preferred_username", "unique_name", "username"].contains(&name);
-        if is_address { vec![Self::Email, Self::Account] } else { vec![Self::IssSub, Self::Opaque] }
+        if is_address_claim(claim) { vec![Self::Email, Self::Account] } else { vec![Self::IssSub, Self::Opaque] }
     }
 }
 

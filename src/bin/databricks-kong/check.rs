@@ -6,7 +6,7 @@ use crate::explain::{now, point_in_time};
 use crate::findings::{Finding, Report, Severity, mask};
 use crate::handbook;
 use crate::hints;
-use crate::lint::{self, codes};
+use crate::lint::{self, Service, codes};
 use crate::markers;
 use crate::output::{self, Exit, Format, Style};
 use clap::Args;
@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Kong's settings: a kong.conf, or a file of variables (`KONG_NAME=value`, a line each); may be given again
     #[arg(long, value_name = "FILE")]
     kong_conf: Vec<String>,
+    /// The configuration of the revocation service whose feeds FILES read: says where they disagree
+    #[arg(long, value_name = "FILE")]
+    revocations: Option<String>,
     /// Warnings count as failures
     #[arg(long)]
     strict: bool,
@@ -50,11 +53,18 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     if let Some(code) = &arguments.explain {
         return handbook::print_entry(code, format);
     }
+    let service = match arguments.revocations.as_deref().map(read_service).transpose() {
+        Ok(service) => service,
+        Err(failure) => {
+            output::fail(&failure);
+            return Exit::Failure;
+        }
+    };
     let mut reports = Vec::new();
     let mut failures = Vec::new();
     let mut configurations = 0_usize;
     for path in &arguments.files {
-        match check_file(path, arguments) {
+        match check_file(path, service.as_ref(), arguments) {
             Ok((report, count)) => {
                 configurations = configurations.saturating_add(count);
                 reports.push(report);
@@ -114,12 +124,12 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
 }
 
 /// What there is to say about a file, and how many configurations of the filter it has.
-fn check_file(path: &str, arguments: &Arguments) -> Result<(Report, usize), String> {
+fn check_file(path: &str, service: Option<&Service>, arguments: &Arguments) -> Result<(Report, usize), String> {
     let text = read(path)?;
     let now = arguments.now.unwrap_or_else(now);
     let environment =
         |name: &str| if arguments.env { std::env::var(name).ok() } else { Some(SET_ELSEWHERE.to_owned()) };
-    let (mut report, count) = check_text(path, text, &environment, now);
+    let (mut report, count) = check_text(path, text, service, &environment, now);
     if count == 0 && report.findings.is_empty() {
         return Err(format!("`{path}` has no entry of `databricks_kong`"));
     }
@@ -135,6 +145,10 @@ fn check_settings(path: &str, arguments: &Arguments) -> Result<Report, String> {
     let mut report = Report { path: path.to_owned(), findings, text, allowed };
     arguments.leave_out_what_is_allowed(&mut report);
     Ok(report)
+}
+
+fn read_service(path: &str) -> Result<Service, String> {
+    Service::parse(&read(path)?).map_err(|why| format!("`{path}` {why}"))
 }
 
 /// The text of a file, or of standard input.
@@ -157,6 +171,7 @@ impl Arguments {
 pub(crate) fn check_text(
     path: &str,
     text: String,
+    revocations: Option<&Service>,
     environment: &dyn Fn(&str) -> Option<String>,
     now: UnixTime,
 ) -> (Report, usize) {
@@ -186,8 +201,15 @@ pub(crate) fn check_text(
         let config = configuration(entry, &document);
         findings.extend(errors(entry, &document, environment));
         let is_native = entry.kind == Kind::Native;
-        let place =
-            lint::Entry { document: &document, pointer: &entry.config, config: &config, is_native, now, sets: &sets };
+        let place = lint::Entry {
+            document: &document,
+            pointer: &entry.config,
+            config: &config,
+            is_native,
+            now,
+            sets: &sets,
+            revocations,
+        };
         findings.extend(place.lint());
         secrets.extend(lint::secrets(&config).iter().map(|pointer| entry.in_file(pointer)));
     }
@@ -228,7 +250,7 @@ mod tests {
             "workspace: {{url: https://x.example}}\nidentity_providers: [{{name: a, issuer: https://i.example, audiences: [d]}}]\n\
              roles:\n- {{name: r, match: {{groups: [g]}}, credential: {{type: user_federation, scope: minimal}}, {role}}}\n"
         );
-        let (report, _) = check_text("f.yml", text, &|_| None, UnixTime::from_secs(1_800_000_000));
+        let (report, _) = check_text("f.yml", text, None, &|_| None, UnixTime::from_secs(1_800_000_000));
         report.findings.iter().map(|finding| finding.kind.code).collect()
     }
 

@@ -80,7 +80,7 @@ fn make(arguments: &Arguments, style: Style) -> Result<(), String> {
         }
     }
     let kong = kong(&plan);
-    let (report, _) = check_text("kong.yml", kong.clone(), &|_| Some("set".to_owned()), now());
+    let (report, _) = check_text("kong.yml", kong.clone(), None, &|_| Some("set".to_owned()), now());
     if !report.findings.is_empty() {
         return Err(format!(
             "with these answers `check --strict` would say:\n\n{}nothing was written",

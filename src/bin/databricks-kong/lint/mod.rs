@@ -13,6 +13,7 @@ mod owner;
 mod patterns;
 mod prefixes;
 mod providers;
+mod revocations;
 mod roles;
 mod routing;
 mod rule;
@@ -30,6 +31,7 @@ use serde_json::Value;
 
 pub(crate) use addresses::host_of;
 pub(crate) use mistyped::lint as mistyped;
+pub(crate) use revocations::Service;
 pub(crate) use rule::is_told_by_sql;
 pub(crate) use sets::Sets;
 pub(crate) use settings::{secrets, workspace_id};
@@ -49,6 +51,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) now: UnixTime,
     /// What is known of patterns.
     pub(crate) sets: &'a Sets,
+    /// The revocation service whose feeds are read, where its file was given.
+    pub(crate) revocations: Option<&'a Service>,
 }
 
 impl Entry<'_> {
@@ -62,6 +66,9 @@ impl Entry<'_> {
         let (roles, agents) = (Owner::roles(self), Owner::agents(self));
         settings::lint(self, &mut found);
         providers::lint(self, &roles, &mut found);
+        if let Some(service) = self.revocations {
+            revocations::lint(self, service, &mut found);
+        }
         roles::lint(self, &roles, &mut found);
         strangers::lint(self, &roles, &mut found);
         scopes::lint(self, &roles, &mut found);
