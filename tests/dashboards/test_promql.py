@@ -92,6 +92,19 @@ EXPECTED: dict[str, Callable[[At], Values]] = {
     "Refusals by reason": refusals,
     "Token exchanges": lambda at: {name: at.rate(f"exchange_{name}") for name in ("ok", "refused", "failed")},
     "Key fetches": lambda at: {name: at.rate(f"keys_fetch_{name}") for name in ("ok", "failed")},
+    "Revocation": lambda at: {
+        "read": at.rate("revocation_fetch_ok"),
+        "failed": at.rate("revocation_fetch_failed"),
+        "refused, revoked": at.rate("denied_token_revoked"),
+        "refused, feed too old": at.rate("denied_revocation_stale"),
+    },
+    "Introspection": lambda at: {
+        "in force": at.rate("introspection_active"),
+        "not in force": at.rate("introspection_inactive"),
+        "no answer": at.rate("introspection_failed"),
+        "refused": at.rate("denied_introspection_unavailable"),
+    },
+    "Over their quota": lambda at: {"refused": at.rate("denied_quota_exceeded")},
     "Cache hit rates": lambda at: {
         "Databricks tokens": at.share(["token_cache_hit"], TOKENS),
         "verdicts on callers' tokens": at.share(["verdict_cache_hit"], VERDICTS),
