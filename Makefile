@@ -29,8 +29,8 @@ catalogue: ## write the table of Databricks operations from the pinned SDK, and 
 	@python3 -B tools/catalogue/generate --install
 	@python3 -B tools/catalogue/generate --check-newer || true
 
-bench: ## measure how long a decision takes with 10 and with 1,000 roles (compiles some minutes)
-	@scripts/with-rust cargo bench --quiet --locked --bench decide
+bench: ## measure how long a decision takes with 10 and with 1,000 roles, and a request with a long feed (compiles some minutes)
+	@scripts/with-rust cargo bench --quiet --locked --bench decide --bench feed
 
 bench-envoy: ## measure what a request costs Envoy with the filter, without, and with Envoy's own JWT filter (two minutes)
 	@tests/bench/run

@@ -8,8 +8,9 @@ pub use self::postgres::Postgres;
 pub use sqlite::Sqlite;
 pub use worker::Database;
 
-use crate::entry::{Entry, Key, Kind};
+use crate::entry::{Entry, Key, Kind, Origin};
 use crate::ledger::EventId;
+use databricks_kong::base::UnixTime;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -140,4 +141,30 @@ fn signed(number: u64) -> i64 {
 
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// The columns of an entry, in the order in which both databases write and read them.
+const COLUMNS: &str = "provider, kind, folded, origin, value, before_s, lifted, happened_ms, until_s, source, why";
+
+/// One row of [`COLUMNS`].
+trait Cells {
+    fn text(&self, at: usize) -> Result<String, StoreError>;
+    fn number(&self, at: usize) -> Result<Option<i64>, StoreError>;
+    fn truth(&self, at: usize) -> Result<bool, StoreError>;
+}
+
+/// The entry of a row; `None` if a later version wrote it and this one does not know what it is.
+fn entry(row: &impl Cells) -> Result<Option<Entry>, StoreError> {
+    let (kind, origin) = (Kind::from_word(&row.text(1)?), Origin::from_word(&row.text(3)?));
+    let (Some(kind), Some(origin)) = (kind, origin) else { return Ok(None) };
+    Ok(Some(Entry {
+        key: Key { provider: row.text(0)?, kind, folded: row.text(2)?, origin },
+        value: row.text(4)?,
+        before: row.number(5)?.map(unsigned),
+        lifted: row.truth(6)?,
+        happened: UnixTime::from_millis(row.number(7)?.map_or(0, unsigned)),
+        until: row.number(8)?.map(unsigned),
+        source: row.text(9)?,
+        why: row.text(10)?,
+    }))
 }

@@ -1,11 +1,10 @@
 //! PostgreSQL, where several instances of the service share what they keep.
 
-use super::{Rows, Store, StoreError, Work, signed, unsigned};
-use crate::entry::{Entry, Key, Kind, Origin};
+use super::{COLUMNS, Cells, Rows, Store, StoreError, Work, entry, signed, unsigned};
+use crate::entry::{Entry, Key, Kind};
 use crate::ledger::EventId;
 use ::postgres::config::SslMode;
 use ::postgres::{Client, Config, NoTls, Row, Transaction};
-use databricks_kong::base::UnixTime;
 use rustls_platform_verifier::ConfigVerifierExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -116,23 +115,18 @@ fn in_transaction(client: &mut Client, work: &mut Work<'_>) -> Result<(), StoreE
 
 struct InTransaction<'t, 'c>(&'t mut Transaction<'c>);
 
-const COLUMNS: &str = "provider, kind, folded, origin, value, before_s, lifted, happened_ms, until_s, source, why";
+impl Cells for Row {
+    fn text(&self, at: usize) -> Result<String, StoreError> {
+        Ok(self.try_get(at)?)
+    }
 
-fn entry(row: &Row) -> Result<Option<Entry>, ::postgres::Error> {
-    let (kind, origin): (String, String) = (row.try_get(1)?, row.try_get(3)?);
-    // what a later version wrote and this one does not know
-    let (Some(kind), Some(origin)) = (Kind::from_word(&kind), Origin::from_word(&origin)) else { return Ok(None) };
-    let second = |index| Ok::<_, ::postgres::Error>(row.try_get::<usize, Option<i64>>(index)?.map(unsigned));
-    Ok(Some(Entry {
-        key: Key { provider: row.try_get(0)?, kind, folded: row.try_get(2)?, origin },
-        value: row.try_get(4)?,
-        before: second(5)?,
-        lifted: row.try_get(6)?,
-        happened: UnixTime::from_millis(unsigned(row.try_get(7)?)),
-        until: second(8)?,
-        source: row.try_get(9)?,
-        why: row.try_get(10)?,
-    }))
+    fn number(&self, at: usize) -> Result<Option<i64>, StoreError> {
+        Ok(self.try_get(at)?)
+    }
+
+    fn truth(&self, at: usize) -> Result<bool, StoreError> {
+        Ok(self.try_get(at)?)
+    }
 }
 
 impl Rows for InTransaction<'_, '_> {
@@ -190,7 +184,7 @@ impl Rows for InTransaction<'_, '_> {
             "SELECT {COLUMNS} FROM entries WHERE provider = $1 ORDER BY kind COLLATE \"C\", folded COLLATE \"C\", origin COLLATE \"C\""
         );
         let rows = self.0.query(&select, &[&provider])?;
-        Ok(rows.iter().filter_map(|row| entry(row).transpose()).collect::<Result<_, _>>()?)
+        rows.iter().filter_map(|row| entry(row).transpose()).collect()
     }
 
     fn sweep(&mut self, now: u64, max_ids: u64) -> Result<u64, StoreError> {

@@ -1,10 +1,9 @@
 //! SQLite: one file, nothing to run. Several processes of one machine may use it at a time.
 
-use super::{Rows, Store, StoreError, Work, signed, unsigned};
-use crate::entry::{Entry, Key, Kind, Origin};
+use super::{COLUMNS, Cells, Rows, Store, StoreError, Work, entry, signed, unsigned};
+use crate::entry::{Entry, Key, Kind};
 use crate::ledger::EventId;
-use databricks_kong::base::UnixTime;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -68,23 +67,18 @@ impl Store for Sqlite {
 
 struct InTransaction<'t>(&'t Transaction<'t>);
 
-const COLUMNS: &str = "provider, kind, folded, origin, value, before_s, lifted, happened_ms, until_s, source, why";
+impl Cells for Row<'_> {
+    fn text(&self, at: usize) -> Result<String, StoreError> {
+        Ok(self.get(at)?)
+    }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Option<Entry>> {
-    let (kind, origin): (String, String) = (row.get(1)?, row.get(3)?);
-    // what a later version wrote and this one does not know
-    let (Some(kind), Some(origin)) = (Kind::from_word(&kind), Origin::from_word(&origin)) else { return Ok(None) };
-    let second = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.map(unsigned));
-    Ok(Some(Entry {
-        key: Key { provider: row.get(0)?, kind, folded: row.get(2)?, origin },
-        value: row.get(4)?,
-        before: second(5)?,
-        lifted: row.get(6)?,
-        happened: UnixTime::from_millis(unsigned(row.get(7)?)),
-        until: second(8)?,
-        source: row.get(9)?,
-        why: row.get(10)?,
-    }))
+    fn number(&self, at: usize) -> Result<Option<i64>, StoreError> {
+        Ok(self.get(at)?)
+    }
+
+    fn truth(&self, at: usize) -> Result<bool, StoreError> {
+        Ok(self.get(at)?)
+    }
 }
 
 impl Rows for InTransaction<'_> {
@@ -98,7 +92,8 @@ impl Rows for InTransaction<'_> {
             "SELECT {COLUMNS} FROM entries WHERE provider = ?1 AND kind = ?2 AND folded = ?3 AND origin = ?4"
         ))?;
         let key = params![key.provider, key.kind.word(), key.folded, key.origin.word()];
-        Ok(select.query_row(key, entry).optional()?.flatten())
+        let mut rows = select.query(key)?;
+        rows.next()?.map_or(Ok(None), entry)
     }
 
     fn put(&mut self, entry: &Entry) -> Result<(), StoreError> {
@@ -136,9 +131,12 @@ impl Rows for InTransaction<'_> {
         let mut select = self
             .0
             .prepare(&format!("SELECT {COLUMNS} FROM entries WHERE provider = ?1 ORDER BY kind, folded, origin"))?;
-        let rows = select.query_map(params![provider], entry)?;
-        let known = rows.filter_map(Result::transpose);
-        Ok(known.collect::<Result<_, _>>()?)
+        let mut rows = select.query(params![provider])?;
+        let mut known = Vec::new();
+        while let Some(row) = rows.next()? {
+            known.extend(entry(row)?);
+        }
+        Ok(known)
     }
 
     fn sweep(&mut self, now: u64, max_ids: u64) -> Result<u64, StoreError> {
