@@ -14,6 +14,8 @@ const BACKOFFS: Budget = Budget { entries: 1024, bytes: usize::MAX };
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// But at least this often.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// So many requests ask for one token at a time at most, where they cannot wait for each other.
+const MOST_AT_ONCE: usize = 32;
 /// What an entry takes up beside the token's text.
 const OVERHEAD: usize = 256;
 
@@ -37,6 +39,8 @@ pub struct TokenCache {
     backoffs: Bounded<Fingerprint, Backoff, Uptime>,
     /// Tokens that nobody waits for, which could not be had or are asked for now. Requests do not mind them.
     ahead: Bounded<Fingerprint, Backoff, Uptime>,
+    /// Until when requests ask for tokens of which there is none, one each.
+    cold: Bounded<Fingerprint, Vec<Uptime>, Uptime>,
     /// Tokens that the workspace refused, by their text: another worker may still hand them over.
     refused: Bounded<Fingerprint, ()>,
 }
@@ -66,6 +70,7 @@ impl TokenCache {
             tokens: Bounded::new(budget),
             backoffs: Bounded::new(BACKOFFS),
             ahead: Bounded::new(BACKOFFS),
+            cold: Bounded::new(BACKOFFS),
             refused: Bounded::new(BACKOFFS),
         }
     }
@@ -90,6 +95,27 @@ impl TokenCache {
             }
             (None, Some(left)) => Lookup::Backoff(left),
             (None, None) => Lookup::Miss,
+        }
+    }
+
+    /// Begins to ask for a token of `key`, of which there is none, unless too many requests do so already. Where requests wait for each other
+    /// nobody needs to ask this. After `lease` the answer is not used any more, so that one that got lost counts no longer.
+    pub fn begin_cold(&mut self, key: Fingerprint, lease: Duration, now: Now) -> bool {
+        let mut asking = self.cold.remove(&key).unwrap_or_default();
+        asking.retain(|until| now.uptime < *until);
+        let has_room = asking.len() < MOST_AT_ONCE;
+        let until = now.uptime.plus(lease);
+        if has_room {
+            asking.push(until);
+        }
+        self.cold.insert(key, asking, until, 0, now.uptime);
+        has_room
+    }
+
+    /// The answer to one that began so is there.
+    pub fn end_cold(&mut self, key: Fingerprint, now: Now) {
+        if let Some(asking) = self.cold.get_mut(&key, now.uptime) {
+            asking.pop();
         }
     }
 

@@ -67,9 +67,17 @@ impl Exchange {
             }
             Lookup::Backoff(retry_after) => return Err(Refusal::ExchangeUnavailable { retry_after }),
         };
+        if old.is_none() && !begin_cold(&pending, cx.env) {
+            return Err(Refusal::ExchangeUnavailable { retry_after: RETRY });
+        }
         let (fetch, callout) = Fetch::begin(pending, cx.env);
         Ok(AwaitToken { asker, old, fetch }.wait(callout))
     }
+}
+
+/// Whether one request more may ask for a token that nobody has: where requests wait for each other they all ask with one callout.
+fn begin_cold(pending: &Pending, env: &mut Env<'_>) -> bool {
+    env.can.waits_for_others || env.memory.tokens.begin_cold(pending.key(), env.config.callouts.total(), env.now)
 }
 
 impl AwaitToken {
@@ -79,6 +87,7 @@ impl AwaitToken {
 
     /// Takes an answer that only later requests have something of. Nobody waits for another try.
     pub(super) fn hear(self, answer: Answer, env: &mut Env<'_>) {
+        env.memory.tokens.end_cold(self.fetch.need().key(), env.now);
         match self.fetch.on(answer, env) {
             Fetched::Done(_, Ok(token)) => keep(&token, env),
             Fetched::Done(pending, Err(fault)) => back_off(&fault, &pending, env),
@@ -91,7 +100,12 @@ impl AwaitToken {
         let (shared, kept) = (answer.shared, answer.when_kept().is_some());
         // one that has ended meanwhile is sent nowhere
         let ended = asker.still_valid(cx.env);
-        match (fetch.on(answer, cx.env), ended) {
+        let key = fetch.need().key();
+        let heard = fetch.on(answer, cx.env);
+        if matches!(heard, Fetched::Done(..)) {
+            cx.env.memory.tokens.end_cold(key, cx.env.now);
+        }
+        match (heard, ended) {
             (Fetched::Again(..), Err(refusal)) => Err(refusal),
             (Fetched::Done(_, Err(_)), Err(refusal)) if kept => Err(refusal),
             (Fetched::Done(pending, Ok(token)), _) if kept && cx.env.memory.tokens.is_good(&token, cx.env.now) => {

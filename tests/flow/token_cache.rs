@@ -2,6 +2,7 @@
 
 use crate::stage::*;
 use databricks_kong::config::Config;
+use databricks_kong::flow::{Flow, Step};
 use databricks_kong::sim::{Answer, Purpose};
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -332,4 +333,57 @@ fn an_agents_token_a_persons_and_one_of_the_agent_for_the_person_are_three() {
         check(&stage.get(token), "token", &format!("forward Bearer <dbx-{number}>"));
     }
     check(&stage.get(&tokens[1]), "", "forward Bearer <dbx-2>");
+}
+
+/// 32 requests that ask for the token of one caller, which nobody has.
+fn as_many_as_may(stage: &mut Stage, token: &str) -> Vec<Flow> {
+    let asking = (0..32).map(|_| {
+        let (flow, step) = stage.begin(token);
+        assert_eq!(step_word(&step), "call");
+        flow
+    });
+    asking.collect()
+}
+
+fn next(stage: &mut Stage, token: &str) -> String {
+    let (_, step) = stage.begin(token);
+    if let Step::Reply(reply) = &step {
+        let wait = reply.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.as_str());
+        assert_eq!(wait, Some("1"), "{reply:?}");
+    }
+    step_word(&step)
+}
+
+#[test]
+fn where_requests_cannot_wait_for_each_other_so_many_ask_for_one_token_at_a_time_and_the_next_is_told_to_come_back() {
+    let mut stage = warm(config(json!({"callouts": {"attempts": 1}})));
+    let (anna, bob) = (stage.token("anna"), stage.token("bob"));
+    let mut asking = as_many_as_may(&mut stage, &anna);
+    assert_eq!(next(&mut stage, &anna), "503 EXCHANGE_UNAVAILABLE");
+    assert_eq!(next(&mut stage, &bob), "call", "another token is another matter");
+    let failed = stage.resume(&mut asking[0], Answer::new(500, ""));
+    assert_eq!(step_word(&failed), "503 EXCHANGE_UNAVAILABLE");
+    assert_eq!([next(&mut stage, &anna), next(&mut stage, &anna)], ["call", "503 EXCHANGE_UNAVAILABLE"]);
+    let had = stage.resume(&mut asking[1], minted("dbx-1", 3600));
+    assert_eq!([step_word(&had), next(&mut stage, &anna)], ["forward", "forward"]);
+}
+
+#[test]
+fn an_answer_that_got_lost_keeps_nobody_out_for_longer_than_its_tries_could_take() {
+    let mut stage = warm(config(json!({"callouts": {"attempts": 2, "timeout": 2000}})));
+    let anna = stage.token("anna");
+    as_many_as_may(&mut stage, &anna);
+    stage.pass(3);
+    assert_eq!(next(&mut stage, &anna), "503 EXCHANGE_UNAVAILABLE");
+    stage.pass(1);
+    assert_eq!(next(&mut stage, &anna), "call");
+}
+
+#[test]
+fn where_requests_wait_for_each_other_any_number_of_them_may() {
+    let mut stage = warm(config(json!({})));
+    stage.sim.can.waits_for_others = true;
+    let anna = stage.token("anna");
+    as_many_as_may(&mut stage, &anna);
+    assert_eq!(next(&mut stage, &anna), "call");
 }

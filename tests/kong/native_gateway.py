@@ -23,6 +23,7 @@ class NativeKongGateway(KongGateway):
     breaks_off_what_has_no_body = False
     sees_all_headers = True
     asks_ahead = 1
+    waits_for_others = True
     retries_exchanges = True
     guards = False
     # what Kong's schema and the core, which it asks, refuse at load

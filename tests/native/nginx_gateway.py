@@ -40,6 +40,7 @@ class NginxGateway(Gateway):
     normalizes_paths = True
     sees_all_headers = True
     asks_ahead = 1
+    waits_for_others = True
     refuses_oddities = True
     ships_records = True
     no_tls = "the stand-in for Kong has no TLS"

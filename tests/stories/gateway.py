@@ -39,6 +39,7 @@ class Gateway(abc.ABC):
     breaks_off_what_has_no_body = False  # whether it breaks off what HTTP/2 announces no body for and then has none
     takes_trailers = True  # whether a request over HTTP/2 may have trailers; nginx closes the connection at them
     asks_ahead = 0  # how many memories of tokens have timers that fill them, if any
+    waits_for_others = False  # whether requests that want the same token wait for one exchange
     retries_exchanges = True  # whether a lost exchange can be tried again within the same request
 
     @abc.abstractmethod
@@ -179,6 +180,7 @@ class EnvoyGateway(Gateway):
 
     speaks_http2 = True
     asks_ahead = 2  # of the worker, and of the main thread
+    waits_for_others = True
 
     def __init__(
         self,

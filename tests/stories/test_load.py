@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from world import World, assert_allowed
+from world import JOBS_LIST, World, assert_allowed
 
 
 def test_200_concurrent_cold_requests(world: World):
@@ -44,6 +45,47 @@ def test_200_concurrent_cold_requests(world: World):
     for caller in shared:
         assert_allowed(world.send("burst", token=tokens[caller.sub], caller=caller))
     assert len(world.exchanges()) == before
+
+
+# so many requests of a worker ask for one token at a time where they cannot wait for each other (src/exchange/cache.rs)
+MOST_AT_ONCE = 32
+
+
+def test_many_cold_requests_of_one_caller(world: World):
+    """All want the same Databricks token at once, which nobody has, from an endpoint that takes its time.
+
+    `COLD=1000 tests/stories/run -s -k many_cold` measures what docs/operations.md says of each host.
+    """
+    count = int(os.environ.get("COLD", "100"))
+    caller = world.engineer()
+    assert_allowed(world.send("main", caller=world.engineer()))  # the keys are there
+    before = len(world.exchanges())
+    world.workspace.fault("token", "delay", delay_ms=300)
+    token = caller.forge()
+    start = threading.Barrier(count)
+    put_off = []
+
+    def go(_: int):
+        start.wait()
+        for _ in range(20):
+            reply = world.send("main", "GET", JOBS_LIST, token=token, caller=caller, timeout=60)
+            if reply.status != 503 or "EXCHANGE_UNAVAILABLE" not in str(reply):
+                break
+            put_off.append(reply)
+            time.sleep(float(reply.header("retry-after")))
+        return reply
+
+    with ThreadPoolExecutor(count) as pool:
+        for reply in pool.map(go, range(count)):
+            assert_allowed(reply)
+    asked = len(world.exchanges()) - before
+    print(f"{count} cold requests of one caller at once: {asked} exchanges, {len(put_off)} answers `come back`")
+    if world.gateway.waits_for_others:
+        assert (asked, put_off) == (1, [])
+    else:
+        assert asked <= MOST_AT_ONCE
+    assert_allowed(world.send("main", token=token, caller=caller))
+    assert len(world.exchanges()) - before == asked, "once it is there, it serves"
 
 
 def test_callers_in_parallel_never_mix(world: World):
