@@ -11,9 +11,9 @@ from databricks.sdk import WorkspaceClient
 from databricks_mcp import DatabricksMCPClient
 
 
-def tried(what):
+def tried(what, *arguments):
     try:
-        return {"ok": what()}
+        return {"ok": what(*arguments)}
     except BaseException as error:  # an ExceptionGroup, with what the user sees in it
         one = error
         while isinstance(one, BaseExceptionGroup):
@@ -23,9 +23,16 @@ def tried(what):
 
 def main(server, *tools):
     client = DatabricksMCPClient(os.environ["DATABRICKS_HOST"] + server, WorkspaceClient())
-    print(json.dumps(tried(lambda: [tool.name for tool in client.list_tools()])), flush=True)
+
+    def names():
+        return [tool.name for tool in client.list_tools()]
+
+    def call(tool):
+        return client.call_tool(tool, {"query": "select 42"}).content[0].text
+
+    print(json.dumps(tried(names)), flush=True)
     for tool in tools:
-        print(json.dumps(tried(lambda: client.call_tool(tool, {"query": "select 42"}).content[0].text)), flush=True)
+        print(json.dumps(tried(call, tool)), flush=True)
 
 
 main(*sys.argv[1:])
