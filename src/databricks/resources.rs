@@ -7,7 +7,10 @@ use super::kind::{Kind, Within, is_plain_path};
 use super::target::Target;
 use super::twins::{has_twin, reads_as};
 use crate::base::{folds_alike, percent_decoded};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// The id of a resource that a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,6 +180,9 @@ pub fn carried(
     let contents = operation.body().map(|shape| body::read(shape, body, &in_path)).transpose()?;
     let Contents { resources, features, unknown } = contents.unwrap_or_default();
     refuse_disagreement(operation, target, body)?;
+    if operation.is_message() {
+        refuse_other_message(headers, &resources)?;
+    }
     found.extend(resources);
     Ok(Carried { resources: found, features, unknown })
 }
@@ -185,6 +191,32 @@ pub fn carried(
 #[must_use]
 pub fn may_name_resources(header: &str) -> bool {
     ["x-databricks-", "x-mlflow-", "databricks-model-"].iter().any(|begin| header.starts_with(begin))
+        || OF_A_MESSAGE.iter().any(|(name, _)| *name == header)
+}
+
+/// Headers in which clients of MCP say again what a message says, for whoever does not read it, and the kinds of what they name.
+const OF_A_MESSAGE: [(&str, &str); 2] = [("mcp-method", "mcp_method"), ("mcp-name", "mcp_tool")];
+
+/// Servers check that the headers say the same as the message; whoever goes by the headers alone must not be told of another tool.
+#[inline(never)]
+fn refuse_other_message(headers: &[(String, String)], said: &[Resource]) -> Result<(), IdFault> {
+    for (header, value) in headers {
+        let kind = OF_A_MESSAGE.iter().find(|(name, _)| name == header).map(|(_, kind)| *kind);
+        // of another method than a call, `mcp-name` is no tool
+        let known = said.iter().find(|resource| Some(resource.kind) == kind);
+        if known.is_some_and(|known| message_header(value).as_deref() != Some(known.id.as_bytes())) {
+            return Err(IdFault::Disagree);
+        }
+    }
+    Ok(())
+}
+
+/// What such a header says: its text, or the base64 that stands in it for a text which no header can hold.
+fn message_header(value: &str) -> Option<Cow<'_, [u8]>> {
+    match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        Some(encoded) => STANDARD.decode(encoded).ok().map(Cow::Owned),
+        None => Some(Cow::Borrowed(value.as_bytes())),
+    }
 }
 
 /// The ids alone of [`carried`].

@@ -102,6 +102,30 @@ fn a_message_that_two_servers_could_read_differently_is_refused() {
     }
 }
 
+/// Clients say method and tool again in headers, for whoever does not read the message.
+#[test]
+fn headers_that_name_another_tool_than_the_message_are_refused() {
+    for (headers, end) in [
+        (&[("Mcp-Method", "tools/call"), ("Mcp-Name", "read")][..], "forward Bearer <anna>"),
+        (&[("mcp-name", "=?base64?cmVhZA==?=")], "forward Bearer <anna>"),
+        (&[("Mcp-Name", "write")], "400 REQUEST_AMBIGUOUS"),
+        (&[("Mcp-Name", "READ")], "400 REQUEST_AMBIGUOUS"),
+        (&[("Mcp-Name", "read"), ("Mcp-Name", "write")], "400 REQUEST_AMBIGUOUS"),
+        (&[("Mcp-Name", "read, write")], "400 REQUEST_AMBIGUOUS"),
+        (&[("Mcp-Name", "=?base64?d3JpdGU=?=")], "400 REQUEST_AMBIGUOUS"),
+        (&[("Mcp-Name", "=?base64?cmVhZA?=")], "400 REQUEST_AMBIGUOUS"),
+        (&[("Mcp-Name", "")], "400 REQUEST_AMBIGUOUS"),
+        (&[("Mcp-Method", "tools/list")], "400 REQUEST_AMBIGUOUS"),
+    ] {
+        let (mut stage, anna) = one_tool();
+        let mut client = post(&anna, &call("read"));
+        client
+            .headers
+            .extend(headers.iter().map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned()))));
+        check(&stage.send(&client), "", end);
+    }
+}
+
 #[test]
 fn a_member_that_no_message_of_json_rpc_has_is_refused_where_the_tool_decides() {
     let (mut stage, anna) = one_tool();

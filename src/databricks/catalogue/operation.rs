@@ -92,9 +92,8 @@ impl Operation {
         let is_in_path =
             |id: &Id| id.places().any(|place| matches!(place, Place::Segment(_) | Place::Rest(_) | Place::Absolute(_)));
         let mut in_path = self.ids().filter(is_in_path).flat_map(Id::kinds);
-        let stands_apart = || self.marks().any(|mark| mark == "apart");
         self.takes_object()
-            && !stands_apart()
+            && !self.is_message()
             && in_path.any(|known| Kind::named(known).is_some_and(|known| known.tells_of(kind)))
     }
 
@@ -102,6 +101,12 @@ impl Operation {
     #[must_use]
     pub fn takes_object(self) -> bool {
         !self.is_opaque() && (self.body().is_some() || !matches!(self.method(), "GET" | "HEAD" | "*"))
+    }
+
+    /// Whether its body is a message of MCP, whose members say nothing again of what the path names.
+    #[must_use]
+    pub fn is_message(self) -> bool {
+        self.marks().any(|mark| mark == "apart")
     }
 
     /// Whether it acts on all that stands in what it names: a folder with all below it, a schema with its tables.
