@@ -1,4 +1,4 @@
-//! docs/metrics.md names the counters that there are, and no others.
+//! docs/metrics.md names the metrics that there are, and no others.
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
@@ -20,7 +20,7 @@ fn words_after(start: &str, column: usize) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_document_has_each_counter_and_each_reason() {
+fn the_document_has_each_counter_each_reason_and_each_gauge() {
     let (refusals, others): (BTreeSet<_>, BTreeSet<_>) =
         Metric::all().map(|metric| metric.name().to_owned()).partition(|name| name.starts_with("denied_"));
     let mut counters = words_after("## Counters", 1);
@@ -28,4 +28,6 @@ fn the_document_has_each_counter_and_each_reason() {
     assert_eq!(counters, others);
     let reasons: BTreeSet<_> = refusals.iter().map(|name| name.strip_prefix("denied_").unwrap().to_owned()).collect();
     assert_eq!(words_after("The reasons, in lower case", 2), reasons);
+    let gauges: BTreeSet<_> = Metric::all().filter_map(Metric::timestamp).map(str::to_owned).collect();
+    assert_eq!(words_after("## Gauges", 1), gauges);
 }

@@ -44,7 +44,8 @@ functions! {
     }
 
     /// To be called once in each process, before it forks workers: remembers the environment, which nginx takes from its workers, for
-    /// secrets of the form `{env: NAME}`, and makes the key by which workers hand each other tokens. Answers the version, then the names of all counters.
+    /// secrets of the form `{env: NAME}`, and makes the key by which workers hand each other tokens. Answers the version, then for each counter
+    /// its name and that of the gauge that holds when it counted last, which is empty where there is none.
     fn dk_start(answer: *mut DkAnswer) -> i32 {
         // SAFETY: see above
         guarded(FAILED, || unsafe { deliver(answer, worker::start()) })

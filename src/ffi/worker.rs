@@ -117,9 +117,7 @@ pub(super) fn start() -> Answer {
     sealed::make_key();
     let mut message = Message::default();
     message.push(VERSION);
-    for metric in Metric::all() {
-        message.push(metric.name());
-    }
+    message.push_pairs(Metric::all().map(|metric| (metric.name(), metric.timestamp().unwrap_or_default())));
     (Code::Done, message)
 }
 

@@ -136,14 +136,28 @@ impl Metric {
     }
 }
 
+impl Metric {
+    /// The gauge that holds when this was counted last, in seconds since 1970: how old keys and feeds are, which no count tells. Hosts show
+    /// the newest of all workers and providers.
+    #[must_use]
+    pub const fn timestamp(self) -> Option<&'static str> {
+        match self {
+            KeysFetchOk => Some("keys_fetch_timestamp_seconds"),
+            RevocationFetchOk => Some("revocation_fetch_timestamp_seconds"),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_counter_has_a_name_of_its_own_that_hosts_take() {
-        let names: Vec<_> = Metric::all().map(Metric::name).collect();
+    fn every_metric_has_a_name_of_its_own_that_hosts_take() {
+        let names: Vec<_> =
+            Metric::all().map(Metric::name).chain(Metric::all().filter_map(Metric::timestamp)).collect();
         let distinct: BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len());
         for name in names {

@@ -64,6 +64,7 @@ mod imports {
         pub(super) fn proxy_log(level: u32, text: *const u8, length: usize) -> u32;
         pub(super) fn proxy_define_metric(kind: u32, name: *const u8, length: usize, metric: *mut u32) -> u32;
         pub(super) fn proxy_increment_metric(metric: u32, by: i64) -> u32;
+        pub(super) fn proxy_record_metric(metric: u32, value: u64) -> u32;
         pub(super) fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
         pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
         pub(super) fn proxy_get_buffer_bytes(
@@ -150,12 +151,20 @@ pub(super) fn log(level: Level, text: &str) {
     let _ = unsafe { imports::proxy_log(level as u32, text.as_ptr(), text.len()) };
 }
 
-/// The counter of that name, which is made if it is not there.
-pub(super) fn counter(name: &str) -> HostResult<u32> {
-    const COUNTER: u32 = 0;
+/// What a metric does with numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum MetricKind {
+    /// Adds them up.
+    Counter = 0,
+    /// Holds the last one.
+    Gauge = 1,
+}
+
+/// The metric of that name, which is made if it is not there.
+pub(super) fn metric(kind: MetricKind, name: &str) -> HostResult<u32> {
     let mut metric = 0;
     // SAFETY: the name is valid for its length, the host only reads it, and writes one u32 to a valid place.
-    check(unsafe { imports::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut metric) })?;
+    check(unsafe { imports::proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut metric) })?;
     Ok(metric)
 }
 
@@ -163,6 +172,12 @@ pub(super) fn counter(name: &str) -> HostResult<u32> {
 pub(super) fn increment(counter: u32) -> HostResult<()> {
     // SAFETY: no memory is shared.
     check(unsafe { imports::proxy_increment_metric(counter, 1) })
+}
+
+/// Sets a gauge.
+pub(super) fn record(gauge: u32, value: u64) -> HostResult<()> {
+    // SAFETY: no memory is shared.
+    check(unsafe { imports::proxy_record_metric(gauge, value) })
 }
 
 /// Nanoseconds since 1970.

@@ -11,14 +11,13 @@ fn refusal(status: u16, reason: &str) -> Answer {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a gateway has a clock, and so has what stands in for one")]
+fn clock() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
 fn date(seconds: i64) -> Vec<(&'static str, String)> {
-    let at = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
-        .checked_add_signed(seconds);
-    let text = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + std::time::Duration::from_secs(at.unwrap()))
-        .to_string();
+    let at = std::time::Duration::from_secs(clock().checked_add_signed(seconds).unwrap());
+    let text = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + at).to_string();
     let (day, time) = text.trim_end_matches('Z').split_once('T').unwrap();
     let parts: Vec<_> = day.split('-').collect();
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -43,7 +42,11 @@ fn well(line: &str, head: &str, own: &str) -> Answer {
         }
         "POST /oidc/v1/token" => (200, vec![], json!({"access_token": "x"}).to_string()),
         "GET /metrics" => {
-            (200, vec![], "pw_databricks_kong_keys_fetch_ok 4\npw_databricks_kong_keys_fetch_failed 1\n".to_owned())
+            let counters = "pw_databricks_kong_keys_fetch_ok 4\npw_databricks_kong_keys_fetch_failed 1\n\
+                            pw_databricks_kong_denied_groups_overage 0\n";
+            let ages = [("keys", 3 * 60), ("revocation", 5 * 60)]
+                .map(|(name, age)| format!("pw_databricks_kong_{name}_fetch_timestamp_seconds {}\n", clock() - age));
+            (200, vec![], format!("{counters}{}", ages.concat()))
         }
         _ if head.contains("Bearer ") || head.contains("bearer ") => (200, vec![], "{}".to_owned()),
         _ => refusal(401, "TOKEN_MISSING"),
@@ -85,6 +88,10 @@ fn a_gateway_that_is_well_has_no_bad_step() {
             .iter()
             .any(|(name, state, says)| name == "metrics" && state == "odd" && says.contains("4 worked, 1 failed"))
     );
+    let of = |wanted: &str| steps.iter().find(|(name, ..)| name == wanted).cloned().unwrap();
+    assert_eq!((of("keys").1.as_str(), of("keys").2.contains("keys were fetched 3m")), ("good", true), "{steps:#?}");
+    assert_eq!((of("feed").1.as_str(), of("feed").2.contains("feed was read 5m")), ("odd", true), "{steps:#?}");
+    assert!(!steps.iter().any(|(.., says)| says.contains("overage")), "a reason is no age: {steps:#?}");
     let human = run_with(&["doctor", &address, "--token-file", "-"], &token(4_000_000_000));
     assert!(human.stdout.contains("+ verified   the filter accepts the token"), "{}", human.stdout);
 }

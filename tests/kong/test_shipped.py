@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import signing
@@ -239,8 +240,12 @@ def test_the_filters_counters_are_among_the_metrics_and_count(alice: Client, kon
     assert {
         name: value for name, value in counted.items() if name.startswith(("requests_", "denied_"))
     } == outcomes | reasons
-    # without labels, and of the type that `rate` is for
-    assert all(f"# TYPE pw_databricks_kong_{name} counter" in kong.metrics().splitlines() for name in after)
+    # without labels; counters are what `rate` is for
+    kinds = {name: "gauge" if name.endswith("_timestamp_seconds") else "counter" for name in after}
+    lines = kong.metrics().splitlines()
+    assert all(f"# TYPE pw_databricks_kong_{name} {kind}" in lines for name, kind in kinds.items())
+    # the key set that alice's token was verified with was fetched in this run
+    assert 0 <= time.time() - after["keys_fetch_timestamp_seconds"] < 3600
 
 
 def test_without_a_secret_of_its_configuration_a_route_lets_nobody_through_and_the_log_names_the_variable(

@@ -368,6 +368,17 @@ def watched(world: World) -> None:
     assert_allowed(world.send("audited", "GET", "/api/2.1/clusters/list", caller=world.user("watched")))
 
 
+def test_the_page_says_when_keys_were_fetched_last(world: World):
+    caller = world.user("runners")
+    assert_allowed(world.send("audited", caller=caller))
+
+    def age() -> float:
+        return time.time() - world.gateway.counters().get("keys_fetch_timestamp_seconds", 0)
+
+    # a host may write its page once a second; the whole suite takes less than an hour
+    wait_until("the time is on the page", lambda: -2 < age() < 3600)
+
+
 def test_every_counter_is_there_from_the_start(world: World):
     names = set(world.gateway.counters())
     assert {

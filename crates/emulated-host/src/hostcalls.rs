@@ -114,6 +114,10 @@ fn metrics(linker: &mut Linker<World>) -> Result<()> {
         begin(&mut guest, "proxy_increment_metric")?;
         status(guest.data_mut().increment_metric(metric, by))
     })?;
+    linker.func_wrap(ENV, "proxy_record_metric", |mut guest: Guest<'_>, metric: u32, value: u64| -> Result<u32> {
+        begin(&mut guest, "proxy_record_metric")?;
+        status(guest.data_mut().record_metric(metric, value))
+    })?;
     Ok(())
 }
 

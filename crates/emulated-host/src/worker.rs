@@ -147,6 +147,12 @@ impl Worker {
         self.look().callouts
     }
 
+    /// What the host's page of metrics says under a name.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<u64> {
+        self.look().metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value)
+    }
+
     /// How many instances there were so far.
     #[must_use]
     pub const fn instances(&self) -> usize {

@@ -194,6 +194,23 @@ pub(crate) struct Root {
     pub(crate) alive: bool,
 }
 
+/// What a metric does with numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetricKind {
+    /// Adds them up.
+    Counter,
+    /// Holds the last one.
+    Gauge,
+}
+
+/// A metric of the filter's.
+#[derive(Debug)]
+pub(crate) struct HostMetric {
+    pub(crate) name: String,
+    pub(crate) kind: MetricKind,
+    pub(crate) value: u64,
+}
+
 /// Everything but the instance.
 pub(crate) struct World {
     pub(crate) profile: Profile,
@@ -213,8 +230,8 @@ pub(crate) struct World {
     /// How many callouts were sent, also those that an answer cancelled at once.
     pub(crate) callouts: usize,
     next_name: u32,
-    /// Counters by name; a metric's id is its place, from 1. They outlive instances.
-    metrics: Vec<(String, u64)>,
+    /// A metric's id is its place, from 1. They outlive instances.
+    pub(crate) metrics: Vec<HostMetric>,
     /// After how many further calls of the filter one traps.
     pub(crate) trap_in: Option<u32>,
     /// What the filter called the host for.
@@ -572,30 +589,45 @@ impl World {
         Ok(())
     }
 
-    /// A counter's id, the same whenever it is defined. Kong's definition waits for a lock that a scrape may hold.
+    /// A metric's id, the same whenever it is defined. Kong's definition waits for a lock that a scrape may hold.
     pub(crate) fn define_metric(&mut self, kind: u32, name: &[u8]) -> Answer<u32> {
         const CALL: &str = "proxy_define_metric";
         self.check_callback(CALL, &[Callback::Configure])?;
-        if kind != 0 {
-            return misuse(format!("{CALL} of kind {kind}: counters only"));
-        }
+        let kind = match kind {
+            0 => MetricKind::Counter,
+            1 => MetricKind::Gauge,
+            _ => return misuse(format!("{CALL} of kind {kind}: counters and gauges only")),
+        };
         let name = String::from_utf8_lossy(name).into_owned();
-        let place = self.metrics.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
-            self.metrics.push((name, 0));
+        let place = self.metrics.iter().position(|known| known.name == name).unwrap_or_else(|| {
+            self.metrics.push(HostMetric { name, kind, value: 0 });
             self.metrics.len() - 1
         });
         Ok(u32::try_from(place).unwrap() + 1)
     }
 
     pub(crate) fn increment_metric(&mut self, metric: u32, by: i64) -> Answer<()> {
-        let place = usize::try_from(metric).unwrap().checked_sub(1);
-        match place.and_then(|place| self.metrics.get_mut(place)) {
-            Some((_, count)) if by >= 0 => {
-                *count += by.unsigned_abs();
+        match self.metric(metric) {
+            Some(HostMetric { kind: MetricKind::Counter, value, .. }) if by >= 0 => {
+                *value += by.unsigned_abs();
                 Ok(())
             }
             _ => misuse(format!("proxy_increment_metric of {metric} by {by}: kong traps")),
         }
+    }
+
+    pub(crate) fn record_metric(&mut self, metric: u32, to: u64) -> Answer<()> {
+        match self.metric(metric) {
+            Some(HostMetric { kind: MetricKind::Gauge, value, .. }) => {
+                *value = to;
+                Ok(())
+            }
+            _ => misuse(format!("proxy_record_metric of {metric}: kong traps")),
+        }
+    }
+
+    fn metric(&mut self, id: u32) -> Option<&mut HostMetric> {
+        self.metrics.get_mut(usize::try_from(id).unwrap().checked_sub(1)?)
     }
 
     pub(crate) fn set_effective_context(&mut self, context: u32) -> Answer<()> {

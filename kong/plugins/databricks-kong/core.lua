@@ -96,10 +96,10 @@ local function find()
 end
 
 
--- Loads the library, once; the list of its counters' names, or nothing and why not.
+-- Loads the library, once; the names of its metrics, or nothing and why not. Some counters come with a gauge of when they counted last.
 function core.load()
   if library then
-    return core.counters
+    return core.metrics
   end
   if load_error then
     return nil, load_error
@@ -122,8 +122,11 @@ function core.load()
     library, load_error = nil, "the library cannot start"
     return nil, load_error
   end
-  core.counters = { unpack(said, 2) }
-  return core.counters
+  core.metrics = {}
+  for at = 2, #said, 2 do
+    core.metrics[at / 2] = { counter = said[at], timestamp = said[at + 1] ~= "" and said[at + 1] or nil }
+  end
+  return core.metrics
 end
 
 

@@ -116,7 +116,7 @@ function Handler:init_worker()
   end
   -- once the Prometheus plugin, whose priority is lower, has begun
   ngx.timer.at(0, function()
-    report.define_counters(names)
+    report.define_metrics(names)
   end)
   ngx.timer.every(TICK, Handler.tick)
   if not node.is_there() and ngx.worker.id() == 0 and ngx.worker.count() > 1 then

@@ -1,4 +1,4 @@
--- Hands over what the core says besides its answer: records to log plugins and to the log, counters to Kong's metrics page.
+-- Hands over what the core says besides its answer: records to log plugins and to the log, metrics to Kong's page of them.
 
 local core = require "kong.plugins.databricks-kong.core"
 local errlog = require "ngx.errlog"
@@ -9,26 +9,33 @@ local MARK = "databricks_kong.audit "
 
 local report = {}
 
--- Counters of Kong's Prometheus plugin by their place, where that plugin is.
+-- Counters of Kong's Prometheus plugin by their place, where that plugin is, and gauges of when some of them counted last.
 local counters = {}
+local timestamps = {}
 -- Whether nginx declares `$databricks_audit`; unknown until the first record.
 local has_variable
 
 
--- Defines all counters, so that they are on the page before they count.
-function report.define_counters(names)
+-- Defines all metrics, so that they are on the page before they count.
+function report.define_metrics(names)
   local ok, exporter = pcall(require, "kong.plugins.prometheus.exporter")
   local prometheus = ok and type(exporter) == "table" and exporter.get_prometheus and exporter.get_prometheus()
   if not prometheus then
     return
   end
+  local function define(kind, name)
+    local defined, metric = pcall(prometheus[kind], prometheus, "databricks_kong_" .. name,
+                                  kind .. " " .. name .. " of the databricks-kong plugin")
+    return defined and metric or nil
+  end
+
   for place, name in ipairs(names) do
-    local defined, counter = pcall(prometheus.counter, prometheus, "databricks_kong_" .. name,
-                                   "Counter " .. name .. " of the databricks-kong plugin")
-    if defined and counter then
+    local counter = define("counter", name.counter)
+    if counter then
       pcall(counter.inc, counter, 0)
       counters[place] = counter
     end
+    timestamps[place] = name.timestamp and define("gauge", name.timestamp)
   end
 end
 
@@ -37,10 +44,14 @@ end
 function report.counts()
   local said = core.take_counts()
   for at = 1, #said, 2 do
-    local counter = counters[tonumber(said[at])]
+    local place = tonumber(said[at])
+    local counter, timestamp = counters[place], timestamps[place]
+    -- what the page does not take is lost, and no reason to fail
     if counter then
-      -- a count that the page does not take is lost, and no reason to fail
       pcall(counter.inc, counter, tonumber(said[at + 1]))
+    end
+    if timestamp then
+      pcall(timestamp.set, timestamp, ngx.time())
     end
   end
 end

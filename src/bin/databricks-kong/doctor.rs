@@ -9,10 +9,13 @@ use databricks_kong::base::Secret;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Clocks that differ by more seconds than this are a fault: a token's times are compared with them.
 const FAR_OFF: u64 = 30;
+/// After how many seconds the filter does without keys, and without a feed, where the configuration does not say (docs/configuration.md).
+const DAY: u64 = 86_400;
+const MINUTE: u64 = 60;
 /// An operation that everybody can be allowed, for a request that changes nothing.
 const ME: &str = "/api/2.0/preview/scim/v2/Me";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -398,10 +401,7 @@ fn metrics(http: &Http, url: &str, steps: &mut Vec<Step>) {
             bad("metrics", says, cure)
         });
     }
-    let ages = counters.iter().filter(|(name, _)| name.contains("age") || name.contains("timestamp"));
-    for (name, value) in ages {
-        steps.push(good("metrics", format!("{name}: {value}")));
-    }
+    steps.extend(ages(&counters));
     let internal = sum("denied_internal") + sum("denied_guard_refused") + sum("denied_invalid_configuration");
     if internal > 0.0 {
         let cure = "look for `databricks_kong` in the gateway's error log";
@@ -411,7 +411,30 @@ fn metrics(http: &Http, url: &str, steps: &mut Vec<Step>) {
     }
 }
 
-/// How the names of the filter's counters begin (docs/metrics.md).
+/// How long ago keys were fetched and the feed was read.
+fn ages(metrics: &[(String, f64)]) -> impl Iterator<Item = Step> {
+    const OF: [(&str, &str, &str, u64, &str); 2] = [
+        ("keys", "keys_fetch_timestamp_seconds", "keys were fetched", DAY, "KEYS_UNAVAILABLE"),
+        ("feed", "revocation_fetch_timestamp_seconds", "the revocation feed was read", MINUTE, "REVOCATION_STALE"),
+    ];
+    OF.into_iter().filter_map(|(name, metric, what, most, reason)| {
+        let (_, at) = metrics.iter().find(|(known, at)| known == metric && *at > 0.0)?;
+        let at = Duration::try_from_secs_f64(*at).ok()?.as_secs();
+        let age = now().as_secs().saturating_sub(at);
+        let says = format!("{what} {} ago", humantime::format_duration(Duration::from_secs(age)));
+        Some(if age <= most {
+            good(name, says)
+        } else {
+            let cure = format!(
+                "send a request with a token: the filter in Kong has no timers. If that changes nothing: {}",
+                advice(reason)
+            );
+            odd(name, says, cure)
+        })
+    })
+}
+
+/// How the names of the filter's metrics begin (docs/metrics.md).
 const COUNTERS: [&str; 7] =
     ["requests_", "denied_", "keys_", "exchange_", "token_cache_", "verdict_cache_", "revocation_"];
 /// What hosts write before these names.

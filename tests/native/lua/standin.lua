@@ -78,12 +78,17 @@ function kong.router.get_service()
 end
 
 
--- The page of metrics of Kong's Prometheus plugin, one counter a name.
+-- The page of metrics of Kong's Prometheus plugin, one metric a name.
 package.preload["kong.plugins.prometheus.exporter"] = function()
   local prometheus = {}
   function prometheus:counter(name)
     return { inc = function(_, by)
       counters:incr("kong_" .. name, by, 0)
+    end }
+  end
+  function prometheus:gauge(name)
+    return { set = function(_, to)
+      counters:set("kong_" .. name, to)
     end }
   end
   return { get_prometheus = function()

@@ -16,6 +16,7 @@ mod drive;
 mod explorer;
 mod faults;
 mod hazards;
+mod metrics;
 mod misuse;
 mod probe;
 mod sample;
