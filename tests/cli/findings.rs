@@ -60,9 +60,18 @@ fn the_clean_file_is_clean() {
 fn roles_that_all_the_world_can_have() {
     let bound = "match: {claims: {repository_owner_id: ['1'], ref: [refs/heads/main]}}";
     let by_ref = "match: {claims: {ref: [refs/heads/main]}}";
-    for open in
-        ["match: {}", by_ref, "match: {subjects: ['repo:acme*/etl*:ref:refs/heads/main']}", "match: {subjects: ['*']}"]
-    {
+    for open in [
+        "match: {}",
+        by_ref,
+        "match: {subjects: ['repo:acme*/etl*:ref:refs/heads/main']}",
+        "match: {subjects: ['*']}",
+        // everybody chooses of what the subjects of their own repository are made
+        "match: {subjects: ['environment:prod']}",
+        "match: {subjects: ['repository_owner_id:1*']}",
+        // a stranger's workflow may call one of theirs
+        "match: {claims: {job_workflow_ref: [acme/shared/.github/workflows/etl.yml@refs/heads/main]}}",
+        "match: {subjects: ['job_workflow_ref:acme/shared/.github/workflows/etl.yml@refs/heads/main']}",
+    ] {
         sample(
             "E020",
             open,
@@ -75,6 +84,8 @@ fn roles_that_all_the_world_can_have() {
         "match: {subjects: ['repo:acme/etl:ref:refs/heads/main']}",
         "match: {subjects: ['repo:acme/etl*:ref:refs/heads/main']}",
         "match: {subjects: ['repo:acme@1234/etl@99:*']}",
+        "match: {subjects: ['environment:prod:repository_owner_id:1']}",
+        "match: {subjects: ['repository_owner_id:1:*']}",
         "match: {claims: {repository: [acme/etl]}}",
     ] {
         sample(
@@ -93,6 +104,13 @@ fn roles_that_all_the_world_can_have() {
         "subjects",
         &[(ISSUER, google), (MATCH, "match: {subjects: ['a*']}")],
         &[(ISSUER, google), (MATCH, "match: {subjects: ['*@example.com']}")],
+    );
+    let mailboxes = "match: {subjects: ['*@gmail.com']}";
+    sample(
+        "W050",
+        "subjects",
+        &[(ISSUER, google), (MATCH, mailboxes)],
+        &[(ISSUER, google), (MATCH, "match: {claims: {hd: [example.com]}}")],
     );
     let enterprise = "issuer: https://token.actions.githubusercontent.com/example";
     sample("W050", "match", &[(ISSUER, GITHUB), (MATCH, by_ref)], &[(ISSUER, enterprise), (MATCH, by_ref)]);
@@ -137,7 +155,9 @@ fn providers_whose_tokens_are_others_or_none() {
         ("issuer: https://login.microsoftonline.com/organizations/v2.0", tenant),
         ("issuer: https://login.microsoftonline.com/{tenantid}/v2.0", tenant),
         ("issuer: https://login.microsoftonline.com/6f4a1c0e-2a75-4d5d-9a5e-0b8a3f1c7d21", tenant),
+        ("issuer: https://login.microsoftonline.com/acme.onmicrosoft.com/v2.0", tenant),
         ("issuer: https://example.eu.auth0.com", "issuer: https://example.eu.auth0.com/"),
+        ("issuer: https://example.okta.com/oauth2", "issuer: https://example.okta.com/oauth2/default"),
     ] {
         sample("E021", wrong, &[(ISSUER, wrong)], &[(ISSUER, right)]);
     }
@@ -164,8 +184,9 @@ fn secrets_and_scopes_that_do_not_work() {
                   roles: [{name: r, match: {groups: [g]}, credential: {type: service_principal_secret, client_id: a, \
                   client_secret: '{vault://hcv/x/y}', scope: minimal}, allow: [{operations: [jobs.list]}]}]}}]\n";
     let other = format!(
-        "{CLEAN}- name: other\n  url: https://adb-1.1.azuredatabricks.net\n  routes:\n  - name: other\n    paths: [/other]\n{native}"
+        "{CLEAN}- name: other\n  url: https://adb-1.1.azuredatabricks.net\n  retries: 0\n  routes:\n  - name: other\n    paths: [/other]\n{native}"
     );
+    let other = other.replacen("plugins:\n", "plugins:\n- {name: databricks-kong-late}\n", 1);
     assert_eq!(codes(&findings(&other)), [""; 0], "Kong resolves references for the native plugin");
     for (scope, meant) in [("jobz", "`jobs`"), ("Jobs", "`jobs`")] {
         let wrong = format!("credential: {{type: user_federation, scope: [{scope}]}}");
@@ -183,11 +204,17 @@ fn secrets_and_scopes_that_do_not_work() {
         &[(CREDENTIAL, sql)],
         &[(CREDENTIAL, "credential: {type: user_federation, scope: [sql, jobs]}")],
     );
+    let all = "operations: ['jobs.*']\n              resources: {job: [\"1\"]}";
+    let jobs = "credential: {type: user_federation, scope: [jobs]}";
+    sample("W023", "scope", &[(CREDENTIAL, sql), (RULE, all)], &[(CREDENTIAL, jobs), (RULE, all)]);
 }
 
 #[test]
 fn patterns_that_mean_something_else() {
     sample("W017", "groups", &[(MATCH, "match: {groups: ['^data-.*$']}")], &[(MATCH, "match: {groups: ['data-*']}")]);
+    let either = "match: {groups: ['(data|etl)-admins']}";
+    sample("W017", "groups", &[(MATCH, either)], &[(MATCH, "match: {groups: [data-admins, etl-admins]}")]);
+    sample("W017", "job", &[("[\"1\"]", "['^1.*$']")], &[("[\"1\"]", "['1*']")]);
     let table = |name: &str| {
         format!("operations: [statement_execution.execute_statement]\n              resources: {{table: ['{name}']}}")
     };
@@ -205,6 +232,12 @@ fn patterns_that_mean_something_else() {
         "mallory",
         &[("roles:", &cut_off("subjects: [mallory@example.com]"))],
         &[("roles:", &cut_off("claims: {oid: [6f4a1c0e]}"))],
+    );
+    sample(
+        "W054",
+        "mallory",
+        &[("roles:", &cut_off("claims: {email: [mallory@example.com]}"))],
+        &[("roles:", &cut_off("claims: {email: [mallory@example.com, Mallory@example.com]}"))],
     );
     let both = "subjects: [mallory@example.com, Mallory@example.com]";
     assert_eq!(codes(&findings(&edited(&[("roles:", &cut_off(both))]))), [""; 0], "both spellings are cut off");
@@ -227,12 +260,56 @@ fn ways_around_the_filter() {
     };
     let chain = &CLEAN[CLEAN.find("    filter_chains:").unwrap()..];
     sample("W108", "second", &[(chain, &with(""))], &[(chain, &with("    plugins: [{name: request-termination}]\n"))]);
+    let with_trigger = with("    plugins: [{name: request-termination, config: {trigger: X-Maintenance}}]\n");
+    let found = findings(&edited(&[(chain, &with_trigger)]));
+    assert!(codes(&found).contains(&"W108"), "only requests with that header end there: {found:?}");
+    for same in
+        ["adb-7405619408829168.8.privatelink.azuredatabricks.net", "adb-7405619408829168.8.azuredatabricks.net."]
+    {
+        let other = format!(
+            "services:\n- name: plain\n  host: {same}\n  protocol: https\n  routes:\n  - {{name: plain, paths: [/x]}}\n"
+        );
+        assert!(codes(&findings(&edited(&[("services:\n", &other)]))).contains(&"W108"), "{same}");
+    }
+    // the watched service leads to the workspace by a name of its own
+    let internal = [(
+        "url: https://adb-7405619408829168.8.azuredatabricks.net\n  retries",
+        "url: https://dbx.internal\n  retries",
+    )];
+    assert_eq!(codes(&findings(&edited(&internal))), [""; 0]);
     let elsewhere = "services:\n- name: plain\n  host: ADB-7405619408829168.8.azuredatabricks.net\n  protocol: https\n  routes:\n  - {name: plain, paths: [/x]}\n";
+    let found = findings(&edited(&[internal[0], ("services:\n", elsewhere)]));
+    assert!(codes(&found).contains(&"W108"), "{found:?}");
     let harmless = "services:\n- name: plain\n  host: www.example.com\n  protocol: https\n  routes:\n  - {name: plain, paths: [/x]}\n";
     sample("W108", "name: plain, paths", &[("services:\n", elsewhere)], &[("services:\n", harmless)]);
     let off = "      - name: databricks_kong\n        enabled: false\n";
     let found = findings(&edited(&[("      - name: databricks_kong\n", off)]));
     assert!(codes(&found).contains(&"E102"), "a filter that is switched off decides nothing: {found:?}");
+}
+
+/// A file with the native plugin in the place of the filter.
+fn native(service: &str, route: &str, plugins: &str) -> String {
+    let (head, rest) = CLEAN.split_once("    filter_chains:\n    - filters:\n").unwrap();
+    let entry = rest.strip_suffix(ONE_GUARD).unwrap().replace("databricks_kong", "databricks-kong");
+    let entry: String = entry.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap())).collect();
+    let head = head.replace("  retries: 0\n", service).replace("    strip_path: false\n", route);
+    let begin = head.find("services:").unwrap();
+    format!("_format_version: \"3.0\"\nplugins: [{plugins}]\n{}    plugins:\n{entry}", &head[begin..])
+}
+
+#[test]
+fn a_route_with_the_native_plugin() {
+    let (retries, strips) = ("  retries: 0\n", "    strip_path: false\n");
+    let second = "{name: databricks-kong-late}";
+    assert_eq!(codes(&findings(&native(retries, strips, second))), [""; 0], "{}", native(retries, strips, second));
+    for (wrong, code) in [
+        (native(retries, strips, ""), "E109"),
+        (native(retries, strips, "{name: databricks-kong-late, enabled: false}"), "E109"),
+        (native("", strips, second), "W103"),
+        (native(retries, "    paths: [/databricks]\n", second).replacen("    paths: [\"/\"]\n", "", 1), "W104"),
+    ] {
+        assert_eq!(codes(&findings(&wrong)), [code], "{wrong}");
+    }
 }
 
 #[test]
@@ -254,7 +331,10 @@ fn addresses_that_contradict_each_other() {
     );
     sample("E023", "id:", &[("id: \"7405619408829168\"", "id: \"984752964297111\"")], &[]);
     let public = "public_url: https://databricks.gw.example.com";
-    sample("W059", "public_url", &[(public, "public_url: https://adb-7405619408829168.8.azuredatabricks.net")], &[]);
+    let itself = "public_url: https://adb-7405619408829168.8.azuredatabricks.net";
+    sample("W059", "public_url", &[(public, itself)], &[]);
+    assert_eq!(codes(&findings(&edited(&[(public, itself)]))), ["W059"], "said once");
+    sample("W059", "public_url", &[(public, "public_url: http://databricks.gw.example.com")], &[]);
     sample(
         "W059",
         "public_url",

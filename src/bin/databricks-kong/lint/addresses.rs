@@ -6,13 +6,19 @@ use crate::findings::Finding;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The host of a URL in lower case, without the port.
+/// The host of a URL in lower case, without the port and the dot of the root.
 pub(crate) fn host_of(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let authority = authority.rsplit('@').next()?;
     let host = if authority.starts_with('[') { authority } else { authority.split(':').next()? };
+    let host = host.trim_end_matches('.');
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+/// The name of a host by which it is compared: the private endpoint of a workspace is another name of it.
+pub(super) fn plain(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase().replace(".privatelink.", ".")
 }
 
 /// The hosts that a service sends requests to, through an upstream of Kong's where it names one.
@@ -68,8 +74,6 @@ fn two_workspaces(
     pointer: &str,
     found: &mut Vec<Finding>,
 ) {
-    // the private endpoint of a workspace is another name of it
-    let plain = |host: &str| host.replace(".privatelink.", ".");
     let others = of_service(look, service);
     let Some(other) = others.iter().find(|host| is_workspace(host) && plain(host) != plain(workspace)) else { return };
     if !is_workspace(workspace) {
@@ -95,7 +99,8 @@ fn public_host(look: &Look<'_>, public: &str, route: &Value, pointer: &str, foun
             (None, None) => public == pattern,
         }
     };
-    if hosts.is_empty() || hosts.iter().any(|host| matches(host)) {
+    // that it is the workspace itself is said elsewhere
+    if hosts.is_empty() || is_workspace(public) || hosts.iter().any(|host| matches(host)) {
         return;
     }
     let message = format!("clients are sent to `{public}`, which is none of the hosts of this route");

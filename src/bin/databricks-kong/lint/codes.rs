@@ -26,6 +26,7 @@ kinds! {
     AROUND: error "E106" "around-the-filter",
     MISTYPED: error "E107" "mistyped",
     OTHER_WORKSPACE: error "E108" "other-workspace",
+    SECOND_PLUGIN: error "E109" "without-second-plugin",
     DEADLY_RESETS: error "E110" "deadly-resets",
     WASM_OFF: error "E111" "wasm-off",
     BROAD_OPERATIONS: warning "W001" "broad-operations",

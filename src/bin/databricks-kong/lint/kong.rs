@@ -9,6 +9,8 @@ use serde_json::Value;
 const FILTER: &str = "databricks_kong";
 /// The native plugin's name there.
 const PLUGIN: &str = "databricks-kong";
+/// The native plugin's second half, which sends on what the first has decided on.
+const SECOND: &str = "databricks-kong-late";
 
 /// An entry that is not switched off.
 #[derive(Clone, Debug)]
@@ -80,8 +82,8 @@ pub(super) fn is_on(value: &Value) -> bool {
     value.get("enabled") != Some(&Value::Bool(false))
 }
 
-fn is_native(plugin: &Value) -> bool {
-    plugin.get("name").and_then(Value::as_str) == Some(PLUGIN)
+fn is_named(plugin: &Value, name: &str) -> bool {
+    plugin.get("name").and_then(Value::as_str) == Some(name)
 }
 
 /// A route and its service, the nearest first.
@@ -120,7 +122,9 @@ impl<'a> Look<'a> {
         let nested = items(service, "routes").map(|(index, route)| (route, format!("{pointer}/routes/{index}")));
         let elsewhere = items(self.file, "routes").filter(|(_, route)| refers(route, place));
         let elsewhere = elsewhere.map(|(index, route)| (route, format!("/routes/{index}")));
-        let mut decides = !self.chain(place, pointer).is_empty() || !self.plugins(place, pointer).is_empty();
+        let mut decides = !self.chain(place, pointer).is_empty()
+            || !self.plugins(place, pointer).is_empty()
+            || self.over(PLUGIN, std::iter::once((place, pointer))).is_some();
         for (route, at) in nested.chain(elsewhere) {
             decides |= self.route(route, &at, Some((place, pointer)), found);
         }
@@ -158,25 +162,32 @@ impl<'a> Look<'a> {
         self.order(&chain, &plugins, found);
         let config = chain.iter().chain(&plugins).find(|entry| !entry.is_guard);
         if let Some(entry) = config {
-            self.stripped(route, pointer, entry, found);
             routing::lint(self, route, pointer, found);
             let places: Vec<_> = service.into_iter().chain([(place, pointer)]).collect();
             neighbours::lint(self, &places, entry, found);
             framing::lint(self, &places, found);
         }
-        let native = places_of(service, place, pointer).find_map(|(place, at)| self.native(place, at));
-        let native = native.or_else(|| self.native_everywhere());
-        if let Some(at) = config.map(|entry| entry.pointer.clone()).or(native) {
+        let native = self.over(PLUGIN, places_of(service, place, pointer));
+        if let Some(first) =
+            native.as_deref().filter(|_| self.over(SECOND, places_of(service, place, pointer)).is_none())
+        {
+            let message = format!("`{SECOND}` is not enabled here: `{PLUGIN}` refuses every request without it");
+            let help = format!("add `- {{name: {SECOND}}}` to the file's own `plugins`, once for all routes");
+            found.push(self.finding(&codes::SECOND_PLUGIN, first, &message).help(help));
+        }
+        let decides = config.map(|entry| entry.pointer.clone()).or(native);
+        if let Some(at) = &decides {
+            self.stripped(route, pointer, at, found);
             let at = format!("{at}/config");
             let config = self.config(&at);
             let service = service.map(|(service, at)| (service.value, at));
             addresses::lint(self, service, route, (&config, &at), found);
         }
-        !chain.is_empty() || !plugins.is_empty()
+        !chain.is_empty() || !plugins.is_empty() || decides.is_some()
     }
 
     /// The configuration at a pointer, also where it is JSON in a string.
-    fn config(&self, pointer: &str) -> Value {
+    pub(super) fn config(&self, pointer: &str) -> Value {
         match self.file.pointer(pointer) {
             Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
             Some(value) => value.clone(),
@@ -184,13 +195,14 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Where the native plugin stands over a place.
-    fn native(&self, place: Place<'a>, pointer: &str) -> Option<String> {
-        self.about("plugins", place, pointer).into_iter().find(|(plugin, _)| is_native(plugin)).map(|(_, at)| at)
-    }
-
-    fn native_everywhere(&self) -> Option<String> {
-        neighbours::for_everyone(self).into_iter().find(|(plugin, _)| is_native(plugin)).map(|(_, at)| at)
+    /// Where a plugin of this name stands in one of these places, or over every route.
+    fn over<'p>(&self, name: &str, mut places: impl Iterator<Item = (Place<'a>, &'p str)>) -> Option<String> {
+        let of = |plugins: Vec<(&'a Value, String)>| {
+            plugins.into_iter().find(|(plugin, _)| is_named(plugin, name)).map(|(_, at)| at)
+        };
+        places
+            .find_map(|(place, at)| of(self.about("plugins", place, at)))
+            .or_else(|| of(neighbours::for_everyone(self)))
     }
 
     fn order(&self, chain: &[Active], plugins: &[Active], found: &mut Vec<Finding>) {
@@ -237,11 +249,9 @@ impl<'a> Look<'a> {
     }
 
     /// Whether the path that Databricks gets is the one that clients send below `public_url`.
-    fn stripped(&self, route: &Value, pointer: &str, entry: &Active, found: &mut Vec<Finding>) {
-        let config = self.file.pointer(&format!("{}/config", entry.pointer));
-        let Some(public_url) = config.and_then(|config| config.pointer("/workspace/public_url")?.as_str()) else {
-            return;
-        };
+    fn stripped(&self, route: &Value, pointer: &str, entry: &str, found: &mut Vec<Finding>) {
+        let config = self.config(&format!("{entry}/config"));
+        let Some(public_url) = config.pointer("/workspace/public_url").and_then(Value::as_str) else { return };
         let rest = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
         let prefix = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default().trim_end_matches('/');
         let strips = route.get("strip_path") != Some(&Value::Bool(false));

@@ -40,7 +40,8 @@ fn ways(look: &Look<'_>) -> Vec<Way> {
     for (index, service) in items(look.file, "services") {
         let pointer = format!("/services/{index}");
         let place = Place { value: service, word: "service" };
-        let hosts = addresses::of_service(look, service);
+        let hosts: BTreeSet<_> =
+            addresses::of_service(look, service).iter().map(|host| addresses::plain(host)).collect();
         let of_service = watched_by(look, place, &pointer).or_else(|| everywhere.clone());
         for (route, at) in look.about("routes", place, &pointer) {
             let route = Place { value: route, word: "route" };
@@ -48,10 +49,18 @@ fn ways(look: &Look<'_>) -> Vec<Way> {
                 continue;
             }
             let watched_by = watched_by(look, route, &at).or_else(|| of_service.clone());
-            ways.push(Way { pointer: at, hosts: hosts.clone(), watched_by });
+            let workspace = watched_by.iter().filter_map(|entry| workspace(look, entry));
+            let hosts = hosts.iter().cloned().chain(workspace).collect();
+            ways.push(Way { pointer: at, hosts, watched_by });
         }
     }
     ways
+}
+
+/// The workspace that an entry is about: a service may lead to it by another name.
+fn workspace(look: &Look<'_>, entry: &str) -> Option<String> {
+    let config = look.config(&format!("{entry}/config"));
+    Some(addresses::plain(&addresses::host_of(config.pointer("/workspace/url")?.as_str()?)?))
 }
 
 fn is_ours(entry: &Value) -> bool {
@@ -73,5 +82,9 @@ fn watched_by<'a>(look: &Look<'a>, place: Place<'a>, pointer: &str) -> Option<St
 /// Whether Kong answers by itself there, so that nothing is reached.
 fn ends_there<'a>(look: &Look<'a>, place: Place<'a>, pointer: &str) -> bool {
     let plugins = look.about("plugins", place, pointer);
-    plugins.iter().any(|(plugin, _)| plugin.get("name").and_then(Value::as_str) == Some("request-termination"))
+    // with a trigger it ends only those requests that have it
+    let ends_all = |plugin: &Value| plugin.pointer("/config/trigger").is_none_or(Value::is_null);
+    plugins.iter().any(|(plugin, _)| {
+        plugin.get("name").and_then(Value::as_str) == Some("request-termination") && ends_all(plugin)
+    })
 }

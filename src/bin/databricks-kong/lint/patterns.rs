@@ -13,16 +13,10 @@ pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
         let patterns = texts(owner.value.pointer(&format!("/match/{key}")));
         for (index, pattern) in patterns.iter().enumerate() {
             let pointer = format!("{}/match/{key}/{index}", owner.pointer);
-            if let Some(plain) = regular_expression(pattern) {
-                let message = format!(
-                    "`{pattern}` is no regular expression here: it matches such letters only, and no caller has them"
-                );
-                found.push(
-                    entry
-                        .finding(&codes::REGULAR_EXPRESSION, &pointer, message)
-                        .help(format!("`*` matches any run of characters: `{plain}`")),
-                );
-            } else if let Some(stranger) = loose_domain(pattern) {
+            if no_regular_expression(entry, pattern, &pointer, found) {
+                continue;
+            }
+            if let Some(stranger) = loose_domain(pattern) {
                 let message = format!("`{pattern}` also matches other domains, such as `{stranger}`");
                 let help = "let no star stand inside of the domain or right before it: `*@example.com`";
                 found.push(entry.finding(&codes::LOOSE_DOMAIN, &pointer, message).help(help));
@@ -33,21 +27,55 @@ pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
     cut_off_by_case(entry, owner, found);
     for list in ["allow", "deny"] {
         for (index, rule) in items(owner.value, list) {
-            parts_of_names(entry, rule, &format!("{}/{list}/{index}/resources", owner.pointer), found);
+            let pointer = format!("{}/{list}/{index}/resources", owner.pointer);
+            parts_of_names(entry, rule, &pointer, found);
+            for (kind, ids) in rule.get("resources").and_then(Value::as_object).into_iter().flatten() {
+                for (index, id) in texts(Some(ids)).iter().enumerate() {
+                    no_regular_expression(entry, id, &format!("{pointer}{}/{index}", step(kind)), found);
+                }
+            }
         }
     }
 }
 
-/// What somebody wants who writes a regular expression, as a pattern; nothing if the text is none.
-fn regular_expression(pattern: &str) -> Option<String> {
+/// Says of a regular expression that it is none; whether it did.
+fn no_regular_expression(entry: &Entry<'_>, pattern: &str, pointer: &str, found: &mut Vec<Finding>) -> bool {
+    let Some(plain) = regular_expression(pattern) else { return false };
+    let message =
+        format!("`{pattern}` is no regular expression here: it matches these very characters, and no name has them");
+    let help = match plain {
+        Some(plain) => format!("`*` matches any run of characters: `{plain}`"),
+        None => "`*` matches any run of characters; write several patterns for several names".to_owned(),
+    };
+    found.push(entry.finding(&codes::REGULAR_EXPRESSION, pointer, message).help(help));
+    true
+}
+
+/// What somebody wants who writes a regular expression, as a pattern where one can say it; nothing if the text is none.
+fn regular_expression(pattern: &str) -> Option<Option<String>> {
     const ANY: [&str; 4] = [".*", ".+", "[^/]*", "[^/]+"];
+    // no name has one of these; `CORP\data` is one
+    const CLASSES: [&str; 7] = ["\\d+", "\\d{", "\\w+", "\\w{", "[a-z", "[A-Z", "[0-9"];
     let has_any = ANY.iter().any(|any| pattern.contains(any));
-    let is_one = pattern.starts_with('^') || (pattern.ends_with('$') && has_any) || pattern.contains("\\.");
-    is_one.then(|| {
-        let inner = pattern.trim_start_matches('^').trim_end_matches('$').replace("\\.", "\u{0}");
-        let plain = ANY.iter().fold(inner, |text, any| text.replace(any, "*"));
-        plain.replace('\u{0}', ".")
-    })
+    let has_choice = pattern.contains('(') && pattern.contains('|');
+    let has_class = CLASSES.iter().any(|class| pattern.contains(class));
+    // `main.*` may be meant, `team-.*` and `.*@example.com` are not
+    let has_odd_any = pattern.starts_with(".*") || ["-.*", "_.*", ".+"].iter().any(|any| pattern.contains(any));
+    let is_one = pattern.starts_with('^')
+        || (pattern.ends_with('$') && has_any)
+        || pattern.contains("\\.")
+        || has_choice
+        || has_class
+        || has_odd_any;
+    if !is_one {
+        return None;
+    }
+    if has_choice || has_class {
+        return Some(None);
+    }
+    let inner = pattern.trim_start_matches('^').trim_end_matches('$').replace("\\.", "\u{0}");
+    let plain = ANY.iter().fold(inner, |text, any| text.replace(any, "*"));
+    Some(Some(plain.replace('\u{0}', ".")))
 }
 
 /// A name of a domain of somebody else's that an address's pattern matches.
@@ -73,15 +101,14 @@ fn loose_domain(pattern: &str) -> Option<String> {
     (is_domain && pattern.starts_with('*')).then(|| format!("evil-{end}"))
 }
 
-/// Values of claims, which are compared letter by letter.
+/// Values of claims, which are compared exactly.
 fn literal_stars(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
     let claims = owner.value.pointer("/match/claims").and_then(Value::as_object);
     for (claim, values) in claims.into_iter().flatten() {
         for (index, value) in values.as_array().into_iter().flatten().enumerate() {
             let Some(text) = value.as_str().filter(|text| text.contains('*')) else { continue };
             let pointer = format!("{}/match/claims{}/{index}", owner.pointer, step(claim));
-            let message =
-                format!("values of claims are compared letter by letter, so `{text}` matches no other text than that");
+            let message = format!("values of claims are compared exactly, so `{text}` matches only itself");
             let help =
                 "write the values out, or read the claim as `claims.groups` or `claims.subject`, which take patterns";
             found.push(entry.finding(&codes::LITERAL_STAR, &pointer, message).help(help));
@@ -94,30 +121,38 @@ fn cut_off_by_case(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
     if !owner.only_denies(entry) {
         return;
     }
-    let subjects = texts(owner.value.pointer("/match/subjects"));
-    for (index, subject) in subjects.iter().enumerate() {
-        let Some((name, domain)) = subject.split_once('@').filter(|(name, _)| !name.is_empty()) else { continue };
-        let mut letters = name.chars();
-        let first = letters.next().map(char::to_uppercase).into_iter().flatten();
-        let other: String = first.chain(letters).collect();
-        let other = if other == name { name.to_lowercase() } else { other };
-        let other = format!("{other}@{domain}");
-        if subjects.contains(&other) {
-            continue;
+    let claims = owner.value.pointer("/match/claims").and_then(Value::as_object).into_iter().flatten();
+    let claims = claims.map(|(claim, values)| (format!("claims{}", step(claim)), texts(Some(values))));
+    let subjects = ("subjects".to_owned(), texts(owner.value.pointer("/match/subjects")));
+    for (at, names) in claims.chain([subjects]) {
+        for (index, name) in names.iter().enumerate() {
+            let Some(other) = other_spelling(name).filter(|other| !names.contains(other)) else { continue };
+            let message = format!("names are compared exactly: a token of `{other}` is not cut off");
+            found.push(
+                entry
+                    .finding(&codes::CUT_OFF_BY_CASE, &format!("{}/match/{at}/{index}", owner.pointer), message)
+                    .help("cut off by an id that never changes, such as `claims: {oid: […]}`, or by both spellings"),
+            );
         }
-        let message = format!("subjects are compared letter by letter: a token of `{other}` is not cut off");
-        found.push(
-            entry
-                .finding(&codes::CUT_OFF_BY_CASE, &format!("{}/match/subjects/{index}", owner.pointer), message)
-                .help("cut off by an id that never changes, such as `claims: {oid: […]}`, or by both spellings"),
-        );
     }
+}
+
+/// The same address, as a provider may have kept it: with a capital at its begin, or without.
+fn other_spelling(address: &str) -> Option<String> {
+    let (name, domain) = address.split_once('@').filter(|(name, _)| !name.is_empty())?;
+    let mut letters = name.chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    let other: String = first.chain(letters).collect();
+    let other = if other == name { name.to_lowercase() } else { other };
+    let spelling = format!("{other}@{domain}");
+    (spelling != address).then_some(spelling)
 }
 
 /// What the full names of a kind look like.
 fn full_name(kind: &str) -> Option<&'static str> {
     match kind {
         "table" => Some("<catalog>.<schema>.<table>"),
+        "function" => Some("<catalog>.<schema>.<function>"),
         "volume" => Some("<catalog>.<schema>.<volume>"),
         "vector_index" => Some("<catalog>.<schema>.<index>"),
         "schema" => Some("<catalog>.<schema>"),
@@ -142,11 +177,15 @@ fn parts_of_names(entry: &Entry<'_>, rule: &Value, pointer: &str, found: &mut Ve
 /// What is wrong with a name of such a kind, and what to do.
 fn misread(kind: &str, id: &str, full: &str) -> Option<(String, String)> {
     let (wanted, count) = (full.split('.').count(), id.split('.').count());
-    if !id.contains('*') {
-        let message = format!("no {kind} is named `{id}`: its name would have {wanted} parts, and this has {count}");
-        return (count != wanted).then(|| (message, format!("write `{full}`")));
-    }
+    let is_odd = id.split('.').any(str::is_empty);
     // a star stands for dots, too
+    if is_odd || count > wanted || count < wanted && !id.contains('*') {
+        let message = match is_odd {
+            true => format!("no {kind} is named `{id}`: a part of the name is empty"),
+            false => format!("no {kind} is named `{id}`: its name would have {wanted} parts, and this has {count}"),
+        };
+        return Some((message, format!("write `{full}`")));
+    }
     let first = id.strip_suffix(".*").filter(|first| wanted == 3 && !first.contains(['*', '.']))?;
     let message =
         format!("`{id}` means every {kind} of a catalog named `{first}`, and nothing of a schema of that name");
@@ -169,10 +208,17 @@ mod tests {
             ("^admins$", "admins"),
             ("team-.+$", "team-*"),
             (".*@example\\.com", "*@example.com"),
+            (".*@example.com", "*@example.com"),
+            ("team-.*", "team-*"),
         ] {
-            assert_eq!(regular_expression(text).as_deref(), Some(plain), "{text}");
+            assert_eq!(regular_expression(text), Some(Some(plain.to_owned())), "{text}");
         }
-        for text in ["data-*", "HOST$", "CORP\\data", "*@example.com", "a.b", "main.*"] {
+        for text in ["(admins|ops)", "^(a|b)$", "team-[0-9]+", "\\d+"] {
+            assert_eq!(regular_expression(text), Some(None), "{text}");
+        }
+        for text in
+            ["data-*", "HOST$", "CORP\\data", "*@example.com", "a.b", "main.*", "Team (EU)", "a|b", "main.sales.*"]
+        {
             assert_eq!(regular_expression(text), None, "{text}");
         }
     }
@@ -204,6 +250,9 @@ mod tests {
             ("schema", "sales"),
             ("volume", "raw"),
             ("catalog", "main.sales"),
+            ("table", "main.sales.*.*"),
+            ("table", "main..orders"),
+            ("function", "sales.tax"),
         ] {
             assert!(misread(kind, id, full_name(kind).unwrap()).is_some(), "{kind} {id}");
         }

@@ -27,50 +27,93 @@ pub(super) fn lint(entry: &Entry<'_>, roles: &[Owner<'_>], found: &mut Vec<Findi
     }
 }
 
+/// Why no token has an issuer, and what to do.
+type Wrong = (&'static str, String);
+
 /// Why a provider never issues tokens under this issuer, and which one is meant.
-fn no_token_has(issuer: &str) -> Option<(&'static str, String)> {
-    let (host, path) = split(issuer)?;
-    let without_slash = issuer.trim_end_matches('/');
-    if let Some(at) = issuer.find("/.well-known/") {
-        let before = issuer.get(..at).unwrap_or_default();
+fn no_token_has(issuer: &str) -> Option<Wrong> {
+    let (written, path) = split(issuer)?;
+    for (inner, what) in [
+        ("/.well-known/", "that is where its metadata is"),
+        ("/protocol/openid-connect", "that is where its endpoints are"),
+    ] {
+        if let Some((before, _)) = issuer.split_once(inner) {
+            return Some((what, format!("take `issuer` from its discovery document, such as `{before}`")));
+        }
+    }
+    let host = written.to_ascii_lowercase();
+    if host != written && is_known(&host) {
+        return Some(("this provider writes its host in small letters", format!("write `https://{host}{path}`")));
+    }
+    let wrong = if is_entra(&host) || host == "sts.windows.net" {
+        entra(&host, path)
+    } else if is_okta(&host) {
+        okta(&host, path)
+    } else if host.ends_with(".amazoncognito.com") {
+        Some((
+            "that is the address of the sign-in page",
+            "use `https://cognito-idp.<region>.amazonaws.com/<user pool's id>`".to_owned(),
+        ))
+    } else {
+        None
+    };
+    wrong.or_else(|| slash(&host, path, issuer))
+}
+
+fn entra(host: &str, path: &str) -> Option<Wrong> {
+    let tenant = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let is_v1 = host == "sts.windows.net";
+    let named = if is_v1 { host } else { v2_host(host) };
+    if !is_guid(tenant) {
+        let end = if is_v1 { "/" } else { "/v2.0" };
         return Some((
-            "that is where its metadata is",
-            format!("take `issuer` from that document, such as `{before}`"),
+            "a token names the tenant that it is from, by its id",
+            format!("use `https://{named}/<your tenant's id>{end}`"),
         ));
     }
-    if is_entra(host) {
-        let tenant = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        if matches!(tenant, "common" | "organizations" | "consumers") || tenant.starts_with('{') {
-            return Some((
-                "a token names the tenant that it is from",
-                format!("use `https://{host}/<your tenant's id>/v2.0`"),
-            ));
-        }
-        if !path.trim_end_matches('/').ends_with("/v2.0") {
-            return Some((
-                "tokens of version 2.0 end in `/v2.0`, those of version 1.0 come from sts.windows.net",
-                format!(
-                    "use `https://{host}/{tenant}/v2.0`, with `requestedAccessTokenVersion: 2` in the app registration"
-                ),
-            ));
-        }
+    if named != host {
+        return Some(("tokens name another host", format!("write `https://{named}/{tenant}/v2.0`")));
     }
-    let wants_slash = host == "sts.windows.net" || host.ends_with(".auth0.com");
-    if wants_slash && !issuer.ends_with('/') {
-        return Some(("this provider writes a slash at its end", format!("write `{issuer}/`")));
+    if !is_v1 && !path.trim_end_matches('/').ends_with("/v2.0") {
+        return Some((
+            "tokens of version 2.0 end in `/v2.0`, those of version 1.0 come from sts.windows.net",
+            format!(
+                "use `https://{host}/{tenant}/v2.0`, with `requestedAccessTokenVersion: 2` in the app registration"
+            ),
+        ));
     }
-    let wants_none = is_entra(host)
-        || host.ends_with(".okta.com")
-        || host.ends_with(".oktapreview.com")
-        || path.contains("/realms/")
-        || matches!(host, "accounts.google.com" | "token.actions.githubusercontent.com" | "gitlab.com");
-    if wants_none && issuer.ends_with('/') {
-        return Some(("this provider writes no slash at its end", format!("write `{without_slash}`")));
-    }
+    None
+}
+
+fn okta(host: &str, path: &str) -> Option<Wrong> {
     if host.ends_with("-admin.okta.com") {
         return Some(("that is the address of the administrators' console", "take `-admin` out".to_owned()));
     }
-    None
+    let server = match path.trim_end_matches('/') {
+        "" => return None,
+        path => path.strip_prefix("/oauth2/").unwrap_or_default(),
+    };
+    // `/oauth2/v1` is where the org's own server has its endpoints
+    let is_server = !server.is_empty() && server != "v1" && !server.contains('/');
+    (!is_server).then(|| {
+        (
+            "an authorization server is at `/oauth2/<its id>`",
+            format!("use `https://{host}/oauth2/default`, or your own"),
+        )
+    })
+}
+
+/// A slash at the end that the provider writes and the configuration does not, or the other way round.
+fn slash(host: &str, path: &str, issuer: &str) -> Option<Wrong> {
+    let wants_slash = host == "sts.windows.net" || host.ends_with(".auth0.com");
+    let wants_none = path.contains("/realms/") || is_known(host) && !wants_slash;
+    match issuer.strip_suffix('/') {
+        None if wants_slash => Some(("this provider writes a slash at its end", format!("write `{issuer}/`"))),
+        Some(without) if wants_none => {
+            Some(("this provider writes no slash at its end", format!("write `{}`", without.trim_end_matches('/'))))
+        }
+        _ => None,
+    }
 }
 
 fn split(issuer: &str) -> Option<(&str, &str)> {
@@ -86,12 +129,37 @@ fn is_entra(host: &str) -> bool {
             | "login.microsoftonline.us"
             | "login.partner.microsoftonline.cn"
             | "login.windows.net"
+            | "login.microsoft.com"
     )
 }
 
+/// The host that tokens of Entra ID name, whichever of its names their clients used.
+fn v2_host(host: &str) -> &str {
+    if matches!(host, "login.windows.net" | "login.microsoft.com") { "login.microsoftonline.com" } else { host }
+}
+
+fn is_guid(text: &str) -> bool {
+    let lengths: Vec<_> = text.split('-').map(str::len).collect();
+    lengths == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+fn is_okta(host: &str) -> bool {
+    [".okta.com", ".oktapreview.com", ".okta-emea.com", ".okta-gov.com"].iter().any(|end| host.ends_with(end))
+}
+
+/// Whether it is known how the provider at this host writes its issuers.
+fn is_known(host: &str) -> bool {
+    is_entra(host)
+        || is_okta(host)
+        || host.ends_with(".auth0.com")
+        || host.starts_with("cognito-idp.")
+        || matches!(
+            host,
+            "sts.windows.net" | "accounts.google.com" | "token.actions.githubusercontent.com" | "gitlab.com"
+        )
+}
+
 fn is_org_server(issuer: &str) -> bool {
-    let is_okta =
-        |host: &str| [".okta.com", ".oktapreview.com", ".okta-emea.com"].iter().any(|end| host.ends_with(end));
     split(issuer).is_some_and(|(host, path)| is_okta(host) && path.is_empty())
 }
 
@@ -137,7 +205,7 @@ fn shared_by(audience: &str, issuer: &str) -> Option<&'static str> {
     })
 }
 
-/// Values that are compared letter by letter, and hold a star.
+/// Values that are compared exactly, and hold a star.
 fn literal_stars(entry: &Entry<'_>, provider: &Value, pointer: &str, found: &mut Vec<Finding>) {
     for (index, audience) in items(provider, "audiences").filter_map(|(index, text)| Some((index, text.as_str()?))) {
         if audience.contains('*') {
@@ -146,7 +214,7 @@ fn literal_stars(entry: &Entry<'_>, provider: &Value, pointer: &str, found: &mut
                     .finding(
                         &codes::LITERAL_STAR,
                         &format!("{pointer}/audiences/{index}"),
-                        format!("audiences are compared letter by letter, so `{audience}` is in no token"),
+                        format!("audiences are compared exactly, so no token has `{audience}`"),
                     )
                     .help("write the audience that the provider puts into tokens for this gateway"),
             );
@@ -201,6 +269,18 @@ mod tests {
             "https://accounts.google.com/",
             "https://token.actions.githubusercontent.com/",
             "https://sso.example.com/realms/data/.well-known/openid-configuration",
+            "https://sso.example.com/realms/data/protocol/openid-connect",
+            "https://login.microsoftonline.com/acme.onmicrosoft.com/v2.0",
+            "https://login.microsoftonline.com/Common/v2.0",
+            "https://Login.MicrosoftOnline.com/6f4a1c0e-2a75-4d5d-9a5e-0b8a3f1c7d21/v2.0",
+            "https://login.windows.net/6f4a1c0e-2a75-4d5d-9a5e-0b8a3f1c7d21/v2.0",
+            "https://sts.windows.net/common/",
+            "https://example.okta.com/oauth2",
+            "https://example.okta.com/oauth2/v1",
+            "https://example.okta.com/oauth2/default/v1/authorize",
+            "https://example.auth.eu-west-1.amazoncognito.com",
+            "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEf/",
+            "https://Token.actions.githubusercontent.com",
         ] {
             assert!(no_token_has(wrong).is_some(), "{wrong}");
         }
@@ -211,7 +291,10 @@ mod tests {
             "https://login.example.com",
             "https://login.example.com/",
             "https://example.okta.com/oauth2/default",
+            "https://example.okta.com/oauth2/aus1a2b3c4d5e6f7g8h9",
             "https://example.okta.com",
+            "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEf",
+            "https://SSO.example.com/realms/data",
             "https://sso.example.com/realms/data",
             "https://accounts.google.com",
             "https://token.actions.githubusercontent.com",

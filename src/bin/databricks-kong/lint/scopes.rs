@@ -89,13 +89,12 @@ fn lacks(entry: &Entry<'_>, role: &Owner<'_>, scopes: &[(String, String)], found
     let has_parts = scopes.iter().any(|(scope, _)| scope.contains([':', '.']));
     let is_broad = scopes.is_empty() || has("all-apis") || has("minimal") || has_parts;
     let Some(rules) = role.allow.as_ref().filter(|_| !is_broad) else { return };
-    let names = rules.iter().flat_map(|rule| &rule.patterns).filter(|pattern| !pattern.contains('*'));
     let mut missing = BTreeSet::new();
-    for name in names {
-        let mut operations = Catalogue::named(name).peekable();
-        // an operation that has several requests may need several
-        if operations.peek().is_some() && !operations.any(|operation| has(operation.scope())) {
-            missing.extend(Catalogue::named(name).take(1).map(|operation| (operation.scope(), name.as_str())));
+    for pattern in rules.iter().flat_map(|rule| &rule.patterns) {
+        // an operation that has several requests may need several, and of what a wildcard means some may be meant
+        let meant = entry.sets.meant(std::slice::from_ref(pattern), &[], false).all;
+        if !meant.is_empty() && !meant.iter().any(|operation| has(operation.scope())) {
+            missing.extend(meant.iter().take(1).map(|operation| (operation.scope(), pattern.as_str())));
         }
     }
     let Some((_, name)) = missing.iter().next() else { return };

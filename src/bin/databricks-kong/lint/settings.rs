@@ -116,12 +116,22 @@ fn workspace(entry: &Entry<'_>, found: &mut Vec<Finding>) {
                 .help(format!("write `id: \"{of_host}\"`, or the url of the workspace that is meant")),
         );
     }
+    let public = text("public_url").unwrap_or_default();
+    if public.starts_with("http://") && !is_loopback(&host_of(public).unwrap_or_default()) {
+        let message =
+            "`public_url` is plain http: clients send their tokens so that everybody on the way can read them";
+        found.push(entry.finding(&codes::PUBLIC_URL, &at("public_url"), message).help("serve clients over https"));
+    }
     if !host.is_empty() && text("public_url").and_then(host_of).as_ref() == Some(&host) {
         let message = "`public_url` is the workspace itself: clients that ask the gateway where to go are sent past it";
         found.push(
             entry.finding(&codes::PUBLIC_URL, &at("public_url"), message).help("write the address of this gateway"),
         );
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    matches!(host, "localhost" | "[::1]") || host.starts_with("127.")
 }
 
 /// The id that a workspace's host begins with: `adb-<id>.<n>.azuredatabricks.net`, `<id>.<n>.gcp.databricks.com`.

@@ -31,23 +31,26 @@ enum Literal {
     KindAndOwner,
     /// The domain of an address, with its `@`.
     Domain,
+    /// One of its parts that names an owner, to the end of the owner's name. Everybody chooses of which claims the subjects of their own
+    /// repository are made, so that `environment:prod` by itself is anybody's.
+    GithubSubject,
 }
 
-use Literal::{Domain, KindAndOwner, Owner as OwnerName, Whole};
+use Literal::{Domain, GithubSubject, KindAndOwner, Owner as OwnerName, Whole};
 
 const SHARED: [Shared; 7] = [
     Shared {
         issuer: "https://token.actions.githubusercontent.com",
         whose: "every workflow on GitHub",
         binds: &[
-            Bind("sub", KindAndOwner),
+            Bind("sub", GithubSubject),
             Bind("repository", OwnerName),
             Bind("repository_id", Whole),
             Bind("repository_owner", Whole),
             Bind("repository_owner_id", Whole),
             Bind("enterprise", Whole),
             Bind("enterprise_id", Whole),
-            Bind("job_workflow_ref", OwnerName),
+            // not `job_workflow_ref`: a stranger's workflow can call a public one of yours, and has its name there
             Bind("workflow_ref", OwnerName),
         ],
         help: "add `claims: {repository_owner_id: [<your organization's id>]}`",
@@ -108,6 +111,20 @@ const SHARED: [Shared; 7] = [
         binds: &[Bind("sub", Whole), Bind("oid", Whole)],
         help: "use the issuer of your own tenant",
     },
+];
+
+/// Domains in which everybody gets an address.
+const MAILBOXES: [&str; 10] = [
+    "gmail.com",
+    "googlemail.com",
+    "outlook.com",
+    "hotmail.com",
+    "live.com",
+    "msn.com",
+    "yahoo.com",
+    "icloud.com",
+    "proton.me",
+    "gmx.net",
 ];
 
 /// What the gateway has by itself, so that Databricks cannot tell who asked.
@@ -181,15 +198,35 @@ impl Shared {
 impl Literal {
     /// Whether no stranger's value matches a pattern, as far as the literal part of it tells.
     fn is_bound(self, pattern: &str) -> bool {
-        let Some((start, _)) = pattern.split_once('*') else { return !pattern.is_empty() };
+        let (start, is_whole) = pattern.split_once('*').map_or((pattern, true), |(start, _)| (start, false));
+        if is_whole && !matches!(self, Self::GithubSubject) {
+            return !pattern.is_empty();
+        }
         let has_owner = |rest: &str| rest.find(['/', ':']).is_some_and(|at| at > 0);
         match self {
             Self::Whole => false,
             Self::Owner => has_owner(start),
             Self::KindAndOwner => start.split_once(':').is_some_and(|(_, rest)| has_owner(rest)),
-            Self::Domain => pattern.rsplit('*').next().is_some_and(|end| end.contains('@')),
+            Self::Domain => pattern.rsplit('*').next().is_some_and(|end| {
+                end.split_once('@')
+                    .is_some_and(|(_, domain)| !MAILBOXES.contains(&domain.to_ascii_lowercase().as_str()))
+            }),
+            Self::GithubSubject => is_of_one_owner(start, is_whole),
         }
     }
+}
+
+/// Whether a subject of GitHub's (`repo:acme/etl:ref:refs/heads/main`) that begins so names an owner to the end.
+fn is_of_one_owner(start: &str, is_whole: bool) -> bool {
+    let parts: Vec<_> = start.split(':').collect();
+    (1_usize..).zip(parts.iter().zip(parts.iter().skip(1))).any(|(place, (claim, value))| match *claim {
+        "repo" | "repository" | "workflow_ref" => value.find('/').is_some_and(|at| at > 0),
+        "repository_id" | "repository_owner" | "repository_owner_id" | "enterprise" | "enterprise_id" => {
+            // before a star the last value may go on
+            !value.is_empty() && (is_whole || place.saturating_add(1) < parts.len())
+        }
+        _ => false,
+    })
 }
 
 /// What a role wants of tokens of this provider: where in `match` it says so, of which claim, and which values.
@@ -224,7 +261,7 @@ fn all_texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// Values that are compared letter by letter, in which a star stands for itself.
+/// Values that are compared exactly, in which a star stands for itself.
 fn literal_texts(list: &Value) -> Vec<String> {
     let values = list.as_array().into_iter().flatten();
     let texts = values.filter_map(|value| match value {
