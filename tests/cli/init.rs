@@ -24,20 +24,29 @@ const COMMON: [&str; 7] = [
 #[test]
 fn for_each_provider_the_files_pass_check_and_their_tests() {
     let github = ["--owner-id", "4711", "--client-id", "3f2e1d0c-9b8a-4765-8432-10fedcba9876"];
-    for (provider, issuer, who, more) in [
+    let providers = [
         ("okta", "https://example.okta.com/oauth2/default", "job-runners", &[][..]),
         ("entra-id", "https://login.microsoftonline.com/6f4a1c0e-2a75-4d5d-9a5e-0b8a3f1c7d21/v2.0", "5f0f4f5c", &[]),
         ("auth0", "https://example.eu.auth0.com/", "runner", &[]),
         ("keycloak", "https://sso.example.com/realms/data", "runner", &[]),
         ("google", "https://accounts.google.com", "example.com", &[]),
         ("github-actions", "https://token.actions.githubusercontent.com", "example/lakehouse", &github),
+        ("cognito", "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Ex4mpleXY", "job-runners", &[]),
         ("other", "https://idp.example.com", "it's \"odd\"", &[]),
-    ] {
-        let directory = directory(provider);
-        let own = ["--provider", provider, "--issuer", issuer, "--who", who, "--audience", "databricks", "--offline"];
-        let ran = run(&[&COMMON[..], &own, more, &["--directory", &directory]].concat());
+    ];
+    let kinds = [("plugin", "- name: databricks-kong\n"), ("filter", "- name: databricks_kong\n")];
+    for ((provider, issuer, who, more), (kind, entry)) in
+        providers.into_iter().flat_map(|provider| kinds.map(|kind| (provider, kind)))
+    {
+        let directory = directory(&format!("{provider}-{kind}"));
+        let own =
+            ["--kind", kind, "--provider", provider, "--issuer", issuer, "--who", who, "--audience", "databricks"];
+        let init = || run(&[&COMMON[..], &own, more, &["--offline", "--directory", &directory]].concat());
+        let ran = init();
         assert_eq!(ran.exit, 0, "{provider}: {}", ran.shown());
-        let checked = run(&["check", "--strict", &format!("{directory}/kong.yml")]);
+        let file = format!("{directory}/kong.yml");
+        assert!(std::fs::read_to_string(&file).unwrap().contains(entry), "{provider} {kind}");
+        let checked = run(&["check", "--strict", &file]);
         assert_eq!(checked.exit, 0, "{provider}: {}", checked.shown());
         let tested = run(&["test", &directory, "--coverage"]);
         assert_eq!(tested.exit, 0, "{provider}: {}", tested.shown());
@@ -53,7 +62,7 @@ fn for_each_provider_the_files_pass_check_and_their_tests() {
         };
         assert!(policy.contains(command), "{policy}");
         // a second run replaces nothing
-        let again = run(&[&COMMON[..], &own, more, &["--directory", &directory]].concat());
+        let again = init();
         assert!(again.exit == 1 && again.stderr.contains("is there already"), "{}", again.shown());
     }
 }
@@ -61,11 +70,31 @@ fn for_each_provider_the_files_pass_check_and_their_tests() {
 #[test]
 fn what_is_not_given_is_asked_for() {
     let directory = directory("asked");
-    let answers = "okta\nhttps://adb-1.1.azuredatabricks.net\ngw.example.com\nhttps://example.okta.com/oauth2/default\n\nrunners\n7\n";
+    let answers = "okta\nhttps://adb-1.1.azuredatabricks.net\ngw.example.com\n\nhttps://example.okta.com/oauth2/default\n\nrunners\n7\n";
     let ran = run_with(&["init", "--offline", "--directory", &directory], answers);
     assert_eq!(ran.exit, 0, "{}", ran.shown());
     let kong = std::fs::read_to_string(format!("{directory}/kong.yml")).unwrap();
     assert!(kong.contains("id: \"1\"") && kong.contains("audiences: [\"databricks\"]"), "{kong}");
+    // as it stands in the address bar
+    let again = directory.replace("asked", "copied");
+    let copied =
+        answers.replace("https://adb-1.1.azuredatabricks.net", "https://dbc-a1b2.cloud.databricks.com/browse?o=4711");
+    let ran = run_with(&["init", "--offline", "--force", "--directory", &again], &copied);
+    assert_eq!(ran.exit, 0, "{}", ran.shown());
+    let kong = std::fs::read_to_string(format!("{again}/kong.yml")).unwrap();
+    assert!(
+        kong.contains("id: \"4711\"") && kong.contains("url: \"https://dbc-a1b2.cloud.databricks.com\"\n"),
+        "{kong}"
+    );
+    for (from, to, said) in [
+        ("gw.example.com\n", "gw example\n", "`gw example` is not the name of a host"),
+        ("https://adb-1.1.azuredatabricks.net\n", "my workspace\n", "`my workspace` is not the url of a workspace"),
+        ("\n7\n", "\nseven\n", "`seven` is no job's number"),
+        ("gw.example.com\n\n", "gw.example.com\nlua\n", "`lua` is neither `plugin` nor `filter`"),
+    ] {
+        let ran = run_with(&["init", "--offline", "--force", "--directory", &again], &answers.replace(from, to));
+        assert!(ran.exit == 1 && ran.stderr.contains(said), "{said}: {}", ran.shown());
+    }
     let ran = run_with(&["init", "--offline", "--directory", &directory], "okta\n");
     assert!(ran.exit == 1 && ran.stderr.contains("`--workspace-url` is missing"), "{}", ran.shown());
 }
@@ -101,7 +130,7 @@ fn the_issuer_is_asked_what_it_calls_itself() {
     let differs = ran(&issuer, "differs");
     assert!(differs.exit == 1 && differs.stderr.contains(&format!("calls itself `{issuer}/`")), "{}", differs.shown());
     let right = ran(&format!("{issuer}/other"), "right");
-    assert!(right.exit == 0 && right.stdout.contains("has 1 keys that the gateway can use"), "{}", right.shown());
+    assert!(right.exit == 0 && right.stdout.contains("has 1 key that the gateway can use"), "{}", right.shown());
     let none = ran(&format!("{issuer}/none"), "none");
     assert!(none.exit == 1 && none.stderr.contains("answers 404"), "{}", none.shown());
     let gone = ran("http://127.0.0.1:1", "gone");

@@ -1,5 +1,6 @@
 //! What an issuer says of itself (OpenID Connect Discovery 1.0), held against what the gateway needs.
 
+use crate::check::counted;
 use crate::http::Http;
 use databricks_kong::jwt::KeySet;
 use serde_json::Value;
@@ -30,7 +31,7 @@ pub(crate) fn discover(http: &Http, issuer: &str) -> Discovered {
     match text("issuer") {
         Some(own) if own == issuer => {}
         Some(own) => {
-            return Discovered::Wrong(format!("the issuer calls itself `{own}`: write it so, letter by letter"));
+            return Discovered::Wrong(format!("the issuer calls itself `{own}`: write exactly that"));
         }
         None => return Discovered::Wrong(format!("`{url}` is no discovery document: it has no `issuer`")),
     }
@@ -42,8 +43,8 @@ pub(crate) fn discover(http: &Http, issuer: &str) -> Discovered {
         Ok(answer) if answer.status != 200 => Discovered::Wrong(format!("`{keys}` answers {}", answer.status)),
         Ok(answer) => match KeySet::parse(answer.body.as_bytes()) {
             Ok(parsed) if !parsed.keys.is_empty() => Discovered::Good(format!(
-                "the issuer answers and has {} keys that the gateway can use",
-                parsed.keys.len()
+                "the issuer answers and has {} that the gateway can use",
+                counted(parsed.keys.len(), "key")
             )),
             _ => Discovered::Wrong(format!("`{keys}` has no key that the gateway can use")),
         },

@@ -5,7 +5,7 @@ use crate::check::check_text;
 use crate::discovery::{Discovered, discover};
 use crate::explain::now;
 use crate::http::Http;
-use crate::init_files::{Plan, Provider, Who, federation, kong, tests};
+use crate::init_files::{Kind, Plan, Provider, Who, federation, kong, tests};
 use crate::lint::host_of;
 use crate::output::{Exit, Style, fail, print};
 use clap::Args;
@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// What is known; the rest is asked for, on a terminal or line by line on standard input.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
+    /// How Kong loads it
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
     /// The identity provider
     #[arg(long, value_enum)]
     provider: Option<Provider>,
@@ -90,12 +93,18 @@ fn make(arguments: &Arguments, style: Style) -> Result<(), String> {
     let files = [("kong.yml", kong), ("policy-tests.yaml", tests(&plan)), ("federation-policy.sh", federation(&plan))];
     write(&arguments.directory, &files, arguments.force)?;
     let directory = arguments.directory.display();
+    let (settings, page) = match plan.kind {
+        Kind::Plugin => {
+            ("KONG_PLUGINS=bundled,databricks-kong,databricks-kong-late \\\n    ", "docs/install-kong-plugin.md")
+        }
+        Kind::Filter => ("", "docs/install-kong.md"),
+    };
     for (name, _) in &files {
         print(&format!("{} {directory}/{name}\n", style.good("+")));
     }
     print(&format!(
         "\nNext:\n  databricks-kong test {directory}\n  sh {directory}/federation-policy.sh   # once, as an account admin of Databricks\n  \
-         KONG_DATABASE=off KONG_DECLARATIVE_CONFIG={directory}/kong.yml kong start   # with the settings of kong/kong.conf\n  \
+         {settings}KONG_DATABASE=off KONG_DECLARATIVE_CONFIG={directory}/kong.yml kong start   # {page} has more settings\n  \
          databricks-kong doctor https://{} --token-file TOKEN\n",
         plan.gateway
     ));
@@ -122,7 +131,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, String> {
         Some(provider) => provider,
         None => Provider::named(&ask(
             "provider",
-            "Identity provider (okta, entra-id, auth0, keycloak, google, github-actions, other)",
+            "Identity provider (okta, entra-id, auth0, keycloak, google, cognito, github-actions, other)",
             None,
         )?)?,
     };
@@ -131,15 +140,19 @@ fn plan(arguments: &Arguments) -> Result<Plan, String> {
         None => ask(flag, question, default),
     };
     let workspace = given("workspace-url", &arguments.workspace_url, "Databricks workspace, as https://…", None)?;
-    let workspace = workspace.trim_end_matches('/').to_owned();
-    let host = host_of(&workspace).ok_or_else(|| format!("`{workspace}` is no url of a workspace"))?;
-    let known_id = crate::lint::workspace_id(&host).map(str::to_owned);
+    let (workspace, id) = workspace_of(&workspace)?;
+    let host = host_of(&workspace).unwrap_or_default();
+    let known_id = crate::lint::workspace_id(&host).map(str::to_owned).or(id);
     let workspace_id = match known_id.filter(|_| arguments.workspace_id.is_none()) {
         Some(id) => id,
         None => given("workspace-id", &arguments.workspace_id, "Its id (`o=` in its address bar)", None)?,
     };
     let gateway = given("gateway", &arguments.gateway, "Host name of the gateway", None)?;
-    let gateway = host_of(&gateway).unwrap_or(gateway);
+    let gateway = host_name(&gateway)?;
+    let kind = match arguments.kind {
+        Some(kind) => kind,
+        None => Kind::named(&ask("kind", "In Kong as plugin (3.6 and later) or filter (3.9 only)", Some("plugin"))?)?,
+    };
     let issuer = given("issuer", &arguments.issuer, &format!("Issuer ({})", provider.issuer()), None)?;
     let audience = given("audience", &arguments.audience, "Audience of tokens for this gateway", Some("databricks"))?;
     let question = match provider.who() {
@@ -160,7 +173,29 @@ fn plan(arguments: &Arguments) -> Result<Plan, String> {
         return Err(format!("`{job}` is no job's number"));
     }
     let role = arguments.role.clone();
-    Ok(Plan { provider, issuer, audience, workspace, workspace_id, gateway, who, owner_id, client_id, role, job })
+    Ok(Plan { kind, provider, issuer, audience, workspace, workspace_id, gateway, who, owner_id, client_id, role, job })
+}
+
+/// The url of a workspace, and its id where that was given with it: people copy what stands in the address bar.
+fn workspace_of(given: &str) -> Result<(String, Option<String>), String> {
+    let with_scheme = if given.contains("://") { given.to_owned() } else { format!("https://{given}") };
+    let id = given.split(['?', '&', '#']).find_map(|part| part.strip_prefix("o=")).map(str::to_owned);
+    match (host_of(&with_scheme), with_scheme.split_once("://")) {
+        (Some(host), Some((scheme, _))) if is_host_name(&host) => Ok((format!("{scheme}://{host}"), id)),
+        _ => Err(format!("`{given}` is not the url of a workspace")),
+    }
+}
+
+/// The host name in what was given, which may be a url of it.
+fn host_name(given: &str) -> Result<String, String> {
+    let host = host_of(given).unwrap_or_else(|| given.trim_end_matches('/').to_ascii_lowercase());
+    if is_host_name(&host) { Ok(host) } else { Err(format!("`{given}` is not the name of a host")) }
+}
+
+fn is_host_name(text: &str) -> bool {
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    text.split('.').all(is_label)
 }
 
 /// An answer to a question, from a terminal or the next line of standard input.

@@ -19,6 +19,8 @@ pub(crate) enum Provider {
     Keycloak,
     /// Google
     Google,
+    /// Amazon Cognito, a user pool whose access tokens name an audience
+    Cognito,
     /// GitHub Actions
     GithubActions,
     /// Any other that has groups in a claim `groups`
@@ -33,9 +35,19 @@ pub(crate) enum Who {
     Repository,
 }
 
+/// How Kong loads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// The plugin, in Kong 3.6 and later
+    Plugin,
+    /// The WebAssembly filter, in Kong 3.9 only
+    Filter,
+}
+
 /// What the files are about.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    pub(crate) kind: Kind,
     pub(crate) provider: Provider,
     pub(crate) issuer: String,
     pub(crate) audience: String,
@@ -73,6 +85,7 @@ impl Provider {
             Self::Auth0 => "https://<tenant>.auth0.com/",
             Self::Keycloak => "https://<host>/realms/<realm>",
             Self::Google => "https://accounts.google.com",
+            Self::Cognito => "https://cognito-idp.<region>.amazonaws.com/<user pool>",
             Self::GithubActions => "https://token.actions.githubusercontent.com",
             Self::Other => "`iss` of a token",
         }
@@ -85,6 +98,7 @@ impl Provider {
             Self::Auth0 => "auth0",
             Self::Keycloak => "keycloak",
             Self::Google => "google",
+            Self::Cognito => "cognito",
             Self::GithubActions => "github",
             Self::Other => "idp",
         }
@@ -95,6 +109,8 @@ impl Provider {
         match self {
             Self::EntraId | Self::Keycloak => "preferred_username",
             Self::Google => "email",
+            // an Action and a trigger add it (docs/identity-providers.md): `sub` is an id that Databricks does not know
+            Self::Auth0 | Self::Cognito => "databricks_user",
             _ => "sub",
         }
     }
@@ -112,8 +128,17 @@ impl Provider {
         match self {
             Self::Keycloak => "/realm_access/roles",
             Self::Auth0 => "/https:~1~1example.com~1roles",
+            Self::Cognito => "cognito:groups",
             _ => "groups",
         }
+    }
+}
+
+impl Kind {
+    /// # Errors
+    /// There is none of this name.
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        Self::from_str(name, true).map_err(|_| format!("`{name}` is neither `plugin` nor `filter`"))
     }
 }
 
@@ -124,21 +149,53 @@ fn quoted(text: &str) -> String {
 
 /// The kong.yml.
 pub(crate) fn kong(plan: &Plan) -> String {
-    let begin = MINIMAL.find("_format_version").and_then(|at| MINIMAL.get(at..)).unwrap_or_default();
-    let plugins = begin.split("\nservices:\n").next().unwrap_or_default();
     let (workspace, gateway) = (quoted(&plan.workspace), quoted(&plan.gateway));
+    let config = config(plan);
+    let (plugins, entry) = match plan.kind {
+        Kind::Plugin => (
+            "\nplugins:\n# the second half of the plugin, which sets the Databricks token last; once for all routes\n\
+             - name: databricks-kong-late\n"
+                .to_owned(),
+            format!("    plugins:\n    - name: databricks-kong\n      config:\n{}", indented(&config, 8)),
+        ),
+        Kind::Filter => (
+            before_the_filter(),
+            format!(
+                "    filter_chains:\n    - filters:\n      - name: databricks_kong\n        config:\n{}      \
+                 # lets a request pass only if the entry above said so, even if that one traps\n      \
+                 - name: databricks_kong\n        config: {{mode: guard}}\n",
+                indented(&config, 10)
+            ),
+        ),
+    };
     format!(
         "# Written by `databricks-kong init`. Check it with `databricks-kong check --strict`, and test it with policy-tests.yaml.\n\
+         _format_version: \"3.0\"\n\
          {plugins}\n\
          services:\n\
          - name: databricks\n  url: {workspace}\n  # a retried run-now would be a second run\n  retries: 0\n  read_timeout: 120000\n  \
          tls_verify: true\n  routes:\n  - name: databricks\n    hosts: [{gateway}]\n    paths: [\"/\"]\n    protocols: [https]\n    \
          strip_path: false\n    preserve_host: false\n    \
-         # what a model says goes on word by word; else TLS holds it back\n    response_buffering: false\n    filter_chains:\n    - filters:\n      - name: databricks_kong\n        config:\n          \
-         workspace:\n            url: {workspace}\n            id: {}\n            public_url: {}\n          \
-         identity_providers:\n{}          roles:\n{}      \
-         # lets a request pass only if the entry above said so, even if that one traps\n      \
-         - name: databricks_kong\n        config: {{mode: guard}}\n",
+         # what a model says goes on word by word; else TLS holds it back\n    response_buffering: false\n{entry}"
+    )
+}
+
+/// The plugins of the shipped file, which do what is too late for a filter.
+fn before_the_filter() -> String {
+    let at = MINIMAL.find("\nplugins:").unwrap_or_default();
+    let end = MINIMAL.find("\nservices:").unwrap_or(MINIMAL.len());
+    MINIMAL.get(at..end).unwrap_or_default().to_owned()
+}
+
+fn indented(text: &str, by: usize) -> String {
+    text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
+}
+
+/// The configuration, which is the same for both.
+fn config(plan: &Plan) -> String {
+    format!(
+        "workspace:\n  url: {}\n  id: {}\n  public_url: {}\nidentity_providers:\n{}roles:\n{}",
+        quoted(&plan.workspace),
         quoted(&plan.workspace_id),
         quoted(&format!("https://{}", plan.gateway)),
         provider(plan),
@@ -155,13 +212,16 @@ fn provider(plan: &Plan) -> String {
     if of.who() == Who::Group && of.groups() != "groups" {
         claims.push(format!("groups: {}", quoted(of.groups())));
     }
-    let claims =
-        if claims.is_empty() { String::new() } else { format!("            claims: {{{}}}\n", claims.join(", ")) };
-    // an address that nobody has verified is nobody's
-    let require = if of == Provider::Google { "            require: {email_verified: true}\n" } else { "" };
+    let claims = if claims.is_empty() { String::new() } else { format!("  claims: {{{}}}\n", claims.join(", ")) };
+    let require = match of {
+        // an address that nobody has verified is nobody's
+        Provider::Google => "  require: {email_verified: true}\n",
+        // its ID tokens are signed with the same keys
+        Provider::Cognito => "  require: {token_use: access}\n",
+        _ => "",
+    };
     format!(
-        "          - name: {}\n            issuer: {}\n            audiences: [{}]\n            algorithms: [RS256, ES256]\n            \
-         max_lifetime: 86400\n{claims}{require}",
+        "- name: {}\n  issuer: {}\n  audiences: [{}]\n  algorithms: [RS256, ES256]\n  max_lifetime: 86400\n{claims}{require}",
         of.name(),
         quoted(&plan.issuer),
         quoted(&plan.audience),
@@ -184,10 +244,10 @@ fn role(plan: &Plan) -> String {
     );
     let job = quoted(&plan.job);
     format!(
-        "          - name: {}\n            match: {matches}\n            credential: {credential}\n            allow:\n            \
-         - operations: [jobs.run_now, jobs.get]\n              resources: {{job: [{job}]}}\n            \
-         # a run's own request does not say whose run it is: the gateway asks once\n            \
-         - operations: [jobs.get_run, jobs.get_run_output]\n              resources: {{job: [{job}]}}\n              lookup: true\n            \
+        "- name: {}\n  match: {matches}\n  credential: {credential}\n  allow:\n  \
+         - operations: [jobs.run_now, jobs.get]\n    resources: {{job: [{job}]}}\n  \
+         # a run's own request does not say whose run it is: the gateway asks once\n  \
+         - operations: [jobs.get_run, jobs.get_run_output]\n    resources: {{job: [{job}]}}\n    lookup: true\n  \
          - operations: [jobs.list, current_user.me]\n",
         quoted(&plan.role),
     )
@@ -199,6 +259,9 @@ fn claims(plan: &Plan, is_meant: bool) -> Value {
     let who = if is_meant { &plan.who } else { &other };
     let mut claims = Map::new();
     claims.insert(plan.provider.subject().to_owned(), json!("anna@example.com"));
+    if plan.provider == Provider::Cognito {
+        claims.insert("token_use".to_owned(), json!("access"));
+    }
     match plan.provider.who() {
         Who::Group => {
             let groups = json!([who]);
