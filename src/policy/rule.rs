@@ -55,7 +55,7 @@ pub enum Miss<'r> {
     #[error("the request carries no sql text")]
     NoSql,
     /// The SQL text was not understood.
-    #[error("the sql text cannot be told: {0}")]
+    #[error("the sql text is not understood: {0}")]
     Unparsed(Unparsed),
     /// It is about statements of other classes.
     #[error("it does not name the class of every statement")]

@@ -140,6 +140,8 @@ fn a_token_is_verified_with_keys_and_only_read_without() {
     let verified = ran(&["--jwks", &own]);
     assert_eq!(verified.exit, 0, "{}", verified.shown());
     assert!(!verified.stdout.contains("not checked"), "{}", verified.stdout);
+    let none = ran(&["--jwks", &temporary("none.json", r#"{"keys": []}"#)]);
+    assert!(none.exit == 1 && none.stderr.contains("has no key that the gateway can use"), "{}", none.shown());
     let forged = ran(&["--jwks", &other]);
     assert_eq!(forged.exit, 2);
     assert!(forged.stdout.contains("DENIED 401 TOKEN_INVALID"), "{}", forged.stdout);
@@ -166,6 +168,13 @@ fn a_refused_token_is_shown_with_what_was_expected() {
     assert_eq!((&shown["code"], &shown["token"]["iss"]), (&"issuer_mismatch".into(), &"https://other.example".into()));
     let expected = shown["token"]["expected"][0].as_str().unwrap().to_owned();
     assert!(expected.starts_with("iss `https://example.okta.com/oauth2/default`"), "{expected}");
+    for (claims, said) in [
+        (r#"{"sub": "x", "exp": 1764061140}"#, "expected   exp after 2026-11-25T08:59:30Z"),
+        (r#"{"sub": "x", "nbf": 1795600000}"#, "expected   nbf and iat not after 2026-11-25T09:00:30Z"),
+    ] {
+        let ran = explain(["GET", "/api/2.2/jobs/list"], &["--claims", claims]);
+        assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
+    }
 }
 
 #[test]
@@ -182,6 +191,10 @@ fn a_token_comes_from_standard_input_and_nothing_is_filled_in() {
         "{}",
         ran.stdout
     );
+    for none in ["opaque", &format!("{token}.x"), ""] {
+        let ran = run_with(&arguments, none);
+        assert!(ran.exit == 1 && ran.stderr.contains("holds no JWT"), "{none}: {}", ran.shown());
+    }
     let both = [&arguments[..], &["--body", "-"]].concat();
     assert!(run_with(&both, &token).stderr.contains("standard input is either"));
 }
@@ -205,6 +218,8 @@ fn what_sql_does_is_shown_with_why_it_is_not_understood() {
     }
     let shown = with("SELECT * FROM main.hr.pay");
     assert!(shown.contains("it does not name the request's `table` `main.hr.pay`, but `main.sales.*`"), "{shown}");
+    let shown = with("SELECT * FROM main.sales.orders JOIN MAIN.Sales.Items JOIN main.hr.pay");
+    assert!(shown.contains("the request's `table` `main.hr.pay`, but"), "only the one that no pattern covers: {shown}");
     let shown = with("EXECUTE IMMEDIATE 'SELECT 1'");
     assert!(shown.contains("sql        not understood: its effect is only known when it runs"), "{shown}");
 }

@@ -52,6 +52,38 @@ fn more_ids_than_anybody_reads_are_a_star() {
         (0..5).map(|job| record(json!({"operation": "jobs.get", "resources": {"job": [job.to_string()]}}))).collect();
     let ran = run_with(&["learn", "-", "--most-ids", "4"], &many.join("\n"));
     assert!(ran.stdout.contains("resources: {job: [\"*\"]}"), "{}", ran.stdout);
+    let said =
+        "# 5 requests, 5 of them denied so far; `*` stands for 5 different ids of type `job`, and allows all others";
+    assert!(ran.stdout.contains(said), "{}", ran.stdout);
+}
+
+#[test]
+fn what_only_an_agent_asked_for_widens_no_rule_for_people() {
+    let get = |job: &str, more: Value| {
+        let mut record = json!({"operation": "jobs.get", "resources": {"job": [job]}});
+        record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        crate::learn::record(record)
+    };
+    let records =
+        [get("101", json!({})), get("101", json!({"agent": "copilot"})), get("303", json!({"act": "agent:7"}))];
+    let text = run_with(&["learn", "-"], &records[..2].join("\n")).stdout;
+    assert!(text.contains("  # 2 requests, 2 of them denied so far\n  - operations: [jobs.get]"), "{text}");
+    assert!(!text.contains("copilot"), "people asked for the same: {text}");
+    let text = run_with(&["learn", "-"], &records.join("\n")).stdout;
+    assert!(text.contains("  - operations: [jobs.get]\n    resources: {job: [\"101\"]}\n"), "{text}");
+    assert!(text.contains("asked for by `agent:7`, `copilot` only"), "{text}");
+    assert!(text.contains("  # - operations: [jobs.get]\n  #   resources: {job: [\"101\",\"303\"]}\n"), "{text}");
+}
+
+#[test]
+fn an_id_that_would_be_a_pattern_is_not_learnt() {
+    let odd = record(json!({"operation": "workspace.export", "resources": {"path": ["/Shared/*"]}}));
+    let ran = run_with(&["learn", "-"], &odd);
+    assert!(
+        !ran.stdout.contains("workspace.export") && ran.stdout.contains("left out: 1 request with an id"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]

@@ -104,6 +104,8 @@ fn operations_are_found_by_scope_resource_and_sensitivity() {
     let has_statement = |one: &serde_json::Value| one["name"] == "statement_execution.execute_statement";
     assert!(tables.as_array().unwrap().iter().any(has_statement), "its text names tables");
     assert!(run(&["operations", "--resource", "tables"]).stderr.contains("did you mean `table`?"));
+    assert!(run(&["operations", "--scope", "jobz"]).stderr.contains("did you mean `jobs`?"));
+    assert!(run(&["operations", "--client", "sdk-pyton"]).stderr.contains("did you mean `sdk-python`?"));
     let by_request = run(&["operations", "GET", "/api/2.2/jobs/get?job_id=1", "--format", "json"]).json();
     assert_eq!(by_request[0]["name"], "jobs.get");
     let sensitive = run(&["operations", "--sensitive", "--format", "json"]).json();

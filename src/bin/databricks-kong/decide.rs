@@ -7,10 +7,10 @@ use crate::identity::{Identity, Presented, algorithm_of, claims_of, present};
 use databricks_kong::base::{Reason, Secret, UnixTime, parse_object_strict};
 use databricks_kong::config::{Config, ConfigError, SET_ELSEWHERE, Settings};
 use databricks_kong::databricks::sql::Scan;
-use databricks_kong::databricks::{Operation, Resource, Target};
+use databricks_kong::databricks::{Operation, Resource, Target, canonical};
 use databricks_kong::flow::{Callout, Flow, Inspected, inspect_headers};
 use databricks_kong::jwt::{self, Caller, KeySet, UnverifiedToken};
-use databricks_kong::policy::{Action, Ask, Body, Denial, Explanation, Outcome, RunsJob, explain};
+use databricks_kong::policy::{Action, Ask, Body, Denial, Explanation, Glob, Outcome, RunsJob, explain};
 use databricks_kong::sim::{Answer, Client, End, Purpose, Sim};
 use serde_json::{Map, Value, json};
 use std::rc::Rc;
@@ -81,6 +81,8 @@ pub(crate) struct Token {
     pub(crate) algorithm: Option<String>,
     /// The provider that it would have to be from, as it is configured.
     pub(crate) provider: Value,
+    /// When it is shown to the gateway, in seconds since 1970.
+    pub(crate) at: u64,
 }
 
 /// A rule that is about other resources than the request.
@@ -239,7 +241,7 @@ fn token(config: &Value, question: &Question, presented: &Presented) -> Option<T
     // as it was written: claims alone are verified with a key of this tool's own
     let provider = config.pointer(&pointer).or_else(|| presented.config.pointer(&pointer)).cloned().unwrap_or_default();
     let algorithm = is_real.then(|| algorithm_of(text)).flatten();
-    Some(Token { claims, algorithm, provider })
+    Some(Token { claims, algorithm, provider, at: question.now.as_secs() })
 }
 
 /// What rules name, and the request carries, where these are not the same.
@@ -252,11 +254,13 @@ fn misses(decision: &Decision, config: &Value) -> Vec<ResourceMiss> {
         let touched = touched.filter(|_| matches!(kind, "table" | "schema" | "catalog")).map(|one| one.name.clone());
         let listed = config.pointer(&format!("{}/resources/{kind}", rule.pointer)).and_then(Value::as_array);
         let named = listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-        Some(ResourceMiss {
-            pointer: rule.pointer.to_string(),
-            carried: carried.chain(touched).collect(),
-            named: named.collect(),
-        })
+        let (carried, named): (Vec<_>, Vec<_>) = (carried.chain(touched).collect(), named.collect());
+        // of several, those that are the trouble
+        let globs: Vec<_> = named.iter().map(|name| Glob::new(canonical(kind, name))).collect();
+        let is_named = |id: &&String| globs.iter().any(|glob| glob.matches(&canonical(kind, id)));
+        let missed: Vec<_> = carried.iter().filter(|id| !is_named(id)).cloned().collect();
+        let carried = if missed.is_empty() { carried } else { missed };
+        Some(ResourceMiss { pointer: rule.pointer.to_string(), carried, named })
     };
     rules.filter_map(miss).collect()
 }

@@ -7,6 +7,7 @@ use crate::shown::{as_json, for_people};
 use crate::source::Source;
 use clap::Args;
 use databricks_kong::base::{Secret, UnixTime, parse_object_strict};
+use databricks_kong::jwt::KeySet;
 use serde_json::{Map, Value};
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -141,7 +142,12 @@ fn identity(arguments: &Arguments) -> Result<(Identity, Option<&'static str>), S
     let token = read(&path.display().to_string())?;
     let token = token.trim();
     if let Some(keys) = &arguments.jwks {
-        let keys = read(&keys.display().to_string())?;
+        let shown = keys.display().to_string();
+        let keys = read(&shown)?;
+        let usable = KeySet::parse(keys.as_bytes()).is_ok_and(|set| !set.keys.is_empty());
+        if !usable {
+            return Err(format!("`{shown}` has no key that the gateway can use; it must be a JWKS document"));
+        }
         return Ok((Identity::Token { token: Secret::new(token.to_owned()), keys }, None));
     }
     let claims = claims_of(token).ok_or("the token file holds no JWT")?;

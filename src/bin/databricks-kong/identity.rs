@@ -82,9 +82,9 @@ pub(crate) fn present(config: &Value, identity: &Identity, now: UnixTime) -> Res
     }
 }
 
-/// The claims of a token, unverified: to be shown, or to be taken for verified by who says so.
+/// The claims of a token, unverified: to be shown, or to be taken for verified by who says so. Nothing if it is no JWT.
 pub(crate) fn claims_of(token: &str) -> Option<Map<String, Value>> {
-    part(token, 1)
+    part(token, 1).filter(|_| token.split('.').count() == 3)
 }
 
 /// The algorithm that a token names.

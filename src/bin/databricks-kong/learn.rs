@@ -86,13 +86,13 @@ struct Sort {
     types: Vec<String>,
     /// Whether the SQL text was read and understood.
     is_sql: bool,
+    /// Whether agents sent them: what an agent needs is not what people need.
+    by_agents: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Asked {
     count: usize,
-    /// How many of them no agent sent.
-    by_people: usize,
     ids: BTreeMap<String, BTreeSet<String>>,
     classes: BTreeSet<String>,
     agents: BTreeSet<String>,
@@ -125,19 +125,18 @@ impl Learnt {
             return leave_out("with a record that was cut: its ids are not all there");
         }
         let ids = ids(record);
+        if ids.values().flatten().any(|id| id.contains(['*', '$'])) {
+            return leave_out("with an id that holds `*` or `$`, which in a rule means more than itself");
+        }
         let sql = record.get("sql").and_then(Value::as_object);
         let parsed = sql.is_some_and(|sql| sql.get("parsed") == Some(&Value::Bool(true)));
         let types = ids.keys().cloned().collect();
-        let sort = Sort { operation: operation.name(), types, is_sql: parsed };
+        let agent = text("agent").or_else(|| text("act"));
+        let sort = Sort { operation: operation.name(), types, is_sql: parsed, by_agents: agent.is_some() };
         let asked = self.roles.entry(role.to_owned()).or_default().entry(sort).or_default();
         asked.count = asked.count.saturating_add(1);
         asked.denied = asked.denied.saturating_add(usize::from(text("decision") == Some("would_deny")));
-        match text("agent").or_else(|| text("act")) {
-            Some(agent) => {
-                asked.agents.insert(agent.to_owned());
-            }
-            None => asked.by_people = asked.by_people.saturating_add(1),
-        }
+        asked.agents.extend(agent.map(str::to_owned));
         for (kind, ids) in ids {
             asked.ids.entry(kind).or_default().extend(ids);
         }
@@ -150,7 +149,7 @@ impl Learnt {
     fn proposals(&self, most_ids: usize, matches: &BTreeMap<String, Value>) -> Vec<Proposal> {
         let proposal = |(role, sorts): (&String, &BTreeMap<Sort, Asked>)| {
             let mut rules: Vec<Rule> = Vec::new();
-            for (sort, asked) in sorts {
+            for (sort, asked) in &without_known(sorts) {
                 let rule = Rule::new(sort, asked, most_ids);
                 match rules.iter_mut().find(|known| known.is_like(&rule)) {
                     Some(known) => known.join(rule),
@@ -173,6 +172,28 @@ impl Learnt {
         }
         text.push_str("# Records do not say what needs `permit`. Put `match` and `credential` of each role beside `allow`, and try it with `observe: true` first.\n");
         text
+    }
+}
+
+/// What was asked for, where agents' requests that people sent, too, count as theirs.
+fn without_known(sorts: &BTreeMap<Sort, Asked>) -> BTreeMap<Sort, Asked> {
+    let mut all = sorts.clone();
+    for (sort, asked) in sorts.iter().filter(|(sort, _)| sort.by_agents) {
+        let peoples = Sort { by_agents: false, ..sort.clone() };
+        let Some(known) = all.get_mut(&peoples).filter(|known| known.covers(asked)) else { continue };
+        known.count = known.count.saturating_add(asked.count);
+        known.denied = known.denied.saturating_add(asked.denied);
+        all.remove(sort);
+    }
+    all
+}
+
+impl Asked {
+    /// Whether a rule for these requests allows all of the others.
+    fn covers(&self, other: &Self) -> bool {
+        let has =
+            |(kind, ids): (&String, &BTreeSet<String>)| self.ids.get(kind).is_some_and(|known| ids.is_subset(known));
+        other.ids.iter().all(has) && other.classes.is_subset(&self.classes)
     }
 }
 
@@ -224,13 +245,19 @@ impl Rule {
     fn new(sort: &Sort, asked: &Asked, most_ids: usize) -> Self {
         let operation = Catalogue::named(sort.operation).next();
         let sensitive = operation.and_then(Operation::sensitivity).map(|why| why.replace('_', " "));
-        let only_agents = (asked.by_people == 0).then(|| {
+        let only_agents = sort.by_agents.then(|| {
             let agents: Vec<_> = asked.agents.iter().map(|agent| format!("`{agent}`")).collect();
             format!("asked for by {} only; what an agent needs is not what people need", agents.join(", "))
         });
-        let shortened = |ids: &BTreeSet<String>| {
-            if ids.len() > most_ids { BTreeSet::from(["*".to_owned()]) } else { ids.clone() }
-        };
+        let is_long = |ids: &BTreeSet<String>| ids.len() > most_ids;
+        let shortened =
+            |ids: &BTreeSet<String>| if is_long(ids) { BTreeSet::from(["*".to_owned()]) } else { ids.clone() };
+        let long: Vec<_> = asked.ids.iter().filter(|(_, ids)| is_long(ids)).collect();
+        let long = long.iter().map(|(kind, ids)| {
+            format!("`*` stands for {} different ids of type `{kind}`, and allows all others", ids.len())
+        });
+        let notes = operation.and_then(|operation| note(operation, sort)).into_iter().chain(long);
+        let notes = notes.collect::<Vec<_>>().join("; ");
         Self {
             operations: BTreeSet::from([sort.operation]),
             resources: asked.ids.iter().map(|(kind, ids)| (kind.clone(), shortened(ids))).collect(),
@@ -238,7 +265,7 @@ impl Rule {
             count: asked.count,
             denied: asked.denied,
             held_back: sensitive.map(|why| format!("sensitive: {why}")).or(only_agents),
-            note: operation.and_then(|operation| note(operation, sort)),
+            note: (!notes.is_empty()).then_some(notes),
         }
     }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use databricks_kong::databricks::{Catalogue, Operation, has_statement};
 use databricks_kong::policy::Glob;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 
 /// Which operations are shown.
@@ -21,24 +22,38 @@ pub(crate) struct Arguments {
     #[arg(long)]
     sensitive: bool,
     /// Only operations that need this OAuth scope
-    #[arg(long)]
+    #[arg(long, value_parser = scope)]
     scope: Option<String>,
     /// Only operations whose requests carry ids of this type, in their SQL text, too
     #[arg(long, value_name = "TYPE", value_parser = resource_type)]
     resource: Option<String>,
     /// Only operations that this official client sends: sdk-python, sdk-go, cli, terraform, jdbc, sql-python, sql-go, sql-nodejs, mlflow,
     /// dbt, airflow
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = client)]
     client: Option<String>,
 }
 
 fn resource_type(name: &str) -> Result<String, String> {
-    let known = Catalogue::resource_types();
-    if known.contains(&name) {
+    known(name, "type of resource", Catalogue::resource_types().iter().copied())
+}
+
+fn scope(name: &str) -> Result<String, String> {
+    known(name, "scope of an operation", Catalogue::operations().map(Operation::scope))
+}
+
+fn client(name: &str) -> Result<String, String> {
+    let lines = CLIENTS.lines().filter(|line| !line.starts_with('#'));
+    known(name, "client", lines.filter_map(|line| line.split('\t').nth(2)).flat_map(|names| names.split(',')))
+}
+
+/// A name that is one of those that are known.
+fn known<'n>(name: &str, what: &str, names: impl Iterator<Item = &'n str>) -> Result<String, String> {
+    let names: BTreeSet<_> = names.collect();
+    if names.contains(name) {
         return Ok(name.to_owned());
     }
-    let near = nearest(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
-    Err(format!("is no type of resource{}", near.unwrap_or_default()))
+    let near = nearest(name, names).map(|near| format!("; did you mean `{near}`?"));
+    Err(format!("is no {what}{}", near.unwrap_or_default()))
 }
 
 /// What is looked for.
@@ -65,7 +80,8 @@ impl Wanted {
         if text.contains('*') {
             return Self::Name(Glob::new(text));
         }
-        Self::Words(text.to_lowercase().split_whitespace().map(str::to_owned).collect())
+        let words = text.to_lowercase();
+        Self::Words(words.split_whitespace().filter(|word| !SMALL_WORDS.contains(word)).map(str::to_owned).collect())
     }
 
     fn is(&self, operation: Operation) -> bool {
@@ -78,16 +94,34 @@ impl Wanted {
                     let methods = [method.as_deref().unwrap_or(operation.method())];
                     methods.iter().any(|method| Catalogue::find(method, path) == Some(operation))
                 };
-                is_method && (operation.template().contains(path.as_str()) || answers())
+                is_method && (without_version(operation.template()).contains(&without_version(path)) || answers())
             }
             Self::Words(words) => {
                 let names: Vec<_> = operation.names().collect();
                 let text = format!("{} {} {}", names.join(" "), operation.template(), kinds(operation).join(" "));
                 let text = text.to_lowercase();
-                words.iter().all(|word| text.contains(word.as_str()))
+                words.iter().all(|word| has_word(&text, word))
             }
         }
     }
+}
+
+/// As many types of resources are listed for an operation.
+const MOST_KINDS: usize = 12;
+/// Words of a question that tell nothing of an operation.
+const SMALL_WORDS: [&str; 10] = ["a", "all", "an", "for", "from", "in", "my", "of", "the", "to"];
+
+/// Whether a text has a word that begins so; a part of a name (`run_now`) may stand anywhere.
+fn has_word(text: &str, word: &str) -> bool {
+    if !word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return text.contains(word);
+    }
+    text.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|known| known.starts_with(word))
+}
+
+/// A path with one version for all: rules and the catalogue take them for the same.
+fn without_version(path: &str) -> String {
+    ["/api/2.0", "/api/2.1", "/api/2.2"].iter().fold(path.to_owned(), |path, version| path.replace(version, "/api/2"))
 }
 
 /// Which official client sends which request: method, template, clients with commas between them. Its head says of what versions.
@@ -147,7 +181,7 @@ fn listed(found: &[Operation], style: Style, width: Option<usize>) -> String {
         let sensitive = operation.sensitivity().unwrap_or_default().replace('_', " ");
         let texts = [operation.name(), operation.method(), operation.template(), operation.scope()];
         let mut row: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
-        row.extend([kinds(*operation).join(" "), sensitive]);
+        row.extend([shown(&kinds(*operation)), sensitive]);
         row
     };
     let head = ["OPERATION", "METHOD", "PATH", "SCOPE", "RESOURCES", "SENSITIVE"];
@@ -159,11 +193,16 @@ fn listed(found: &[Operation], style: Style, width: Option<usize>) -> String {
         let sensitive = operation.sensitivity().map(|why| format!("  sensitive: {}", why.replace('_', " ")));
         let first = format!("{}{}", style.bold(operation.name()), sensitive.unwrap_or_default());
         let kinds = kinds(*operation);
-        let carries = if kinds.is_empty() { String::new() } else { format!(", carries {}", kinds.join(" ")) };
+        let carries = if kinds.is_empty() { String::new() } else { format!(", carries {}", shown(&kinds)) };
         let (method, template, scope) = (operation.method(), operation.template(), operation.scope());
         format!("{first}\n  {method} {template}\n  scope {scope}{carries}\n")
     });
     blocks.collect()
+}
+
+/// Types of resources in a table. Permissions, for one, can be those of nearly anything.
+fn shown(kinds: &[&str]) -> String {
+    if kinds.len() <= MOST_KINDS { kinds.join(" ") } else { format!("(any of {} types)", kinds.len()) }
 }
 
 fn kinds(operation: Operation) -> Vec<&'static str> {
@@ -207,6 +246,10 @@ mod tests {
         assert_eq!(named("get /api/2.0/sql/statements/01ef-x?a=b"), ["statement_execution.get_statement"]);
         assert!(named("/jobs/runs/").contains(&"jobs.cancel_run"));
         assert_eq!(named("execute sql"), ["statement_execution.execute_statement"]);
+        assert!(named("list all warehouses").contains(&"warehouses.list"));
+        assert_eq!(named("cancel a run"), ["jobs.cancel_all_runs", "jobs.cancel_run"]);
+        assert!(named("/api/2.0/clusters/start").contains(&"clusters.start"), "versions are aliases");
+        assert!(!named("delete table").contains(&"account.disaster_recovery.delete_stable_url"));
         assert!(named("jobs").contains(&"jobs.list"));
         assert_eq!(named("no such thing"), [""; 0]);
     }

@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 
 /// Values longer than this are cut.
 const LONGEST: usize = 60;
+/// Seconds by which clocks may differ, where a provider's configuration does not say (docs/configuration.md).
+const SKEW: u64 = 30;
 /// As many members of a body are shown.
 const MOST: usize = 12;
 
@@ -123,7 +125,7 @@ fn expected(token: &Token, decision: &Decision) -> Vec<String> {
             of(key).as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
         if texts.is_empty() { default.to_owned() } else { quoted(&texts) }
     };
-    let issuer = || vec![format!("iss {} of provider `{name}`, letter by letter", shown(&of("issuer")))];
+    let issuer = || vec![format!("iss {} of provider `{name}`, exactly", shown(&of("issuer")))];
     let claim = || decision.claim.clone().unwrap_or_default();
     match decision.code.as_deref() {
         Some("issuer_mismatch") => issuer(),
@@ -138,6 +140,20 @@ fn expected(token: &Token, decision: &Decision) -> Vec<String> {
         Some("claim_missing" | "claim_type") => vec![format!("claim `{}`, of its type", claim())],
         Some("lifetime_too_long") => vec![format!("exp at most {} s after iat", shown(&of("max_lifetime")))],
         Some("key_unknown" | "signature_invalid") => vec![format!("a signature by a key of provider `{name}`")],
+        _ => times(token, decision.reason),
+    }
+}
+
+/// When a token that came too late or too early would have been good.
+fn times(token: &Token, reason: Option<Reason>) -> Vec<String> {
+    let skew = token.provider.get("clock_skew").and_then(Value::as_u64).unwrap_or(SKEW);
+    match reason {
+        Some(Reason::TokenExpired) => {
+            vec![format!("exp after {}, {skew} s before the request", time(token.at.saturating_sub(skew)))]
+        }
+        Some(Reason::TokenNotYetValid) => {
+            vec![format!("nbf and iat not after {}, {skew} s behind the request", time(token.at.saturating_add(skew)))]
+        }
         _ => Vec::new(),
     }
 }
