@@ -214,7 +214,8 @@ fn or_dash(words: &[String]) -> String {
 
 /// A description without the sentence that says the default, and that default.
 fn meaning_and_default(description: &str, required: bool) -> (String, String) {
-    let text = description.replace('|', "\\|");
+    // a row is one line
+    let text = description.replace('|', "\\|").replace('\n', " ");
     if required {
         return (text, "required".to_owned());
     }
@@ -246,6 +247,7 @@ mod tests {
             ("`plain` (default) or `sha256`.", "`plain` or `sha256`.", "`plain`"),
             ("One of `a`, `b` (default) and `c`.", "One of `a`, `b` and `c`.", "`b`"),
             ("Its secret.", "Its secret.", "–"),
+            ("One line.\nAnother. Default 2.", "One line. Another.", "2"),
         ] {
             assert_eq!(meaning_and_default(description, false), (meaning.to_owned(), default.to_owned()));
         }
