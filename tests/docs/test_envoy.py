@@ -172,7 +172,7 @@ def test_a_request_that_no_rule_allows_is_refused_and_nothing_reaches_databricks
 def test_a_request_without_a_token_is_refused_as_the_document_says(envoy: Envoy):
     reply = envoy.ask("GET", "/api/2.2/jobs/list")
     assert (reply.status, reason(reply)) == (401, "TOKEN_MISSING"), reply
-    assert "`TOKEN_MISSING` is the filter's" in (REPO / "docs/install-envoy.md").read_text()
+    assert "`TOKEN_MISSING` comes from the filter" in (REPO / "docs/install-envoy.md").read_text()
 
 
 def test_each_request_has_a_record_in_the_log_and_a_counter(envoy: Envoy):
@@ -199,7 +199,7 @@ def test_the_doctor_follows_a_token_through_the_shipped_file(envoy: Envoy, tmp_p
 
     page = f"http://127.0.0.1:{envoy.admin_port}/stats/prometheus"
     found = steps("--token-file", str(tmp_path / "token"), "--metrics", page)
-    good = ["reachable", "clock", "filter", "no token", "token", "verified", "request", "metrics"]
+    good = ["reachable", "clock", "filter", "no token", "token", "verified", "request", "metrics", "keys"]
     assert {name: state for name, (state, _) in found.items()} == dict.fromkeys(good, "good") | {"guard": "odd"}, found
     (tmp_path / "token").write_text(envoy.token("alice", "nobodys"))
     assert steps("--token-file", str(tmp_path / "token"))["request"][1].startswith("the filter answers 403 NO_ROLE")
