@@ -10,6 +10,7 @@
     reason = "a test fails loudly"
 )]
 
+mod capacity;
 mod check;
 mod doctor;
 mod examples;

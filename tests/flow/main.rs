@@ -15,6 +15,7 @@ mod ahead;
 mod audit;
 mod bypass;
 mod capabilities;
+mod capacity;
 mod certificate;
 mod exchange_answers;
 mod exchange_requests;

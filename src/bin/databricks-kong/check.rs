@@ -1,5 +1,6 @@
 //! `databricks-kong check`: everything that is wrong or odd about files in which the filter is configured.
 
+use crate::capacity::{self, Capacity};
 use crate::document::Document;
 use crate::entries::{Entry, Kind, entries};
 use crate::explain::{now, point_in_time};
@@ -7,6 +8,7 @@ use crate::findings::{Finding, Report, Severity, mask};
 use crate::handbook;
 use crate::hints;
 use crate::lint::{self, Service, codes};
+use crate::load_model::Fleet;
 use crate::markers;
 use crate::output::{self, Exit, Format, Style};
 use clap::Args;
@@ -39,6 +41,10 @@ pub(crate) struct Arguments {
     /// Prints what a finding means and what to do, e.g. W013, or `all`
     #[arg(long, value_name = "CODE", conflicts_with_all = ["files", "kong_conf"])]
     explain: Option<String>,
+    /// Prints how often a fleet with each configuration asks Databricks and the identity providers: callers who are busy, nodes, workers of a
+    /// node, and seconds that the providers' tokens live if it is not an hour, e.g. users=5000,nodes=8,workers=8,token_life=3600
+    #[arg(long, value_name = "FLEET", value_parser = capacity::fleet)]
+    capacity: Option<Fleet>,
     /// Check time-bound grants as of this time, e.g. 2026-11-01T00:00:00Z; the default is now
     #[arg(long, value_name = "RFC3339", value_parser = point_in_time)]
     now: Option<UnixTime>,
@@ -63,11 +69,13 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     let mut reports = Vec::new();
     let mut failures = Vec::new();
     let mut configurations = 0_usize;
+    let mut capacities = Vec::new();
     for path in &arguments.files {
         match check_file(path, service.as_ref(), arguments) {
-            Ok((report, count)) => {
+            Ok((report, count, found)) => {
                 configurations = configurations.saturating_add(count);
                 reports.push(report);
+                capacities.extend(found);
             }
             Err(failure) => failures.push(failure),
         }
@@ -85,6 +93,9 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
             for report in &reports {
                 output::print(&report.human(style));
             }
+            for capacity in &capacities {
+                output::print(&capacity.human(style));
+            }
             if failures.is_empty() {
                 let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
                 let allowed: usize = reports.iter().map(|report| report.allowed.len()).sum();
@@ -98,9 +109,12 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
         Format::Json => {
             let findings: Vec<_> = reports.iter().flat_map(Report::json).collect();
             let allowed: Vec<_> = reports.iter().flat_map(Report::allowed_json).collect();
-            let summary = json!({
+            let mut summary = json!({
                 "findings": findings, "allowed": allowed, "configurations": configurations, "errors": errors, "warnings": warnings, "failures": failures,
             });
+            if let Some(members) = summary.as_object_mut().filter(|_| arguments.capacity.is_some()) {
+                members.insert("capacity".to_owned(), capacities.iter().map(Capacity::json).collect());
+            }
             output::print(&format!("{summary:#}\n"));
         }
     }
@@ -123,18 +137,36 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What there is to say about a file, and how many configurations of the filter it has.
-fn check_file(path: &str, service: Option<&Service>, arguments: &Arguments) -> Result<(Report, usize), String> {
+/// What there is to say about a file, how many configurations of the filter it has, and what they come to in a fleet, if that is asked.
+fn check_file(
+    path: &str,
+    service: Option<&Service>,
+    arguments: &Arguments,
+) -> Result<(Report, usize, Vec<Capacity>), String> {
     let text = read(path)?;
     let now = arguments.now.unwrap_or_else(now);
     let environment =
         |name: &str| if arguments.env { std::env::var(name).ok() } else { Some(SET_ELSEWHERE.to_owned()) };
+    let capacities = arguments.capacity.map(|fleet| capacities(&text, &environment, fleet)).unwrap_or_default();
     let (mut report, count) = check_text(path, text, service, &environment, now);
     if count == 0 && report.findings.is_empty() {
         return Err(format!("`{path}` has no entry of `databricks_kong`"));
     }
     arguments.leave_out_what_is_allowed(&mut report);
-    Ok((report, count))
+    Ok((report, count, capacities))
+}
+
+/// What the valid configurations of a text come to in a fleet; of the others the report says what is wrong.
+fn capacities(text: &str, environment: &dyn Fn(&str) -> Option<String>, fleet: Fleet) -> Vec<Capacity> {
+    let Ok(document) = Document::parse(text) else { return Vec::new() };
+    let found = entries(&document).into_iter().filter_map(|entry| {
+        let config = configuration(&entry, &document).to_string();
+        match Settings::parse(config.as_bytes(), environment) {
+            Ok(Settings::Enforce(config)) => Some(Capacity::new(&entry, &config, fleet)),
+            Ok(Settings::Guard) | Err(_) => None,
+        }
+    });
+    found.collect()
 }
 
 /// What there is to say about a file of Kong's settings.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "what a command line tool is for")]
 
+mod capacity;
 mod check;
 mod coverage;
 mod decide;
@@ -20,6 +21,7 @@ mod init_files;
 mod junit;
 mod learn;
 mod lint;
+mod load_model;
 mod markers;
 mod nearest;
 mod operations;
@@ -41,6 +43,7 @@ Examples:
   databricks-kong init
   databricks-kong check --strict kong.yml
   databricks-kong check --explain W013
+  databricks-kong check --capacity users=5000,nodes=8,workers=8 kong.yml
   databricks-kong explain kong.yml POST /api/2.2/jobs/run-now --claims '{\"sub\": \"anna\", \"groups\": [\"eng\"]}' --body '{\"job_id\": 101}'
   databricks-kong test examples/
   databricks-kong operations 'jobs.*'
