@@ -1,6 +1,6 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli plugin dist schema sample catalogue bench bench-envoy test test-all test-clients test-in-browser fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
+.PHONY: help wasm cli plugin dist schema sample catalogue bench bench-core test test-all test-clients test-in-browser fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,11 +29,11 @@ catalogue: ## write the table of Databricks operations from the pinned SDK, and 
 	@python3 -B tools/catalogue/generate --install
 	@python3 -B tools/catalogue/generate --check-newer || true
 
-bench: ## measure how long a decision takes with 10 and with 1,000 roles, and a request with a long feed (compiles some minutes)
-	@scripts/with-rust cargo bench --quiet --locked --bench decide --bench feed
+bench: ## measure what a request costs Envoy, and the Kong of KONG_BIN, beside their own filters and plugins (some minutes)
+	@bench/run $(ARGS)
 
-bench-envoy: ## measure what a request costs Envoy with the filter, without, and with Envoy's own JWT filter (two minutes)
-	@tests/bench/run
+bench-core: ## measure how long a decision takes with 10 and with 1,000 roles, and a request with a long feed (compiles some minutes)
+	@scripts/with-rust cargo bench --quiet --locked --bench decide --bench feed
 
 test: ## build, then run what a change most likely breaks (PARTS=envoy for one part, PARTS=--list to see them)
 	@scripts/test $(PARTS)

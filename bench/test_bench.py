@@ -1,0 +1,103 @@
+"""The arithmetic of the bench, and that the documents show what was measured."""
+
+from __future__ import annotations
+
+import json
+import unittest
+import xml.etree.ElementTree as ET
+
+import charts
+import publish
+import summary
+import table
+
+
+def ways(**rounds: list[tuple[float, float]]) -> dict:
+    """A result of these rounds: requests a second, and microseconds."""
+    return {
+        "contestants": {
+            name: {
+                "what": name,
+                "rounds": [{"requests_per_second": one, "processor_us": other} for one, other in found],
+            }
+            for name, found in rounds.items()
+        }
+    }
+
+
+class Arithmetic(unittest.TestCase):
+    result = ways(bare=[(100, 10), (200, 20), (50, 12)], own=[(50, 15), (50, 40), (50, 13)])
+
+    def test_ratios_are_taken_within_a_round(self):
+        # the medians' ratio would be 0.5, too, but their spread would not
+        self.assertEqual(summary.throughput(self.result, "own"), summary.Figure(0.5, 0.25, 1.0))
+        self.assertEqual(summary.throughput(self.result, "bare"), summary.Figure(1, 1, 1))
+
+    def test_differences_are_taken_within_a_round(self):
+        self.assertEqual(summary.above(self.result, "own"), summary.Figure(5, 1, 20))
+
+    def test_parts_are_differences_and_the_first_is_the_whole_of_bare(self):
+        named = [{"name": "proxy", "of": "bare", "above": ""}, {"name": "rest", "of": "own", "above": "bare"}]
+        found = summary.parts({**self.result, "parts": named})
+        self.assertEqual(found, [("proxy", summary.Figure(12, 10, 20)), ("rest", summary.Figure(5, 1, 20))])
+
+    def test_a_host_call_costs_the_difference_by_the_number_of_calls(self):
+        calls = {"clock": {"what": "", "count": 100, "rounds_us": [30, 41, 52]}}
+        result = {"host_calls": {"floor_us": [20, 21, 22], "calls": calls}}
+        self.assertEqual(summary.host_call(result, "clock"), summary.Figure(0.2, 0.1, 0.3))
+
+    def test_the_slowest_is_found_by_medians(self):
+        self.assertEqual(summary.slowest_rate(self.result, ["bare", "own"]), 50)
+
+
+class Tables(unittest.TestCase):
+    def test_columns_are_as_wide_as_their_widest_cell(self):
+        self.assertEqual(table.aligned(["a", "bb"], [["ccc", "d"]]), "a    bb\nccc   d")
+
+    def test_markdown_has_a_line_below_its_head(self):
+        self.assertEqual(table.markdown(["a", "b"], [["1", "2"]]), "| a | b |\n| --- | --- |\n| 1 | 2 |")
+
+    def test_a_scale_ends_at_a_round_number(self):
+        self.assertEqual([charts.nice(most) for most in (0.9, 1, 130, 260, 999)], [1, 1, 200, 500, 1000])
+
+
+class Published(unittest.TestCase):
+    found = publish.results()
+
+    def test_results_have_every_round_of_every_way(self):
+        self.assertEqual(set(self.found), {"envoy", "kong"})
+        for name, result in self.found.items():
+            rounds = result["parameters"]["rounds"]
+            self.assertGreaterEqual(rounds, 5, name)
+            for way, one in result["contestants"].items():
+                self.assertEqual(len(one["rounds"]), rounds, way)
+            for call, one in result["host_calls"]["calls"].items():
+                self.assertEqual(len(one["rounds_us"]), rounds, call)
+            named = {part[key] for part in result["parts"] for key in ("of", "above")} - {""}
+            self.assertLessEqual(named, set(result["contestants"]))
+
+    def test_results_name_no_machine(self):
+        for path in publish.RESULTS.glob("*.json"):
+            self.assertNotRegex(path.read_text(), r"/(home|root|work|tmp|usr)/", path.name)
+
+    def test_documents_say_what_the_results_say(self):
+        for path in publish.DOCUMENTS:
+            text = path.read_text()
+            self.assertIn("<!-- bench: ", text, path.name)
+            self.assertEqual(publish.written(text, self.found), text, f"bench/publish.py writes {path.name} anew")
+
+    def test_pictures_show_what_the_results_say(self):
+        for name, picture in publish.images(self.found).items():
+            ET.fromstring(picture)
+            self.assertEqual((publish.IMAGES / name).read_text(), picture, f"bench/publish.py draws {name} anew")
+            shown = [path.name for path in publish.DOCUMENTS if name in path.read_text()]
+            self.assertTrue(shown, f"no document shows {name}")
+
+    def test_a_result_is_json_that_reads_as_it_was_written(self):
+        for name, result in self.found.items():
+            text = (publish.RESULTS / f"{name}.json").read_text()
+            self.assertEqual(json.dumps(result, indent=1, ensure_ascii=False) + "\n", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
