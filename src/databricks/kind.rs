@@ -11,6 +11,8 @@ pub struct Kind {
     spelling: Spelling,
     /// What an id says of the resources around it.
     hierarchy: Hierarchy,
+    /// The kinds of which an id of this one may be, or stand in, a resource without telling which.
+    hides: &'static [&'static str],
     /// Where Databricks says how it compares these ids; `-` where it says nothing, and they are compared letter by letter.
     pub source: &'static str,
 }
@@ -51,8 +53,6 @@ enum Hierarchy {
     Path,
     /// The path in the workspace at which it stands.
     Placed,
-    /// An id of Databricks' own, which stands for a resource of these kinds and does not tell which.
-    Hides(&'static [&'static str]),
 }
 
 /// What an id says about resources of another kind.
@@ -75,10 +75,19 @@ const PATHS: &str =
     "docs.databricks.com/files: /Workspace/Users/x and /Users/x, dbfs:/Volumes/c and /Volumes/c are one";
 const NONE: &str = "-";
 
-use Hierarchy::{Alone, Column, Hides, Named, NamedOrPlain, Placed, Schema};
+use Hierarchy::{Alone, Column, Named, NamedOrPlain, Placed, Schema};
 use Spelling::{Dbfs, Exact, Folded, Hexadecimal, Number, NumberOrName};
 
 const UNITY: &[&str] = &["table", "schema", "catalog"];
+/// Where what stands in a folder of the workspace does.
+const TREE: &[&str] = &["path"];
+/// What runs, models and traces of MLflow are of, and where that stands.
+const EXPERIMENT: &[&str] = &["experiment", "experiment_name", "path"];
+/// Where what stands at an address outside of Databricks does.
+const LOCATION: &[&str] = &["external_location"];
+/// What a number of the workspace's tree may be, or be a folder of.
+const OF_TREE: &[&str] =
+    &["path", "dashboard", "query", "alert", "genie_space", "experiment", "experiment_name", "repo"];
 /// What SQL may name or reach by a function.
 const OF_SQL: &[&str] = &[
     "table",
@@ -107,13 +116,13 @@ const OF_SQL: &[&str] = &[
 ];
 
 const fn kind(name: &'static str, spelling: Spelling, hierarchy: Hierarchy, source: &'static str) -> Kind {
-    Kind { name, spelling, hierarchy, source }
+    Kind { name, spelling, hierarchy, hides: &[], source }
 }
 
 /// All kinds, by name.
-static KINDS: [Kind; 65] = [
-    kind("alert", Exact, Alone, NONE),
-    kind("app", Exact, Alone, NONE),
+static KINDS: [Kind; 66] = [
+    kind("alert", Exact, Alone, NONE).hiding(TREE),
+    kind("app", Exact, Alone, NONE).hiding(&["app_space"]),
     kind("app_space", Exact, Alone, NONE),
     kind("authorization", Exact, Alone, NONE),
     kind("catalog", Folded, Alone, UC),
@@ -123,38 +132,39 @@ static KINDS: [Kind; 65] = [
     kind("column", Folded, Column, UC),
     kind("connection", Folded, Alone, UC),
     kind("credential", Folded, Alone, UC),
-    kind("dashboard", Exact, Alone, NONE),
-    kind("data_source", Exact, Hides(&["warehouse"]), NONE),
+    kind("dashboard", Exact, Alone, NONE).hiding(TREE),
+    kind("data_source", Exact, Alone, NONE).hiding(&["warehouse"]),
     kind("database_instance", Exact, Alone, NONE),
     kind("database_project", Exact, Alone, NONE),
     kind("dbfs", Dbfs, Hierarchy::Path, PATHS),
-    kind("experiment", NumberOrName, Alone, SDK),
-    kind("experiment_name", Spelling::Path, Placed, PATHS),
-    kind("experiment_run", Hexadecimal, Alone, UUIDS),
+    kind("experiment", NumberOrName, Alone, SDK).hiding(&["experiment_name", "path"]),
+    kind("experiment_item", Exact, Alone, NONE).hiding(EXPERIMENT),
+    kind("experiment_name", Spelling::Path, Placed, PATHS).hiding(&["experiment"]),
+    kind("experiment_run", Hexadecimal, Alone, UUIDS).hiding(EXPERIMENT),
     kind("external_location", Folded, Alone, UC),
     kind("feature", Folded, NamedOrPlain, UC),
     kind("function", Folded, NamedOrPlain, UC),
-    kind("genie_space", Exact, Alone, NONE),
+    kind("genie_space", Exact, Alone, NONE).hiding(TREE),
     kind("git_credential", NumberOrName, Alone, SDK),
     kind("group", Exact, Alone, NONE),
     kind("instance_pool", Exact, Alone, NONE),
     kind("job", Number, Alone, SDK),
     kind("knowledge_assistant", Exact, Alone, NONE),
-    kind("logged_model", Exact, Alone, NONE),
+    kind("logged_model", Exact, Alone, NONE).hiding(EXPERIMENT),
     kind("mcp_method", Exact, Alone, NONE),
     kind("mcp_server", Folded, NamedOrPlain, UC),
     kind("mcp_tool", Exact, Alone, NONE),
     kind("metastore", Hexadecimal, Alone, UUIDS),
     kind("model", Folded, NamedOrPlain, UC),
     kind("model_service", Folded, NamedOrPlain, UC),
-    kind("object_id", NumberOrName, Hides(&["path"]), SDK),
-    kind("path", Spelling::Path, Hierarchy::Path, PATHS),
+    kind("object_id", NumberOrName, Alone, SDK).hiding(OF_TREE),
+    kind("path", Spelling::Path, Hierarchy::Path, PATHS).hiding(LOCATION),
     kind("pipeline", Hexadecimal, Alone, UUIDS),
     kind("provider", Folded, Alone, UC),
-    kind("query", Hexadecimal, Alone, UUIDS),
+    kind("query", Hexadecimal, Alone, UUIDS).hiding(TREE),
     kind("recipient", Folded, Alone, UC),
-    kind("repo", Number, Alone, SDK),
-    kind("run", Number, Alone, SDK),
+    kind("repo", Number, Alone, SDK).hiding(TREE),
+    kind("run", Number, Alone, SDK).hiding(&["job"]),
     kind("sandbox", Exact, Alone, NONE),
     kind("schema", Folded, Schema, UC),
     kind("secret", Folded, Named, UC),
@@ -162,24 +172,28 @@ static KINDS: [Kind; 65] = [
     kind("service_principal", Exact, Alone, NONE),
     kind("serving_endpoint", Exact, Alone, NONE),
     kind("share", Folded, Alone, UC),
-    kind("sql_text", Exact, Hides(OF_SQL), NONE),
+    kind("sql_text", Exact, Alone, NONE).hiding(OF_SQL),
     kind("statement", Hexadecimal, Alone, UUIDS),
-    kind("storage_url", Exact, Hierarchy::Path, NONE),
+    kind("storage_url", Exact, Hierarchy::Path, NONE).hiding(LOCATION),
     kind("stream", Folded, NamedOrPlain, UC),
     kind("supervisor_agent", Exact, Alone, NONE),
     kind("table", Folded, Named, UC),
-    kind("table_id", Hexadecimal, Hides(UNITY), UUIDS),
-    kind("trace", Exact, Alone, NONE),
+    kind("table_id", Hexadecimal, Alone, UUIDS).hiding(UNITY),
     kind("user", Exact, Alone, NONE),
     kind("vector_endpoint", Exact, Alone, NONE),
-    kind("vector_index", Folded, Named, UC),
+    kind("vector_index", Folded, Named, UC).hiding(&["vector_endpoint"]),
+    kind("visualization", Exact, Alone, NONE).hiding(&["query", "dashboard", "path"]),
     kind("volume", Folded, Named, UC),
-    kind("volume_id", Hexadecimal, Hides(&["volume", "schema", "catalog"]), UUIDS),
+    kind("volume_id", Hexadecimal, Alone, UUIDS).hiding(&["volume", "schema", "catalog"]),
     kind("warehouse", Exact, Alone, NONE),
     kind("workspace", Exact, Alone, NONE),
 ];
 
 impl Kind {
+    const fn hiding(self, hides: &'static [&'static str]) -> Self {
+        Self { hides, ..self }
+    }
+
     /// The kind of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -198,9 +212,15 @@ impl Kind {
         matches!(self.spelling, Folded | Hexadecimal)
     }
 
-    /// Whether an id of this kind may say something about resources of the kind `other`.
+    /// Whether an id of this kind may stand for a resource of the kind `other`, whether or not it tells for which.
     #[must_use]
-    pub fn tells_of(&self, other: &str) -> bool {
+    pub fn concerns(&self, other: &str) -> bool {
+        self.tells(other) || self.hides(other)
+    }
+
+    /// Whether an id of this kind may tell which resource of the kind `other` it is, or stands in.
+    #[must_use]
+    pub fn tells(&self, other: &str) -> bool {
         self.name == other
             || match self.hierarchy {
                 Alone => false,
@@ -208,9 +228,15 @@ impl Kind {
                 Named | NamedOrPlain => matches!(other, "schema" | "catalog"),
                 Schema => other == "catalog",
                 Column => UNITY.contains(&other),
-                Hierarchy::Path => matches!(other, "volume" | "schema" | "catalog" | "dbfs"),
-                Hides(kinds) => kinds.contains(&other),
+                Hierarchy::Path => matches!(other, "volume" | "schema" | "catalog" | "dbfs" | "storage_url"),
             }
+    }
+
+    /// Whether what an id of this kind names may be, or stand in, a resource of the kind `other`, of which the id never tells which. A rule
+    /// that allows by the kind `other` is not about it; one that denies is.
+    #[must_use]
+    pub fn hides(&self, other: &str) -> bool {
+        self.hides.contains(&other)
     }
 
     /// What a canonical id of this kind says about resources of the kind `other`.
@@ -226,8 +252,9 @@ impl Kind {
             _ => 0,
         };
         match self.hierarchy {
-            _ if !self.tells_of(other) => Within::No,
-            Hides(_) => Within::Unknown,
+            Hierarchy::Path if self.hides(other) && !is_address(id) => Within::No,
+            _ if self.hides(other) => Within::Unknown,
+            _ if !self.tells(other) => Within::No,
             Placed => Within::Is(Cow::Borrowed(id)),
             Hierarchy::Path => below_a_path(id, other, depth),
             NamedOrPlain if !id.contains('.') => Within::No,
@@ -237,30 +264,24 @@ impl Kind {
         }
     }
 
-    /// Whether the request leaves out the first names of an id, or its last.
+    /// Whether the request leaves out the first names of an id, or its last: `orders` of a table may be one of any schema.
     fn is_told_in_part(&self, id: &str) -> bool {
-        let has_parts = matches!(self.hierarchy, Named | NamedOrPlain | Schema | Column);
-        id.starts_with('.') || (has_parts && id.ends_with('.'))
-    }
-
-    /// Whether a resource of this kind may be, or belong to, one of the kind `other` and does not tell which. A rule that allows by the kind
-    /// `other` is not about it; one that denies is.
-    #[must_use]
-    pub fn may_be(&self, other: &str) -> bool {
-        match other {
-            "job" => self.name == "run",
-            "experiment" => matches!(self.name, "experiment_name" | "experiment_run" | "logged_model" | "trace"),
-            "experiment_name" => matches!(self.name, "experiment" | "experiment_run" | "logged_model" | "trace"),
-            "path" => self.name == "repo",
-            _ => false,
-        }
+        let names = match self.hierarchy {
+            Named => 3,
+            Schema => 2,
+            Column => 4,
+            NamedOrPlain => 1,
+            _ => 0,
+        };
+        id.starts_with('.') || (names > 0 && id.ends_with('.')) || id.split('.').count() < names
     }
 
     /// Whether resources of the kind `other` may stand in one of this kind.
     #[must_use]
     #[inline(never)]
     pub fn may_be_around(&self, other: &str) -> bool {
-        self.name == other && self.is_placed()
+        (self.name == other && self.is_placed())
+            || (self.name == "path" && other == "experiment_name")
             || Self::named(other).is_some_and(|other| {
                 let depth = self.depth().filter(|_| matches!(self.name, "catalog" | "schema" | "table" | "volume"));
                 depth.is_some_and(|depth| {
@@ -278,6 +299,9 @@ impl Kind {
         }
         Some(if self.is_told_in_part(id) {
             String::new()
+        } else if self.name != other && self.is_placed() {
+            // the experiment itself too
+            id.strip_suffix('/').unwrap_or(id).to_owned()
         } else if self.is_placed() {
             [id.strip_suffix('/').unwrap_or(id), "/"].concat()
         } else if other == "path" {
@@ -349,6 +373,9 @@ fn beginning(id: &str, depth: usize, parts: usize) -> Within<'_> {
 }
 
 fn below_a_path<'a>(path: &'a str, other: &str, depth: usize) -> Within<'a> {
+    if other == "storage_url" {
+        return if is_address(path) { Within::Is(Cow::Borrowed(path)) } else { Within::No };
+    }
     let mounted = without_prefix(path, "/dbfs");
     if other == "dbfs" {
         let inside = path.strip_prefix("dbfs:").or((mounted.len() < path.len()).then_some(mounted));
@@ -361,6 +388,11 @@ fn below_a_path<'a>(path: &'a str, other: &str, depth: usize) -> Within<'a> {
     let names: Vec<_> = path.split('/').skip(2).take(depth).filter(|name| !name.is_empty()).collect();
     // in lower case already, but for a URL
     if names.len() == depth { Within::Is(Cow::Owned(names.join(".").to_lowercase())) } else { Within::Unknown }
+}
+
+/// Whether a path is an address outside of Databricks: `s3://bucket/a`.
+fn is_address(path: &str) -> bool {
+    path.contains("://")
 }
 
 fn is_below_volumes(path: &str) -> bool {
@@ -530,6 +562,10 @@ mod tests {
             ("table", "b.c", "catalog", Within::Unknown),
             ("table", ".b.c", "catalog", Within::Unknown),
             ("table", ".b.c", "table", Within::Unknown),
+            ("table", "b.c", "table", Within::Unknown),
+            ("schema", "b", "schema", Within::Unknown),
+            ("vector_index", "c", "vector_index", Within::Unknown),
+            ("model", "fraud", "model", is("fraud")),
             ("table", "a.b.", "table", Within::Unknown),
             ("table", "a.b.", "schema", is("a.b")),
             ("table", "a..", "schema", Within::Unknown),
@@ -562,6 +598,28 @@ mod tests {
             ("table_id", "x", "table", Within::Unknown),
             ("table_id", "x", "cluster", Within::No),
             ("cluster", "x", "catalog", Within::No),
+            ("storage_url", "s3://a/b", "external_location", Within::Unknown),
+            ("storage_url", "dbfs:/a", "external_location", Within::No),
+            ("path", "s3://a/b", "external_location", Within::Unknown),
+            ("path", "s3://a/b", "storage_url", is("s3://a/b")),
+            ("path", "/Users/a", "storage_url", Within::No),
+            ("dashboard", "x", "dashboard", is("x")),
+            ("dashboard", "x", "path", Within::Unknown),
+            ("query", "x", "path", Within::Unknown),
+            ("alert", "x", "path", Within::Unknown),
+            ("genie_space", "x", "path", Within::Unknown),
+            ("repo", "7", "path", Within::Unknown),
+            ("experiment", "7", "path", Within::Unknown),
+            ("experiment", "7", "experiment_name", Within::Unknown),
+            ("experiment_name", "/a", "experiment", Within::Unknown),
+            ("experiment_run", "x", "path", Within::Unknown),
+            ("logged_model", "x", "experiment", Within::Unknown),
+            ("experiment_item", "x", "experiment", Within::Unknown),
+            ("visualization", "x", "query", Within::Unknown),
+            ("object_id", "7", "dashboard", Within::Unknown),
+            ("run", "7", "job", Within::Unknown),
+            ("app", "x", "app_space", Within::Unknown),
+            ("vector_index", "a.b.c", "vector_endpoint", Within::Unknown),
         ] {
             assert_eq!(Kind::named(kind).unwrap().within(id, other), expected, "{kind} {id} {other}");
         }

@@ -103,10 +103,12 @@ impl Resource {
         Kind::named(self.kind).map_or(Within::No, |kind| kind.within(&self.id, other))
     }
 
-    /// Whether it may be, or belong to, a resource of the kind `other` under another name.
+    /// Whether it is a folder whose files are used, wherever they lie below it: a project's sources.
     #[must_use]
-    pub fn may_be(&self, other: &str) -> bool {
-        Kind::named(self.kind).is_some_and(|kind| kind.may_be(other))
+    pub fn is_folder(&self) -> bool {
+        let names =
+            ["root_path", "project_directory", "source_code_path", "default_source_code_path", "code_source_path"];
+        matches!(self.origin, Origin::Body(name) if names.contains(&name))
     }
 
     /// What the ids of all resources of the kind `other` begin with that stand in it, if any can.
@@ -127,17 +129,16 @@ pub struct Carried {
     pub unknown: Option<String>,
 }
 
-/// Whether an id that tells of resources of `kind` may stand in the body of `operation`.
+/// Whether an id that concerns resources of `kind` may stand in the body of `operation`.
 #[must_use]
 pub fn stands_in_body(operation: Operation, kind: &str) -> bool {
-    may_hold(operation, &|known| known.tells_of(kind)) || operation.may_say_again(kind)
+    may_hold(operation, &|known| known.concerns(kind)) || operation.may_say_again(kind)
 }
 
 /// Whether an id may stand in the body of `operation` by which its requests reach resources of `kind` that they do not name.
 #[must_use]
 pub fn reaches_by_body(operation: Operation, kind: &str) -> bool {
-    let acts_below = operation.acts_below();
-    may_hold(operation, &|known| known.may_be(kind) || (acts_below && known.may_be_around(kind)))
+    operation.acts_below() && may_hold(operation, &|known| known.may_be_around(kind))
 }
 
 #[inline(never)]

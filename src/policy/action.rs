@@ -151,22 +151,23 @@ impl<'a> Action<'a> {
         found.as_ref().map_err(IdFault::clone)
     }
 
-    /// What the ids that the request carries say about resources of that type; `None` for one that does not tell which.
-    pub(super) fn ids(&self, kind: &str) -> Result<impl Iterator<Item = Option<Cow<'_, str>>>, Lack> {
+    /// What each id that the request carries says about resources of that type, after the type of the id: the resource meant, or `None` if
+    /// it does not tell which.
+    pub(super) fn ids(&self, kind: &str) -> Result<impl Iterator<Item = (&'static str, Option<Cow<'_, str>>)>, Lack> {
         if self.may_stand_in_body(kind) {
             self.need_body()?;
         }
         let found = self.carried().map_err(Lack::Clarity)?;
         Ok(found.resources.iter().filter_map(move |resource| match resource.within(kind) {
             Within::No => None,
-            Within::Is(id) => Some(Some(id)),
-            Within::Unknown => Some(None),
+            Within::Is(id) => Some((resource.kind, Some(id))),
+            Within::Unknown => Some((resource.kind, None)),
         }))
     }
 
     /// Whether the request may act on resources of that type that it does not name: those whose ids begin as `begins` accepts, or which it
-    /// calls by something else. Runs tell of no job to a rule that `looks_up`.
-    pub(super) fn reaches(&self, kind: &str, looks_up: bool, begins: &dyn Fn(&str) -> bool) -> Result<bool, Lack> {
+    /// calls by something else.
+    pub(super) fn reaches(&self, kind: &str, begins: &dyn Fn(&str) -> bool) -> Result<bool, Lack> {
         let Some(operation) = self.operation else { return Ok(false) };
         if reaches_by_body(operation, kind) {
             self.need_body()?;
@@ -175,14 +176,13 @@ impl<'a> Action<'a> {
         let is_named = resources.iter().any(|resource| resource.kind == kind && !resource.id.is_empty());
         let acts_below = operation.acts_below();
         let is_reached = |resource: &Resource| {
-            let around = || resource.around(kind).filter(|_| acts_below);
+            let around = || resource.around(kind).filter(|_| acts_below || resource.is_folder());
             // a pattern of files: `/a/**`
             let pattern = || match resource.within(kind) {
                 Within::Is(id) => id.split_once('*').map(|(begin, _)| begin.to_owned()),
                 _ => None,
             };
-            (resource.may_be(kind) && !(looks_up && resource.kind == "run"))
-                || around().or_else(pattern).is_some_and(|begin| begins(&begin))
+            around().or_else(pattern).is_some_and(|begin| begins(&begin))
         };
         Ok(operation.acts_on_unnamed(kind, is_named) || resources.iter().any(is_reached))
     }
@@ -227,7 +227,7 @@ impl<'a> Action<'a> {
 
     /// The job of the request's run; `None` if there is none to be found.
     pub(super) fn runs_job(&self) -> Result<Option<&str>, Lack> {
-        let mut runs = self.ids("run")?.flatten();
+        let mut runs = self.ids("run")?.filter_map(|(_, run)| run);
         let (Some(run), None) = (runs.next(), runs.next()) else { return Ok(None) };
         match self.runs_job {
             RunsJob::Unasked => Err(Lack::JobOf(run.into_owned())),

@@ -51,6 +51,14 @@ pub enum Miss<'r> {
         /// The type.
         kind: &'r str,
     },
+    /// The request names something of which it does not say in which resource of this type it stands.
+    #[error("the request's `{by}` does not tell of which `{kind}` it is")]
+    Hidden {
+        /// The type.
+        kind: &'r str,
+        /// The type of the id.
+        by: &'static str,
+    },
     /// It is about SQL statements, and the request carries none that is read.
     #[error("the request carries no sql text")]
     NoSql,
@@ -137,20 +145,31 @@ impl Rule {
             }
         }
         let (mut count, mut all_match) = (0_usize, true);
-        if self.looks_up(kind, action)? {
-            let job = action.runs_job()?;
-            count = usize::from(job.is_some());
-            all_match = job.is_none_or(|job| patterns.match_id(job));
-        } else {
-            for id in action.ids(kind)? {
-                count = count.saturating_add(1);
-                all_match &= id.is_some_and(|id| patterns.match_id(&id));
+        let (mut hidden, mut asks) = (None, false);
+        for (by, id) in action.ids(kind)? {
+            match id {
+                Some(id) => {
+                    count = count.saturating_add(1);
+                    all_match &= patterns.match_id(&id);
+                }
+                None if by == kind => all_match = false,
+                None if self.looks_up(kind, by) => asks = true,
+                // the rule means it by the id that it has
+                None if self.resources.iter().any(|(named, _)| named == by) => {}
+                None => hidden = Some(by),
             }
         }
-        Ok(match (count, scan) {
-            (0, None) => Err(Miss::NoResource { kind }),
-            _ if all_match => Ok(()),
-            _ => Err(Miss::Resource { kind }),
+        if asks && all_match && hidden.is_none() {
+            match action.runs_job()? {
+                Some(job) => (count, all_match) = (1, patterns.match_id(job)),
+                None => hidden = Some("run"),
+            }
+        }
+        Ok(match (count, scan, hidden) {
+            _ if !all_match => Err(Miss::Resource { kind }),
+            (_, _, Some(by)) => Err(Miss::Hidden { kind, by }),
+            (0, None, None) => Err(Miss::NoResource { kind }),
+            _ => Ok(()),
         })
     }
 
@@ -191,25 +210,36 @@ impl Rule {
 
     fn denies_resources(&self, kind: &str, patterns: &Patterns<'_>, action: &Action<'_>) -> Result<bool, Lack> {
         // where a request only looks like an operation, its ids cannot be told
-        if action.near().is_some_and(|near| near.may_carry(kind)) {
+        if action.near().is_some_and(|near| near.may_concern(kind)) {
             return Ok(true);
         }
         let scan = if sql::tells_denial_of(kind) { action.sql()? } else { None };
         if scan.is_some_and(|scan| sql::may_touch(scan, kind, patterns)) {
             return Ok(true);
         }
-        if self.looks_up(kind, action)? {
-            return Ok(action.runs_job()?.is_none_or(|job| patterns.match_id(job)));
+        let mut asks = false;
+        for (by, id) in action.ids(kind)? {
+            let is_meant = match id {
+                Some(id) => patterns.match_id(&id),
+                None if self.looks_up(kind, by) => {
+                    asks = true;
+                    false
+                }
+                None => true,
+            };
+            if is_meant {
+                return Ok(true);
+            }
         }
-        if action.ids(kind)?.any(|id| id.is_none_or(|id| patterns.match_id(&id))) {
+        if asks && action.runs_job()?.is_none_or(|job| patterns.match_id(job)) {
             return Ok(true);
         }
-        action.reaches(kind, self.lookup, &|begin| patterns.match_some_within(begin))
+        action.reaches(kind, &|begin| patterns.match_some_within(begin))
     }
 
-    /// Whether the ids of that type are those of the request's run, which must be asked for.
-    fn looks_up(&self, kind: &str, action: &Action<'_>) -> Result<bool, Lack> {
-        Ok(self.lookup && kind == "job" && action.ids("job")?.next().is_none() && action.ids("run")?.next().is_some())
+    /// Whether ids of the type `by` are asked for what they do not tell of `kind`: whose job a run is.
+    fn looks_up(&self, kind: &str, by: &str) -> bool {
+        self.lookup && kind == "job" && by == "run"
     }
 
     fn has_path(&self, action: &Action<'_>) -> bool {

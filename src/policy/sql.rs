@@ -49,7 +49,7 @@ pub(super) fn tells_of(kind: &str) -> bool {
 
 /// Whether they say something to a rule that refuses: also the files that they name, what these are in, and what their functions reach.
 pub(super) fn tells_denial_of(kind: &str) -> bool {
-    databricks::Kind::named("sql_text").is_some_and(|any| any.tells_of(kind))
+    databricks::Kind::named("sql_text").is_some_and(|any| any.concerns(kind))
 }
 
 /// How many names an id of the type has.

@@ -244,6 +244,28 @@ fn patterns_that_mean_something_else() {
     let looked_up = "operations: [jobs.get_run]\n              resources: {job: [\"1\"]}\n              lookup: true";
     let not = "operations: [jobs.get_run]\n              resources: {job: [\"1\"]}";
     sample("W013", "operations", &[(RULE, not)], &[(RULE, looked_up)]);
+    let denied = |rule: &str| format!("{RULE}\n            deny:\n            - {rule}");
+    for (kind, wide, narrow) in [
+        (
+            "path",
+            "{operations: ['*'], resources: {path: [/a/*]}}",
+            "{operations: [workspace.delete], resources: {path: [/a/*]}}",
+        ),
+        (
+            "dashboard",
+            "{operations: ['workspace.*'], resources: {dashboard: [d]}}",
+            "{operations: ['lakeview.*'], resources: {dashboard: [d]}}",
+        ),
+        (
+            "job",
+            "{operations: ['jobs.*'], resources: {job: ['1']}}",
+            "{operations: ['jobs.*'], resources: {job: ['1']}, lookup: true}",
+        ),
+    ] {
+        sample("W018", kind, &[(RULE, &denied(wide))], &[(RULE, &denied(narrow))]);
+    }
+    let folder = "operations: [lakeview.get]\n              resources: {path: ['/a/*']}";
+    sample("W013", "operations", &[(RULE, folder)], &[(RULE, &folder.replace("lakeview.get", "lakeview.create"))]);
     let found = findings(&edited(&[(RULE, not)]));
     assert!(found[0]["help"].as_str().unwrap().contains("lookup: true"), "{found:?}");
 }

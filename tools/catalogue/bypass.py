@@ -4,8 +4,9 @@
     bypass.py           writes both from src/databricks/catalogue/operations.tsv
     bypass.py --check   writes nothing; fails if the committed files differ
 
-A refused id stands alone, for a caller to whom it is denied; and beside an allowed one in another place, for a caller who may only do
-something about that one. Each row says how the request must end.
+A refused id stands alone, for a caller to whom it is denied and nothing else is; and beside an allowed one in another place, for a caller
+who may only do something about that one. An id that may stand for one of another kind, and does not tell for which, is tried against rules
+about that kind. Each row says how the request must end.
 """
 
 import json
@@ -53,7 +54,21 @@ WORKSPACE = "7405619408829168"
 NAMES = set()
 # the path says something else, or a type that there is not
 CONTRADICTED = ["400", "REQUEST_AMBIGUOUS", "-"]
+DENIED = ["403", "RULE_DENIED", "-"]
+NOT_ALLOWED = ["403", "NO_RULE", "-"]
+NAMED_BY_PATH = {"experiment_name"}
 HIDING = {"table_id", "volume_id", "object_id"}
+
+
+def hidden():
+    """kind → the kinds that its ids may stand for without telling, as src/databricks/kind.rs says."""
+    text = (REPO / "src/databricks/kind.rs").read_text()
+    constants = dict(re.findall(r"const (\w+): &\[&str\] =\s*&\[(.*?)\];", text, re.DOTALL))
+    rows = re.findall(r'^    kind\("(\w+)",.*\)\.hiding\((.*)\),$', text, re.MULTILINE)
+    return {kind: re.findall(r'"(\w+)"', constants.get(of, of)) for kind, of in rows}
+
+
+HIDDEN = hidden()
 FORMS = {
     "existing_cluster_id",
     "new_cluster",
@@ -110,7 +125,9 @@ class Place:
         if self.kind == "@tool":
             return ["tools/call", {"name": word}]
         whole = sample(self.about, word)
-        return whole.split(".") if len(self.parts) > 1 else [whole]
+        names = whole.split(".") if len(self.parts) > 1 else [whole]
+        # an id that stands for a name: the parts before it are not said
+        return [""] * (len(self.parts) - len(names)) + names
 
 
 def put(body, path, value):
@@ -130,6 +147,8 @@ def put(body, path, value):
 def request(template, placed):
     """Target, headers and body of a request with these values in these places."""
     path, query, headers, body = template, [], [], {}
+    if not any(place.kind == "@typed" for place, _ in placed):
+        path = re.sub(r"\{(on_)?securable_type\}", "table", path)
     for place, word in placed:
         for (where, name), value in zip(place.parts, place.values(word)):
             if where == "path":
@@ -140,7 +159,7 @@ def request(template, placed):
                 query.append(f"{name}={quote(value, safe='/.')}")
             elif where == "header":
                 headers.append(f"{name}: {value}")
-            elif name:
+            elif name and not name.endswith("."):
                 number = int(value) if place.kind in ("job", "run") and value.isdigit() else value
                 put(body, name, number)
     path = re.sub(r"\{org_id\}|(?<=/ai-search/workspaces/)\{\w+\}", WORKSPACE, path)
@@ -158,7 +177,7 @@ def rows():
         if line.startswith("#"):
             continue
         name, method, template, _, sensitive, ids, _ = line.split("\t")
-        if sensitive != "-" or method == "*" or ids == "-":
+        if ids == "-":
             continue
         places, seen = [], set()
         for place in (Place(text) for text in ids.split() if not text.startswith("!")):
@@ -176,7 +195,8 @@ def rows():
             if key not in seen:
                 seen.add(key)
                 places.append(place)
-        yield name, method, template, places, is_opaque(name) or "!apart" in ids.split()
+        stands_apart = is_opaque(name) or "!apart" in ids.split()
+        yield name, "POST" if method == "*" else method, template, sensitive != "-", places, stands_apart
 
 
 def line(name, caller, method, made, end):
@@ -206,8 +226,13 @@ def contradicts(place, template):
 
 
 def generated():
-    kinds, lines = set(), []
-    for name, method, template, places, stands_apart in rows():
+    """The rows, the kinds of the callers to whom one is denied, and the sensitive operations that callers are allowed."""
+    lines, sensitive = [], {}
+    for name, method, template, is_sensitive, places, stands_apart in rows():
+        about = {place.about for place in places}
+        if is_sensitive:
+            for kind in about:
+                sensitive.setdefault(kind, set()).add(name)
         for place, again in said_again(template, method, places) if not stands_apart else ():
             if place.kind.startswith("@"):
                 continue
@@ -218,9 +243,8 @@ def generated():
             lines.append(line(f"an allowed {what}", f"g-{place.about}", method, made, CONTRADICTED))
         for place in places:
             what = f"{place.about}, {name} {method} {place.text.partition('=')[2]}"
-            end = CONTRADICTED if contradicts(place, template) else ["403", "RULE_DENIED", "-"]
-            lines.append(line(f"a denied {what}", "g-denied", method, request(template, [(place, "bad")]), end))
-            kinds.add(place.about)
+            end = CONTRADICTED if contradicts(place, template) else DENIED
+            lines.append(line(f"a denied {what}", f"d-{place.about}", method, request(template, [(place, "bad")]), end))
         for a, b in ((first_of(b, places), b) for b in places):
             if (
                 a is b
@@ -231,10 +255,27 @@ def generated():
                 continue
             what = f"{a.about} beside another, {name} {method} {b.text.partition('=')[2]}"
             contradicted = disagrees(a, b) or contradicts(a, template) or contradicts(b, template)
-            end = CONTRADICTED if contradicted else ["403", "NO_RULE", "-"]
+            end = CONTRADICTED if contradicted else NOT_ALLOWED
             made = request(template, [(a, "good"), (b, "bad")])
             lines.append(line(f"an allowed {what}", f"g-{a.about}", method, made, end))
-    return kinds, lines
+        lines += behind_ids(name, method, template, places)
+    return lines, sensitive
+
+
+def behind_ids(name, method, template, places):
+    """Ids that do not tell of what kind or where something is: for a caller to whom one such is denied, and beside one that is allowed."""
+    for place in places:
+        if place.kind not in HIDDEN or first_of(place, places) is not place or contradicts(place, template):
+            continue
+        made = request(template, [(place, "good")])
+        # an address tells by its form
+        for kind in HIDDEN[place.kind] if place.kind not in PATHS | {"storage_url"} or place.kind in NAMED_BY_PATH else ():
+            what = f"{place.kind}, {name} {method} {place.text.partition('=')[2]}"
+            yield line(f"any {kind} denied behind a {what}", f"d-{kind}", method, made, DENIED)
+            told = next((other for other in places if other.about == kind and not other.kind.startswith("@")), None)
+            if told and not contradicts(told, template) and not disagrees(told, place):
+                both = request(template, [(told, "good"), (place, "good")])
+                yield line(f"an allowed {kind} beside a {what}", f"g-{kind}", method, both, NOT_ALLOWED)
 
 
 def said_again(template, method, places):
@@ -251,38 +292,44 @@ def first_of(place, places):
     return next(other for other in places if other.about == place.about)
 
 
-def policy(kinds, callers):
+def policy(callers, sensitive):
     permit = [
         "run_as", "new_cluster", "init_scripts", "instance_profile", "docker_image", "access_control_list", "git_source",
         "spark_env_vars", "single_user_name", "external_links", "owner", "embed_credentials",
     ]  # fmt: skip
     credential = {"type": "user_federation"}
 
-    def role(name, allow, deny=()):
-        matches = {"groups": [f"bypass-{name}"]}
+    def role(name, group, allow, deny=()):
+        matches = {"groups": [f"bypass-{group}"]}
         return {"name": name, "match": matches, "credential": credential, "allow": allow} | (
             {"deny": deny} if deny else {}
         )
 
-    denies = [{"operations": ["*"], "resources": {kind: [sample(kind, "bad")]}} for kind in sorted(kinds)]
-    roles = [role("g-denied", [{"operations": ["*"], "permit": permit}], denies)]
-    for caller in sorted(callers - {"g-denied"}):
-        kind = caller.removeprefix("g-")
-        roles.append(
-            role(caller, [{"operations": ["*"], "resources": {kind: [sample(kind, "good")]}, "permit": permit}])
-        )
-    return {"callers": {caller: {"groups": [f"bypass-{caller}"]} for caller in sorted(callers)}, "roles": roles}
+    everything = ["*", *sorted(set().union(*sensitive.values()))]
+    roles = [role("g-everything", "denied-one", [{"operations": everything, "permit": permit}])]
+    groups = {}
+    for caller in sorted(callers):
+        sort, kind = caller.split("-", 1)
+        if sort == "d":
+            groups[caller] = ["bypass-denied-one", f"bypass-{caller}"]
+            denied = {"operations": ["*"], "resources": {kind: [sample(kind, "bad")]}}
+            roles.append(role(caller, caller, [], [denied]))
+            continue
+        groups[caller] = [f"bypass-{caller}"]
+        allowed = {"operations": ["*", *sorted(sensitive.get(kind, ()))], "resources": {kind: [sample(kind, "good")]}}
+        roles.append(role(caller, caller, [allowed | {"permit": permit}]))
+    return {"callers": {caller: {"groups": groups[caller]} for caller in sorted(callers)}, "roles": roles}
 
 
 def main():
-    kinds, lines = generated()
+    lines, sensitive = generated()
     callers = {text.split("\t")[2] for text in lines}
     head = (
         "# Made by tools/catalogue/bypass.py from operations.tsv: do not edit. The columns are those of attempts.tsv.\n"
     )
     files = {
         OUT / "generated.tsv": head + "\n".join(lines) + "\n",
-        OUT / "generated.json": json.dumps(policy(kinds, callers), indent=1) + "\n",
+        OUT / "generated.json": json.dumps(policy(callers, sensitive), indent=1) + "\n",
     }
     different = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     print(f"{len(lines)} rows")

@@ -198,8 +198,9 @@ class Bodies:
                 what = what_of.setdefault(self.what(member, kinds), len(what_of))
                 members.append(f"({name_of[member.name]}, {what})")
         shapes.append(f"({len(members)}, 0, 0)")
+        assert len(below_of) <= 256, len(below_of)
         yield block("SHAPES", "(u16, u16, u8)", shapes, "First member, composites in `LISTS`, place in `BELOW`.")
-        yield block("BELOW", "(u64, u16)", list(below_of), "Kinds and features that stand somewhere in a shape.")
+        yield block("BELOW", "([u32; 3], u16)", list(below_of), "Kinds and features that stand somewhere in a shape.")
         yield block("MEMBERS", "(u16, u16)", members, "Place in `NAMES` and in `WHAT`; sorted within a shape.")
         yield block("NAMES", "u32", [text.spans[name] for name in names], "The names of members.")
         yield block("WHAT", "(u16, u8, u8)", list(what_of), "Shape and 1, kind, form and feature of a member.")
@@ -223,8 +224,9 @@ class Bodies:
     def masks(self, shape, kinds):
         below, features = self.below(shape)
         mask = sum(1 << kinds.index(kind) for kind in below)
+        words = ", ".join(f"{mask >> shift & 0xFFFFFFFF:#x}" for shift in (0, 32, 64))
         bits = sum(1 << FEATURES.index(feature) for feature in features) | (0x8000 if shape.is_open else 0)
-        return f"({mask:#x}, {bits:#x})"
+        return f"([{words}], {bits:#x})"
 
     def what(self, member, kinds):
         code = CODES.get(member.kind)
@@ -240,7 +242,7 @@ def kinds_of(rows, bodies):
     kinds |= {kind for shape in bodies.order for kind in bodies.below(shape)[0]}
     kinds |= {*bodies.leaves.types.values(), *bodies.leaves.collections.values()}
     kinds = sorted(kind for kind in kinds if not kind.startswith("@"))
-    assert len(kinds) <= 64, len(kinds)
+    assert len(kinds) <= 96, len(kinds)
     return kinds
 
 

@@ -321,14 +321,14 @@ fn note(operation: Operation, sort: &Sort) -> Option<String> {
         );
     }
     let has = |kind: &str| sort.types.iter().any(|known| known == kind);
-    if operation.may_carry("run") && !operation.may_carry("job") && !has("job") {
+    if operation.may_tell("run") && !operation.may_tell("job") && !has("job") {
         return Some(
             "whose job a run is was not recorded: `resources: {job: […]}` with `lookup: true` limits it".to_owned(),
         );
     }
     let own = operation.kinds().find(|kind| !PASSING.contains(kind))?;
     let is_new = operation.name().ends_with(".create") || operation.name().contains(".list");
-    (sort.types.is_empty() && !is_new && !operation.may_carry("run")).then(|| {
+    (sort.types.is_empty() && !is_new && !operation.may_tell("run")).then(|| {
         format!("no id was recorded, so the rule limits nothing: observe with a rule that has `resources: {{{own}: [\"*\"]}}` first")
     })
 }

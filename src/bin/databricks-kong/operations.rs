@@ -140,7 +140,7 @@ fn clients(operation: Operation) -> impl Iterator<Item = &'static str> {
 pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     let wanted = Wanted::new(&arguments.pattern);
     let tells_of = |operation: &Operation, kind: &str| {
-        operation.may_carry(kind) || is_told_by_sql(kind) && has_statement(*operation)
+        operation.may_tell(kind) || is_told_by_sql(kind) && has_statement(*operation)
     };
     let is_wanted = |operation: &Operation| {
         wanted.is(*operation)

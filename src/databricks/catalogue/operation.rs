@@ -94,7 +94,7 @@ impl Operation {
         let mut in_path = self.ids().filter(is_in_path).flat_map(Id::kinds);
         self.takes_object()
             && !self.is_message()
-            && in_path.any(|known| Kind::named(known).is_some_and(|known| known.tells_of(kind)))
+            && in_path.any(|known| Kind::named(known).is_some_and(|known| known.concerns(kind)))
     }
 
     /// Whether requests of it may have a JSON object as their body.
@@ -139,10 +139,16 @@ impl Operation {
         })
     }
 
-    /// Whether a request of it may carry an id that says something about resources of `kind`.
+    /// Whether a request of it may carry an id that concerns resources of `kind`.
     #[must_use]
-    pub fn may_carry(self, kind: &str) -> bool {
-        self.kinds().any(|known| Kind::named(known).is_some_and(|known| known.tells_of(kind)))
+    pub fn may_concern(self, kind: &str) -> bool {
+        self.kinds().filter_map(Kind::named).any(|known| known.concerns(kind))
+    }
+
+    /// Whether a request of it may carry an id that tells which resource of `kind` it is about.
+    #[must_use]
+    pub fn may_tell(self, kind: &str) -> bool {
+        self.kinds().filter_map(Kind::named).any(|known| known.tells(kind))
     }
 
     /// The types of resources of which a request of it may carry an id.

@@ -48,6 +48,9 @@ pub enum Named {
     Nothing,
 }
 
+/// The kinds of which an id may stand in a shape, a bit for each.
+pub(super) type Kinds = [u32; 3];
+
 /// The bit of a shape that takes members of any name.
 const OPEN: u16 = 0x8000;
 
@@ -61,7 +64,7 @@ impl Shape {
     }
 
     /// The kinds and the features that may stand in it, as bits.
-    fn below(self) -> (u64, u16) {
+    fn below(self) -> (Kinds, u16) {
         table::BELOW.get(usize::from(self.row().2)).copied().unwrap_or_default()
     }
 
@@ -94,17 +97,15 @@ impl Shape {
     /// Whether an id of `kind` may stand in it, however deep.
     #[must_use]
     pub fn may_hold(self, kind: &str) -> bool {
-        let bit = table::KINDS.iter().position(|known| *known == kind).and_then(|place| u32::try_from(place).ok());
-        bit.and_then(|bit| 1_u64.checked_shl(bit)).is_some_and(|bit| self.below().0 & bit != 0)
+        let place = table::KINDS.iter().position(|known| *known == kind);
+        place.is_some_and(|place| has(&self.below().0, place))
     }
 
     /// The types of which an id may stand in it, however deep.
     pub fn kinds(self) -> impl Iterator<Item = &'static str> {
         // bit by bit: to look each kind up by its name would cost more than all else of a decision
-        let (mask, _) = self.below();
-        let is_in =
-            move |bit: usize| u32::try_from(bit).ok().and_then(|bit| mask.checked_shr(bit)).unwrap_or(0) & 1 != 0;
-        table::KINDS.iter().enumerate().filter(move |(bit, _)| is_in(*bit)).map(|(_, kind)| *kind)
+        let (kinds, _) = self.below();
+        table::KINDS.iter().enumerate().filter(move |(place, _)| has(&kinds, *place)).map(|(_, kind)| *kind)
     }
 
     /// The features that may stand in it, however deep, as bits in their order.
@@ -116,7 +117,7 @@ impl Shape {
     /// Whether anything in it matters to a rule.
     #[must_use]
     pub fn matters(self) -> bool {
-        self.below().0 != 0 || self.features() != 0
+        self.below().0 != Kinds::default() || self.features() != 0
     }
 
     /// Whether it takes members of any name.
@@ -238,6 +239,11 @@ impl Member {
     pub fn matters(self) -> bool {
         self.leaf() != Leaf::Data || self.feature().is_some() || self.shape().is_some_and(Shape::matters)
     }
+}
+
+fn has(kinds: &Kinds, place: usize) -> bool {
+    let bit = u32::try_from(place & 31).ok().and_then(|bit| 1_u32.checked_shl(bit));
+    kinds.get(place >> 5).zip(bit).is_some_and(|(word, bit)| word & bit != 0)
 }
 
 fn name_at(place: u16) -> &'static str {

@@ -40,6 +40,7 @@ kinds! {
     UNKNOWN_FIELDS: warning "W015" "unknown-fields",
     PARTS_OF_A_NAME: warning "W016" "parts-of-a-name",
     REGULAR_EXPRESSION: warning "W017" "regular-expression",
+    HIDDEN_BY_IDS: warning "W018" "hidden-by-ids",
     PLAIN_SECRET: warning "W020" "plain-secret",
     ALL_APIS: warning "W021" "all-apis",
     UNKNOWN_SCOPE: warning "W022" "unknown-scope",

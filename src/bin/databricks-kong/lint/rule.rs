@@ -3,7 +3,7 @@
 //! Everything here errs on the side of silence. What cannot be read is left to `Settings::parse`, which reports it.
 
 use super::sets::{Meant, Set, Sets};
-use databricks_kong::databricks::{Operation, canonical, has_statement};
+use databricks_kong::databricks::{Kind, Operation, canonical, has_statement};
 use databricks_kong::policy::{Glob, PathPattern};
 use serde_json::Value;
 
@@ -74,11 +74,20 @@ impl Rule {
     /// carry.
     pub(super) fn impossible(&self, operation: Operation) -> Option<&str> {
         let carried = |kind: &str| {
-            let has = |wanted: &str| operation.may_carry(wanted);
+            let has = |wanted: &str| operation.may_tell(wanted);
             has(kind) || is_told_by_sql(kind) && has_statement(operation) || kind == "job" && self.lookup && has("run")
         };
         let resource = self.resources.iter().map(|(kind, _)| kind.as_str()).find(|kind| !carried(kind));
         resource.or_else(|| (self.sql.is_some() && !has_statement(operation)).then_some("sql"))
+    }
+
+    /// Whether a rule that denies by `kind` takes requests of `operation` for any of it, as an id of theirs may stand for one and does not
+    /// tell for which. Ids that nobody but Databricks uses (of tables, of volumes, of notebooks) are not worth a word.
+    pub(super) fn takes_for_any(&self, kind: &str, operation: Operation) -> bool {
+        let quiet = |by: &str| matches!(by, "table_id" | "volume_id" | "object_id" | "sql_text" | "storage_url");
+        let is_asked = |by: &str| self.lookup && kind == "job" && by == "run";
+        let mut hiding = operation.kinds().filter(|by| !quiet(by) && !is_asked(by)).filter_map(Kind::named);
+        hiding.any(|by| by.hides(kind)) || operation.acts_on_unnamed(kind, true)
     }
 
     /// Whether the limits of `self` hold for every request for which those of `other` hold.

@@ -24,6 +24,9 @@ pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
     }
     undone(entry, allow, found);
     unreachable(entry, allow, &owner.deny, found);
+    for rule in &owner.deny {
+        hidden_by_ids(entry, rule, found);
+    }
     thrift(entry, owner, found);
     unknown_fields(entry, allow, found);
 }
@@ -118,7 +121,7 @@ fn never_holds(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
 
 /// What to do about an operation that carries nothing of what a rule wants.
 fn cure(name: &str, limit: &str) -> String {
-    let names_a_run = || Catalogue::named(name).any(|operation| operation.may_carry("run"));
+    let names_a_run = || Catalogue::named(name).any(|operation| operation.may_tell("run"));
     if limit == "job" && names_a_run() {
         return "set `lookup: true`: the gateway then asks the workspace whose job the run is".to_owned();
     }
@@ -153,7 +156,10 @@ fn undone(entry: &Entry<'_>, allow: &[Rule], found: &mut Vec<Finding>) {
 
 /// The first names of some operations.
 fn names(operations: impl Iterator<Item = Operation>) -> String {
-    let names: BTreeSet<_> = operations.map(Operation::name).collect();
+    shown(&operations.map(Operation::name).collect())
+}
+
+fn shown(names: &BTreeSet<&str>) -> String {
     let shown: Vec<_> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
     match names.len().saturating_sub(shown.len()) {
         0 => shown.join(", "),
@@ -179,6 +185,28 @@ fn unreachable(entry: &Entry<'_>, allow: &[Rule], deny: &[Rule], found: &mut Vec
             let message = "this rule is never used: rules before it deny all that it means";
             found.push(entry.finding(&codes::UNREACHABLE_RULE, &rule.pointer, message).help("take it out"));
         }
+    }
+}
+
+/// Rules that refuse more than they name, since what a request names may be what they are about and does not tell.
+fn hidden_by_ids(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
+    for (kind, _) in &rule.resources {
+        let names: BTreeSet<_> =
+            rule.meant.by_name.iter().filter(|meant| rule.takes_for_any(kind, *meant)).map(Operation::name).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let message = format!(
+            "this rule refuses {} whatever `{kind}` they are about, since the ids of such requests do not tell",
+            shown(&names)
+        );
+        let help = if kind == "job" {
+            "set `lookup: true`: the gateway then asks the workspace whose job a run is"
+        } else {
+            "if that is too much, name the operations that are meant"
+        };
+        let pointer = format!("{}/resources/{kind}", rule.pointer);
+        found.push(entry.finding(&codes::HIDDEN_BY_IDS, &pointer, message).help(help));
     }
 }
 
