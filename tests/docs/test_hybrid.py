@@ -48,7 +48,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilterCluster]
     one.stop()
 
 
-def test_the_control_plane_refuses_a_filter_that_it_lacks_and_a_configuration_that_breaks_the_schema(cluster: FilterCluster):
+def test_the_control_plane_refuses_a_filter_that_it_lacks_and_a_configuration_that_breaks_the_schema(
+    cluster: FilterCluster,
+):
     text = json.dumps(cluster.chain)
     for broken, message in [
         (text.replace("databricks_kong", "other_filter"), "no such filter"),

@@ -120,7 +120,12 @@ def test_whoever_is_cut_off_is_refused_after_a_reload_whatever_the_gateway_keeps
     declaration = tmp_path / "kong.json"
     declaration.write_text(json.dumps(declared))
     here = {name: value for name, value in machine(around).items() if "RESOLVER" in name or "TRUSTED_CERT" in name}
-    changes = {**settings_for(declaration.read_text()), **here, "DATABASE": "off", "DECLARATIVE_CONFIG": str(declaration)}
+    changes = {
+        **settings_for(declaration.read_text()),
+        **here,
+        "DATABASE": "off",
+        "DECLARATIVE_CONFIG": str(declaration),
+    }
     one = Kong(tmp_path / "kong", {**changes, "ADMIN_GUI_LISTEN": "off"})
     tokens = {who: {"Authorization": f"Bearer {around.token(who, 'job-runners')}"} for who in ("alice", "bob")}
 
