@@ -71,7 +71,10 @@ def short(found: dict[str, Result]) -> str:
             if name in result["contestants"]:
                 ratio, more = summary.throughput(result, name), summary.above(result, name)
                 rows.append([charts.where(result), f"`{name}`", f"{ratio.median:.2f}", f"{more.median:.0f} µs"])
-    return table.markdown(["", "", "of the bare proxy's throughput", "processor time above it"], rows)
+    shown = table.markdown(["", "", "of the bare proxy's throughput", "processor time above it"], rows)
+    loads = " and ".join(f"{found[gateway]['machine']['load_average']}" for gateway in chosen)
+    cores = found["envoy"]["machine"]["cores"]
+    return f"{shown}\n\nMedians on {cores} cores; the load average was {loads}, and above {cores} others used the machine too."
 
 
 KINDS = {
