@@ -424,13 +424,15 @@ fn with_folded_volume(path: &str) -> String {
     path.split('/').enumerate().map(one).collect::<Vec<_>>().join("/")
 }
 
-/// Whether the path, if it begins with one of Databricks' own schemes, says it in lower case and without a host: `DBFS:/a`, `dbfs:a` and
-/// `dbfs://a` are `dbfs:/a` to some readers.
+/// Whether the path says one of Databricks' own schemes at its beginning only, in lower case and without a host: `DBFS:/a`, `dbfs:a`,
+/// `dbfs://a` and `/dbfs:/a` are `dbfs:/a` to some readers.
 fn has_plain_scheme(path: &str) -> bool {
-    path.split_once(':').is_none_or(|(scheme, rest)| {
-        !["dbfs", "file", "workspace"].iter().any(|own| scheme.eq_ignore_ascii_case(own))
+    let is_own = |scheme: &str| ["dbfs", "file", "workspace"].iter().any(|own| scheme.eq_ignore_ascii_case(own));
+    let begins_plainly = path.split_once(':').is_none_or(|(scheme, rest)| {
+        !is_own(scheme)
             || !scheme.bytes().any(|byte| byte.is_ascii_uppercase()) && rest.starts_with('/') && !rest.starts_with("//")
-    })
+    });
+    begins_plainly && !path.split('/').skip(1).any(|segment| segment.strip_suffix(':').is_some_and(is_own))
 }
 
 /// Whether no part of a name has quotes or blanks around it, which some readers take away and others do not.
@@ -541,11 +543,15 @@ mod tests {
             ("path", "file:/Workspace/a", true),
             ("path", "s3://bucket/a", true),
             ("path", "/Users/x/file:y", true),
+            ("path", "/dbfs:/Volumes/a/b/c", false),
+            ("path", "/Workspace/file:/a", false),
+            ("path", "dbfs:/DBFS:/a", false),
+            ("dbfs", "/dbfs:/a", false),
             ("path", " /a", false),
             ("cluster", "c-1\n", false),
             ("cluster", "c-1\0", false),
             ("serving_endpoint", "a b", true),
-            ("path", "/DBFS:/a", true),
+            ("path", "/DBFS:/a", false),
         ] {
             assert_eq!(Kind::named(kind).unwrap().is_plain(id), plain, "{kind} {id}");
         }
