@@ -17,6 +17,7 @@ build = {
     ["kong.plugins.databricks-kong.core"] = "kong/plugins/databricks-kong/core.lua",
     ["kong.plugins.databricks-kong.encode"] = "kong/plugins/databricks-kong/encode.lua",
     ["kong.plugins.databricks-kong.handler"] = "kong/plugins/databricks-kong/handler.lua",
+    ["kong.plugins.databricks-kong.headers"] = "kong/plugins/databricks-kong/headers.lua",
     ["kong.plugins.databricks-kong.interface"] = "kong/plugins/databricks-kong/interface.lua",
     ["kong.plugins.databricks-kong.node"] = "kong/plugins/databricks-kong/node.lua",
     ["kong.plugins.databricks-kong.pair"] = "kong/plugins/databricks-kong/pair.lua",

@@ -12,14 +12,29 @@ typedef struct {
   size_t size;
 } dk_bytes;
 
-/* The head of a request. A list of headers holds names and values by turns; its count is that of both.
+/* As `dk_bytes`, in the form of nginx's Lua module (`ngx_http_lua_ffi_str_t`).
+ */
+typedef struct {
+  int32_t size;
+  const char *data;
+} dk_text;
+
+/* A header as nginx's Lua module hands it over (`ngx_http_lua_ffi_table_elt_t`), so that Lua need not copy it. core.lua holds the two
+ * declarations against each other.
+ */
+typedef struct {
+  dk_text name;
+  dk_text value;
+} dk_header;
+
+/* The head of a request.
  */
 typedef struct {
   dk_bytes id;
   dk_bytes method;
   dk_bytes target;
   dk_bytes scheme;
-  const dk_bytes *headers;
+  const dk_header *headers;
   size_t headers_count;
   const dk_bytes *shared;
   size_t shared_count;

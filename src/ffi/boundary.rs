@@ -5,7 +5,7 @@
     reason = "a C interface has raw pointers; each block says why it is sound, and nothing leaves this file raw"
 )]
 
-use super::interface::{DkAnswer, DkBytes, DkCalloutAnswer, DkHead};
+use super::interface::{DkAnswer, DkBytes, DkCalloutAnswer, DkHead, DkHeader, DkText};
 use super::message::{Code, Message};
 use super::worker;
 use std::cell::RefCell;
@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
     /// The last answer that did not fit into the caller's memory.
-    static KEPT: RefCell<Option<(Code, Vec<u8>)>> = const { RefCell::new(None) };
+    static KEPT: RefCell<Option<(Code, Message)>> = const { RefCell::new(None) };
 }
 
 /// What the caller handed over cannot be read.
@@ -54,18 +54,43 @@ pub(super) unsafe fn bytes<'a>(data: *const u8, size: usize) -> Result<&'a [u8],
 /// # Safety
 /// As [`bytes`], for `count` aligned elements at `list` and for what each of them points to.
 unsafe fn pairs<'a>(list: *const DkBytes, count: usize) -> Result<Pairs<'a>, Unreadable> {
+    // SAFETY: by this function's own condition
+    let (pairs, []) = unsafe { elements(list, count) }?.as_chunks::<2>() else { return Err(Unreadable) };
+    // SAFETY: each element's bytes are readable by this function's own condition
+    pairs.iter().map(|[name, value]| unsafe { Ok((read(name)?, read(value)?)) }).collect()
+}
+
+/// The elements of a list.
+///
+/// # Safety
+/// As [`bytes`], for `count` elements at `list`.
+unsafe fn elements<'a, T>(list: *const T, count: usize) -> Result<&'a [T], Unreadable> {
     if count == 0 {
-        return Ok(Vec::new());
+        return Ok(&[]);
     }
-    let spans = count.checked_mul(size_of::<DkBytes>()).is_some_and(|size| isize::try_from(size).is_ok());
-    if list.is_null() || !list.is_aligned() || !spans || !count.is_multiple_of(2) {
+    let spans = count.checked_mul(size_of::<T>()).is_some_and(|size| isize::try_from(size).is_ok());
+    if list.is_null() || !list.is_aligned() || !spans {
         return Err(Unreadable);
     }
     // SAFETY: not null, aligned, within what a slice may span, and readable by this function's own condition
-    let list = unsafe { std::slice::from_raw_parts(list, count) };
-    let (pairs, _) = list.as_chunks::<2>();
+    Ok(unsafe { std::slice::from_raw_parts(list, count) })
+}
+
+/// # Safety
+/// As [`bytes`], for aligned elements at `list` and for what each of them points to.
+unsafe fn headers<'a>(list: *const DkHeader, count: usize) -> Result<Pairs<'a>, Unreadable> {
+    // SAFETY: by this function's own condition
+    let list = unsafe { elements(list, count) }?;
     // SAFETY: each element's bytes are readable by this function's own condition
-    pairs.iter().map(|[name, value]| unsafe { Ok((read(name)?, read(value)?)) }).collect()
+    list.iter().map(|header| unsafe { Ok((read_text(&header.name)?, read_text(&header.value)?)) }).collect()
+}
+
+/// # Safety
+/// As [`bytes`], for what `text` points to.
+unsafe fn read_text<'a>(text: &DkText) -> Result<&'a [u8], Unreadable> {
+    let size = usize::try_from(text.size).map_err(|_| Unreadable)?;
+    // SAFETY: by this function's own condition
+    unsafe { bytes(text.data, size) }
 }
 
 /// # Safety
@@ -108,7 +133,7 @@ impl Head<'_> {
                 certificate: read(&head.certificate)?,
                 has_body: head.has_body != 0,
                 has_more_headers: head.has_more_headers != 0,
-                headers: pairs(head.headers, head.headers_count)?,
+                headers: headers(head.headers, head.headers_count)?,
                 shared: pairs(head.shared, head.shared_count)?,
             })
         }
@@ -153,16 +178,15 @@ impl CalloutAnswer<'_> {
 /// `answer` is null, or points to an aligned structure that nobody else uses during the call, and whose `data` is null or has `room` bytes
 /// that can be written.
 pub(super) unsafe fn deliver(answer: *mut DkAnswer, (code, message): (Code, Message)) -> i32 {
-    let Some(encoded) = message.encode() else { return Code::Failed as i32 };
     let kept = KEPT.try_with(|kept| kept.try_borrow_mut().map(|mut kept| *kept = None));
     if !matches!(kept, Ok(Ok(()))) {
         return Code::Failed as i32;
     }
     // SAFETY: by this function's own condition
-    match unsafe { write(answer, &encoded) } {
+    match unsafe { write(answer, &message) } {
         Some(true) => code as i32,
         Some(false) => {
-            let kept = KEPT.try_with(|kept| kept.try_borrow_mut().map(|mut kept| *kept = Some((code, encoded))));
+            let kept = KEPT.try_with(|kept| kept.try_borrow_mut().map(|mut kept| *kept = Some((code, message))));
             if matches!(kept, Ok(Ok(()))) { Code::Grow as i32 } else { Code::Failed as i32 }
         }
         None => Code::Failed as i32,
@@ -175,29 +199,37 @@ pub(super) unsafe fn deliver(answer: *mut DkAnswer, (code, message): (Code, Mess
 /// As [`deliver`].
 pub(super) unsafe fn again(answer: *mut DkAnswer) -> i32 {
     let kept = KEPT.try_with(|kept| kept.try_borrow_mut().ok().and_then(|mut kept| kept.take())).ok().flatten();
-    let Some((code, encoded)) = kept else { return Code::Failed as i32 };
+    let Some((code, message)) = kept else { return Code::Failed as i32 };
     // SAFETY: by this function's own condition
-    match unsafe { write(answer, &encoded) } {
+    match unsafe { write(answer, &message) } {
         Some(true) => code as i32,
         _ => Code::Failed as i32,
     }
 }
 
-/// Whether `bytes` fitted; nothing if there is no place at all.
+/// Whether the message fitted; nothing if there is no place at all, or the message cannot be said.
 ///
 /// # Safety
 /// As [`deliver`].
-unsafe fn write(answer: *mut DkAnswer, bytes: &[u8]) -> Option<bool> {
+unsafe fn write(answer: *mut DkAnswer, message: &Message) -> Option<bool> {
+    let (count, ends, bytes) = message.parts()?;
     if !answer.is_aligned() {
         return None;
     }
     // SAFETY: aligned, and null or nobody else's during the call, by this function's own condition
     let answer = unsafe { answer.as_mut() }?;
-    answer.size = bytes.len();
-    if answer.data.is_null() || answer.room < bytes.len() {
+    let head = size_of_val(ends).checked_add(size_of::<u32>())?;
+    answer.size = head.checked_add(bytes.len())?;
+    if answer.data.is_null() || answer.room < answer.size {
         return Some(false);
     }
-    // SAFETY: `data` is not null and has `room` writable bytes, which are at least as many; the source is ours, so they do not overlap
-    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), answer.data, bytes.len()) };
+    // SAFETY: `data` is not null and has `room` writable bytes, which are at least as many as the three parts have together; the sources are
+    // ours, so they do not overlap, and numbers are copied as the bytes that they are
+    unsafe {
+        let data = answer.data;
+        std::ptr::copy_nonoverlapping((&raw const count).cast(), data, size_of::<u32>());
+        std::ptr::copy_nonoverlapping(ends.as_ptr().cast(), data.add(size_of::<u32>()), size_of_val(ends));
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), data.add(head), bytes.len());
+    }
     Some(true)
 }

@@ -23,6 +23,8 @@ c_types! {
     *mut u8 => "char *",
     DkBytes => "dk_bytes",
     *const DkBytes => "const dk_bytes *",
+    DkText => "dk_text",
+    *const DkHeader => "const dk_header *",
     *const DkHead => "const dk_head *",
     *const DkCalloutAnswer => "const dk_callout_answer *",
     *mut DkAnswer => "dk_answer *",
@@ -66,7 +68,24 @@ structures! {
         size: usize,
     }
 
-    /// The head of a request. A list of headers holds names and values by turns; its count is that of both.
+    /// As `dk_bytes`, in the form of nginx's Lua module (`ngx_http_lua_ffi_str_t`).
+    DkText is "dk_text" {
+        /// How many.
+        size: i32,
+        /// Where they are.
+        data: *const u8,
+    }
+
+    /// A header as nginx's Lua module hands it over (`ngx_http_lua_ffi_table_elt_t`), so that Lua need not copy it. core.lua holds the two
+    /// declarations against each other.
+    DkHeader is "dk_header" {
+        /// Its name, in any case.
+        name: DkText,
+        /// Its value.
+        value: DkText,
+    }
+
+    /// The head of a request.
     DkHead is "dk_head" {
         /// The host's own name of the request.
         id: DkBytes,
@@ -77,10 +96,10 @@ structures! {
         /// `https` or `http`, as the client came in.
         scheme: DkBytes,
         /// All headers.
-        headers: *const DkBytes,
-        /// How many elements `headers` has.
+        headers: *const DkHeader,
+        /// How many there are.
         headers_count: usize,
-        /// Names and values of `kong.ctx.shared` that the configuration's secrets need (`dk_config_open` tells their names).
+        /// By turns names and values of `kong.ctx.shared` that the configuration's secrets need (`dk_config_open` tells their names).
         shared: *const DkBytes,
         /// How many elements `shared` has.
         shared_count: usize,

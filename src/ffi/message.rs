@@ -116,17 +116,10 @@ impl Message {
         }
     }
 
-    /// All of it; nothing if it is too long to be said.
-    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+    /// The number of its fields, where each ends, and their bytes, which follow each other; nothing if it is too long to be said.
+    pub(super) fn parts(&self) -> Option<(u32, &[u32], &[u8])> {
         let count = u32::try_from(self.ends.len()).ok().filter(|_| !self.overflown)?;
-        let head = self.ends.len().saturating_add(1).saturating_mul(size_of::<u32>());
-        let mut encoded = Vec::with_capacity(head.saturating_add(self.bytes.len()));
-        encoded.extend_from_slice(&count.to_ne_bytes());
-        for end in &self.ends {
-            encoded.extend_from_slice(&end.to_ne_bytes());
-        }
-        encoded.extend_from_slice(&self.bytes);
-        Some(encoded)
+        Some((count, &self.ends, &self.bytes))
     }
 }
 
@@ -140,8 +133,7 @@ mod tests {
         message.push("ab");
         message.push("");
         message.push_pairs([("c", "d")]);
-        let head: Vec<u8> = [4_u32, 2, 2, 3, 4].into_iter().flat_map(u32::to_ne_bytes).collect();
-        assert_eq!(message.encode(), Some([&head, &b"abcd"[..]].concat()));
-        assert_eq!(Message::default().encode(), Some(0_u32.to_ne_bytes().to_vec()));
+        assert_eq!(message.parts(), Some((4, &[2, 2, 3, 4][..], &b"abcd"[..])));
+        assert_eq!(Message::default().parts(), Some((0, &[][..], &[][..])));
     }
 }

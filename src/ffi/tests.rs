@@ -12,7 +12,7 @@
 
 use super::boundary;
 use super::exports::*;
-use super::interface::{DkAnswer, DkBytes, DkCalloutAnswer, DkHead};
+use super::interface::{DkAnswer, DkBytes, DkCalloutAnswer, DkHead, DkHeader, DkText};
 use super::message::{AWAIT_BODY, CALL, COMMON, Code, REPLY, SEND};
 use crate::flow::Metric;
 use crate::jwt::testing::{claims, jwk, sign};
@@ -97,8 +97,9 @@ fn span(bytes: &[u8]) -> DkBytes {
     DkBytes { data: bytes.as_ptr(), size: bytes.len() }
 }
 
-fn spans(pairs: &[(&str, &str)]) -> Vec<DkBytes> {
-    pairs.iter().flat_map(|(name, value)| [span(name.as_bytes()), span(value.as_bytes())]).collect()
+fn header(name: &str, value: &str) -> DkHeader {
+    let text = |text: &str| DkText { size: text.len().try_into().unwrap(), data: text.as_ptr() };
+    DkHeader { name: text(name), value: text(value) }
 }
 
 #[derive(Clone, Debug)]
@@ -110,7 +111,7 @@ struct Sent<'a> {
 
 impl Sent<'_> {
     fn with<T>(&self, call: impl FnOnce(*const DkHead) -> T) -> T {
-        let headers = spans(&self.headers);
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| header(name, value)).collect();
         let head = DkHead {
             id: span(b"r-1"),
             method: span(self.method.as_bytes()),
@@ -521,22 +522,33 @@ fn a_panic_in_the_middle_of_a_request_leaves_no_way_on() {
 #[test]
 fn what_cannot_be_read_is_refused() {
     let request = open_request(&passthrough());
-    let head = |headers: *const DkBytes, headers_count| DkHead {
+    let odd = [span(b"a")];
+    let nowhere = DkText { size: 1, data: null() };
+    let good = header("accept", "*/*");
+    let head = |headers: &[DkHeader]| DkHead {
         id: span(b"r"),
-        method: DkBytes { data: null(), size: 3 },
+        method: span(b"GET"),
         target: span(b"/"),
         scheme: span(b"https"),
-        headers,
-        headers_count,
+        headers: if headers.is_empty() { null() } else { headers.as_ptr() },
+        headers_count: headers.len(),
         shared: null(),
         shared_count: 0,
         certificate: span(b""),
         has_body: 0,
         has_more_headers: 0,
     };
-    let odd = [span(b"a")];
-    for head in [head(null(), 0), head(null(), 2), head(odd.as_ptr(), 1), head(odd.as_ptr(), usize::MAX - 1)] {
-        assert_eq!(ask(4096, |answer| unsafe { dk_on_headers(request, &raw const head, answer) }).code, 0);
+    let negative = DkHeader { value: DkText { size: -1, ..good.value }, ..good };
+    for head in [
+        DkHead { method: DkBytes { data: null(), size: 3 }, ..head(&[]) },
+        DkHead { headers_count: 2, ..head(&[]) },
+        DkHead { headers_count: usize::MAX - 1, ..head(&[good]) },
+        head(&[good, negative]),
+        head(&[DkHeader { name: nowhere, ..good }]),
+        head(&[DkHeader { value: nowhere, ..good }]),
+        DkHead { shared: odd.as_ptr(), shared_count: 1, ..head(&[]) },
+    ] {
+        assert_eq!(ask(4096, |answer| unsafe { dk_on_headers(request, &raw const head, answer) }).code, 0, "{head:?}");
     }
     assert_eq!(ask(4096, |answer| unsafe { dk_on_headers(request, null(), answer) }).code, 0);
     assert_eq!(unsafe { dk_on_body(request, 0, null(), 0, null_mut()) }, 0);

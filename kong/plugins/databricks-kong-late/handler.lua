@@ -11,7 +11,6 @@ local CODE = core.code
 local FIELD = core.field
 local SEND = core.send
 local FIRST = "databricks-kong"
-local NO_NAMES = {}
 
 local Late = {
   -- below every plugin that changes requests; post-function has -1000
@@ -35,8 +34,8 @@ local function send(state)
     error("no decision was made on the request", 0)
   end
   state.is_allowed = false
-  request.aim_at(state.path)
-  local code, said = core.on_send(state.live, request.facts(NO_NAMES, state.facts), body_now(state))
+  request.aim_at(state.facts.path)
+  local code, said = core.on_send(state.live, request.facts_now(state.facts), body_now(state))
   if code == CODE.failed then
     error("the library failed", 0)
   end

@@ -221,16 +221,16 @@ function callout.send(said, useless)
 end
 
 
--- Sends what the library wants sent, and then what it wants sent in view of the answer, until it wants no more. `hear` takes an answer, and gives
--- a code and what was said; it is the last of these that this gives.
-function callout.converse(code, said, hear)
+-- Sends what the library wants sent, and then what it wants sent in view of the answer, until it wants no more. `hear` takes `whose` and an
+-- answer, and gives a code and what was said; it is the last of these that this gives.
+function callout.converse(code, said, hear, whose)
   local useless
   while code == core.code.call do
     local reply = callout.send(said, useless)
     if reply.outcome == SEALED then
       useless = reply.body
     end
-    code, said = hear(reply)
+    code, said = hear(whose, reply)
   end
   return code, said
 end

@@ -39,6 +39,7 @@ local function open(conf)
   end
   entry.handle = handle
   entry.shared = said
+  entry.has_one_provider = #conf.identity_providers == 1
   -- closed once nobody knows this entry any more; requests under way keep what they need
   entry.guard = ffi.gc(ffi.new("char[1]"), function()
     core.close(handle)
@@ -47,10 +48,11 @@ local function open(conf)
 end
 
 
--- The entry of a configuration: `handle` (nothing if it is invalid) and `shared`, the names in kong.ctx.shared that it needs.
+-- The entry of a configuration: `handle` (nothing if it is invalid), `shared`, the names in kong.ctx.shared that it needs, and whether it
+-- `has_one_provider`.
 function configs.entry(conf)
   local entry = entries[conf]
-  if not entry or has_changed(entry) then
+  if not entry or (entry.secrets[1] and has_changed(entry)) then
     entry = open(conf)
     entries[conf] = entry
   end

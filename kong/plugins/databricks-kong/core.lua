@@ -4,6 +4,7 @@
 -- library handed out is kept by pointer: an answer is copied into memory of ours, and requests and configurations are numbers.
 
 local ffi = require "ffi"
+local headers = require "kong.plugins.databricks-kong.headers"
 local interface = require "kong.plugins.databricks-kong.interface"
 local new_table = require "table.new"
 
@@ -13,7 +14,6 @@ local ffi_string = ffi.string
 local tonumber = tonumber
 
 local LIBRARY = "libdatabricks_kong"
-local MOST_HEADERS = 1000
 
 local core = {
   code = interface.code,
@@ -23,15 +23,16 @@ local core = {
   reply = interface.reply,
   send = interface.send,
   version = interface.version,
-  most_headers = MOST_HEADERS,
 }
 
 local FAILED = interface.code.failed
 local GROW = interface.code.grow
+local ALLOWED = interface.code.allowed
+local SEND = interface.code.send
 
 local library, load_error
-local answer, memory
-local head, headers, shared
+local answer, memory, chars
+local head, shared
 local result, result_headers
 
 ffi.cdef(interface.cdef)
@@ -39,8 +40,48 @@ ffi.cdef(interface.cdef)
 
 local function give_memory(size)
   memory = ffi_new("uint32_t[?]", math.ceil(size / 4))
-  answer.data = ffi_cast("char *", memory)
+  chars = ffi_cast("char *", memory)
+  answer.data = chars
   answer.room = size
+end
+
+
+-- What our memory holds from one place to another. No tail call: LuaJIT takes a few of them for a loop and gives up.
+local function part(begin, finish)
+  local bytes = ffi_string(chars + begin, finish - begin)
+  return bytes
+end
+
+
+-- The two answers that a request of a known caller gets, as `fields` reads them, but without a loop: LuaJIT compiles that together with what
+-- calls it, and a loop by itself or not at all. In its interpreter each step here takes some ten times as long.
+local function allowed()
+  local m, h = memory, 4 * (memory[0] + 1)
+  return {
+    part(h, h + m[1]), part(h + m[1], h + m[2]), part(h + m[2], h + m[3]), part(h + m[3], h + m[4]), part(h + m[4], h + m[5]),
+    part(h + m[5], h + m[6]), part(h + m[6], h + m[7]), part(h + m[7], h + m[8]), part(h + m[8], h + m[9]), part(h + m[9], h + m[10]),
+  }
+end
+
+
+-- Of the common fields only `removals` and `line` are filled, and at most four headers follow.
+local function sent()
+  local m, h = memory, 4 * (memory[0] + 1)
+  local said = {
+    "", part(h + m[1], h + m[2]), "", part(h + m[3], h + m[4]), "", "", "", "", "", "",
+    part(h + m[10], h + m[11]), part(h + m[11], h + m[12]), part(h + m[12], h + m[13]), false, false, false, false, false, false,
+  }
+  local count = m[0]
+  if count > 13 then
+    said[14], said[15] = part(h + m[13], h + m[14]), part(h + m[14], h + m[15])
+  end
+  if count > 15 then
+    said[16], said[17] = part(h + m[15], h + m[16]), part(h + m[16], h + m[17])
+  end
+  if count > 17 then
+    said[18], said[19] = part(h + m[17], h + m[18]), part(h + m[18], h + m[19])
+  end
+  return said
 end
 
 
@@ -65,6 +106,12 @@ local function hear(code)
   end
   if code == FAILED then
     return FAILED
+  elseif code == ALLOWED then
+    local said = allowed()
+    return code, said
+  elseif code == SEND then
+    local said = sent()
+    return code, said
   end
   return code, fields()
 end
@@ -92,6 +139,9 @@ local function find()
   if not known or number ~= interface.number then
     return nil, path .. " is not of the same version as the Lua files (" .. interface.version .. "): install both from one package"
   end
+  if not headers.are_read_alike() then
+    return nil, "this version of lua-resty-core hands over headers in a form that " .. path .. " does not know"
+  end
   return found
 end
 
@@ -112,7 +162,6 @@ function core.load()
   answer = ffi_new("dk_answer")
   give_memory(16384)
   head = ffi_new("dk_head")
-  headers = ffi_new("dk_bytes[?]", 2 * MOST_HEADERS + 2)
   shared = ffi_new("dk_bytes[?]", 2 * 64)
   result = ffi_new("dk_callout_answer")
   result_headers = ffi_new("dk_bytes[?]", 2 * 16)
@@ -142,49 +191,34 @@ local function set(span, text)
 end
 
 
--- Writes a header's name and value, or its values, to the list; the next free place.
-local function put(at, name, value)
-  if type(value) == "table" then
-    for i = 1, #value do
-      at = put(at, name, value[i])
+-- Writes what `names` are in kong.ctx.shared; how many places of the list that takes.
+local function write_shared(values)
+  local count = 0
+  for name, value in pairs(values) do
+    if count < 2 * 64 then
+      set(shared[count], name)
+      set(shared[count + 1], value)
+      count = count + 2
     end
-    return at
   end
-  if at >= 2 * MOST_HEADERS then
-    return at
-  end
-  set(headers[at], name)
-  -- a header without a value comes as `true`
-  set(headers[at + 1], type(value) == "string" and value or "")
-  return at + 2
+  return count
 end
 
 
--- `facts`: id, method, target, scheme, certificate, headers (as ngx.req.get_headers gives them), has_more_headers, has_body, shared.
+-- `facts`: id, method, target, scheme, certificate, has_body, and `shared` if there is something. The headers are those of this moment.
 local function write_head(facts)
+  local list, count, has_more = headers.read()
+  head.headers = ffi_cast("const dk_header *", list)
+  head.headers_count = count
+  head.has_more_headers = has_more and 1 or 0
   set(head.id, facts.id)
   set(head.method, facts.method)
   set(head.target, facts.target)
   set(head.scheme, facts.scheme)
   set(head.certificate, facts.certificate)
-  local count = 0
-  for name, value in pairs(facts.headers) do
-    count = put(count, name, value)
-  end
-  head.headers = headers
-  head.headers_count = count
-  local secrets = 0
-  for name, value in pairs(facts.shared) do
-    if secrets < 2 * 64 then
-      set(shared[secrets], name)
-      set(shared[secrets + 1], value)
-      secrets = secrets + 2
-    end
-  end
-  head.shared = shared
-  head.shared_count = secrets
   head.has_body = facts.has_body and 1 or 0
-  head.has_more_headers = (facts.has_more_headers or count >= 2 * MOST_HEADERS) and 1 or 0
+  head.shared = shared
+  head.shared_count = facts.shared and write_shared(facts.shared) or 0
 end
 
 
@@ -250,7 +284,8 @@ end
 
 function core.on_headers(request, facts)
   write_head(facts)
-  return hear(library.dk_on_headers(request, head, answer))
+  local code, said = hear(library.dk_on_headers(request, head, answer))
+  return code, said
 end
 
 
@@ -268,7 +303,8 @@ end
 
 function core.on_send(request, facts, kind, body)
   write_head(facts)
-  return hear(library.dk_on_send(request, head, kind, body, #body, answer))
+  local code, said = hear(library.dk_on_send(request, head, kind, body, #body, answer))
+  return code, said
 end
 
 

@@ -27,35 +27,38 @@ local Handler = {
 core.load()
 
 
--- Does what the core asks for until it has decided; its last word.
-local function settle(state, code, said)
-  while code == CODE.call or code == CODE.await_body do
+-- Gives the core the answer to a callout of a request.
+local function hear(live, reply)
+  local code, said = core.on_callout(live, reply)
+  if code == CODE.call then
     report.request(said)
-    if code == CODE.call then
-      code, said = callout.converse(code, said, function(reply)
-        local next_code, next_said = core.on_callout(state.live, reply)
-        if next_code == CODE.call then
-          report.request(next_said)
-        end
-        return next_code, next_said
-      end)
-    else
-      state.longest_body = tonumber(said[core.await_body.longest])
-      code, said = core.on_body(state.live, request.body(state.longest_body))
-    end
   end
   return code, said
 end
 
 
+-- Does what the core asks for until it has decided; its last word.
+local function settle(state, code, said)
+  repeat
+    report.request(said)
+    if code == CODE.call then
+      code, said = callout.converse(code, said, hear, state.live)
+    else
+      state.longest_body = tonumber(said[core.await_body.longest])
+      code, said = core.on_body(state.live, request.body(state.longest_body))
+    end
+  until code ~= CODE.call and code ~= CODE.await_body
+  return code, said
+end
+
+
 -- Makes the verified caller known to the plugins that follow. Two providers may call two people by one name.
-local function authenticate(conf, said)
+local function authenticate(entry, said)
   local subject = said[FIELD.subject]
   if subject == "" then
     return
   end
-  local is_unique = #conf.identity_providers == 1
-  kong.client.authenticate(nil, { id = is_unique and subject or said[FIELD.provider] .. ":" .. subject })
+  kong.client.authenticate(nil, { id = entry.has_one_provider and subject or said[FIELD.provider] .. ":" .. subject })
   if said[FIELD.role] ~= "" then
     ngx.ctx.authenticated_groups = { said[FIELD.role] }
   end
@@ -93,17 +96,19 @@ local function decide(conf, state)
     -- before anything is waited for
     request.remove(said[FIELD.removals])
   end
-  code, said = settle(state, code, said)
+  if code == CODE.call or code == CODE.await_body then
+    code, said = settle(state, code, said)
+  end
   if code == CODE.reply then
-    authenticate(conf, said)
+    authenticate(entry, said)
     report.request(said)
     return refuse.reply(said)
   elseif code ~= CODE.allowed then
     error("the library failed", 0)
   end
-  authenticate(conf, said)
+  authenticate(entry, said)
   report.request(said)
-  state.path = request.aim_at_nothing()
+  request.aim_at_nothing()
   state.is_allowed = true
 end
 
@@ -174,20 +179,24 @@ function Handler:log()
 end
 
 
+-- Gives the core the answer to a callout of a tick.
+local function hear_ahead(config, reply)
+  local code, said = core.on_tick_callout(config, reply)
+  if said then
+    report.aside(said)
+  end
+  -- a worker that is to exit waits for what its timers do
+  if ngx.worker.exiting() then
+    return nil
+  end
+  return code, said
+end
+
+
 -- Sends what a tick wants sent, until it wants no more.
 local function fetch_ahead(entry, code, said)
   report.aside(said)
-  callout.converse(code, said, function(reply)
-    local next_code, next_said = core.on_tick_callout(entry.handle, reply)
-    if next_said then
-      report.aside(next_said)
-    end
-    -- a worker that is to exit waits for what its timers do
-    if ngx.worker.exiting() then
-      return nil
-    end
-    return next_code, next_said
-  end)
+  callout.converse(code, said, hear_ahead, entry.handle)
 end
 
 

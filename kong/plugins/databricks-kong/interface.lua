@@ -1,5 +1,5 @@
 -- Written by `make schema` from src/ffi/interface.rs: what libdatabricks_kong exports, and what it answers.
-local interface = { version = "0.1.0", number = 4378278834940053 }
+local interface = { version = "0.1.0", number = 26039856197122 }
 
 interface.cdef = [[
 typedef struct {
@@ -7,11 +7,19 @@ typedef struct {
   size_t size;
 } dk_bytes;
 typedef struct {
+  int32_t size;
+  const char *data;
+} dk_text;
+typedef struct {
+  dk_text name;
+  dk_text value;
+} dk_header;
+typedef struct {
   dk_bytes id;
   dk_bytes method;
   dk_bytes target;
   dk_bytes scheme;
-  const dk_bytes *headers;
+  const dk_header *headers;
   size_t headers_count;
   const dk_bytes *shared;
   size_t shared_count;

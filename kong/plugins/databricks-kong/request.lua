@@ -1,12 +1,11 @@
 -- The facts of the request at hand, as they are now: at the time of the decision, and again before it is sent.
 
-local core = require "kong.plugins.databricks-kong.core"
-
 local byte = string.byte
 local find = string.find
 local sub = string.sub
-local get_headers = ngx.req.get_headers
+local clear_header = ngx.req.clear_header
 local get_method = ngx.req.get_method
+local set_header = ngx.req.set_header
 local var = ngx.var
 
 local QUESTION_MARK = byte("?")
@@ -14,8 +13,6 @@ local QUESTION_MARK = byte("?")
 local VERSION, FIRST_FRAMED = 6, byte("2")
 -- Leads nowhere, here and in a workspace.
 local NOWHERE = "/.well-known/databricks-kong/undecided"
-
-local NONE = {}
 
 local request = {}
 
@@ -53,11 +50,9 @@ function request.has_its_own_path()
 end
 
 
--- Aims the request at nothing until it is decided on and compared; where it led before.
+-- Aims the request at nothing until it is decided on and compared.
 function request.aim_at_nothing()
-  local path = var.upstream_uri
   var.upstream_uri = NOWHERE
-  return path
 end
 
 
@@ -70,12 +65,12 @@ end
 
 
 -- Whether there is a body that no header announces: since HTTP/2 a request need not say how long it is.
-local function has_unannounced_body(headers, is_framed)
-  if not is_framed or headers["content-length"] then
+local function has_unannounced_body()
+  if var.http_content_length then
     return false
   end
-  local content_type = headers["content-type"]
-  if type(content_type) == "string" and content_type:sub(1, 16) == "application/grpc" then
+  local content_type = var.http_content_type
+  if content_type and sub(content_type, 1, 16) == "application/grpc" then
     return true
   end
   ngx.req.read_body()
@@ -83,10 +78,10 @@ local function has_unannounced_body(headers, is_framed)
 end
 
 
--- The secrets that other plugins put into kong.ctx.shared.
+-- The secrets that other plugins put into kong.ctx.shared; nothing if none are asked for.
 local function shared_secrets(names)
   if #names == 0 then
-    return NONE
+    return nil
   end
   local found = {}
   local shared = kong.ctx.shared
@@ -99,26 +94,36 @@ local function shared_secrets(names)
 end
 
 
--- What the core looks at; see core.lua. `before` are the facts of the same request at an earlier time: what nobody can change is taken from there.
-function request.facts(shared_names, before)
-  local headers, err = get_headers(core.most_headers)
-  local facts = {
-    id = before and before.id or request.id(),
+-- What the core looks at besides the headers; see core.lua.
+function request.facts(shared_names)
+  local is_framed = (byte(var.server_protocol or "", VERSION) or 0) >= FIRST_FRAMED
+  local has_body = is_framed and has_unannounced_body()
+  local path = var.upstream_uri
+  return {
+    id = request.id(),
+    method = get_method(),
+    path = path,
+    target = target(path),
+    scheme = var.scheme,
+    certificate = var.ssl_client_raw_cert or "",
+    has_body = has_body,
+    shared = shared_secrets(shared_names),
+    is_framed = is_framed,
+  }
+end
+
+
+-- The same of the same request at a later time. What nobody can change is as it was in `facts`.
+function request.facts_now(facts)
+  local has_body = facts.is_framed and has_unannounced_body()
+  return {
+    id = facts.id,
     method = get_method(),
     target = target(var.upstream_uri),
-    scheme = before and before.scheme or var.scheme,
-    certificate = before and before.certificate or var.ssl_client_raw_cert or "",
-    headers = headers,
-    has_more_headers = err ~= nil,
-    has_body = false,
-    shared = shared_secrets(shared_names),
-    is_framed = before and before.is_framed,
+    scheme = facts.scheme,
+    certificate = "",
+    has_body = has_body,
   }
-  if not before then
-    facts.is_framed = (byte(var.server_protocol or "", VERSION) or 0) >= FIRST_FRAMED
-  end
-  facts.has_body = has_unannounced_body(headers, facts.is_framed)
-  return facts
 end
 
 
@@ -169,19 +174,31 @@ end
 
 -- Takes headers off, names a line each.
 function request.remove(names)
-  local begin = 1
-  while begin <= #names do
-    local finish = find(names, "\n", begin, true) or #names + 1
-    ngx.req.clear_header(sub(names, begin, finish - 1))
-    begin = finish + 1
+  local finish = find(names, "\n", 1, true)
+  if not finish then
+    if names ~= "" then
+      clear_header(names)
+    end
+    return
   end
+  clear_header(sub(names, 1, finish - 1))
+  return request.remove(sub(names, finish + 1))
 end
 
 
--- Sets headers, names and values by turns from place `first`.
+-- Sets headers, names and values by turns from place `first`: at most four.
 function request.set(said, first)
-  for at = first, #said, 2 do
-    ngx.req.set_header(said[at], said[at + 1])
+  if said[first] then
+    set_header(said[first], said[first + 1])
+  end
+  if said[first + 2] then
+    set_header(said[first + 2], said[first + 3])
+  end
+  if said[first + 4] then
+    set_header(said[first + 4], said[first + 5])
+  end
+  if said[first + 6] then
+    set_header(said[first + 6], said[first + 7])
   end
 end
 
