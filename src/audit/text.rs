@@ -15,6 +15,10 @@ pub(super) fn fit(text: &str, room: usize) -> (String, bool) {
     if looks_like_credential(text) {
         return (REDACTED.to_owned(), false);
     }
+    // as nearly all are
+    if text.len() <= room && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        return (text.to_owned(), false);
+    }
     let mut left = room;
     for (at, character) in text.char_indices() {
         match left.checked_sub(cost(character)) {

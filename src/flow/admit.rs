@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// A verified caller of whom no more is known.
 #[derive(Debug)]
 pub(super) struct Admit {
-    pub(super) routed: Routed,
+    pub(super) routed: Box<Routed>,
     pub(super) caller: Rc<Caller>,
     pub(super) provider: Rc<Provider>,
 }

@@ -25,7 +25,7 @@ const BODY_DEPTH: usize = 32;
 /// A verified caller who wants to go on.
 #[derive(Debug)]
 pub(super) struct Asker {
-    pub(super) routed: Routed,
+    pub(super) routed: Box<Routed>,
     pub(super) caller: Rc<Caller>,
     pub(super) provider: Rc<Provider>,
     body: HeldBody,
@@ -52,7 +52,7 @@ pub(super) struct Decide(Asker);
 pub(super) struct AwaitBody(Asker);
 
 impl Decide {
-    pub(super) const fn new(routed: Routed, caller: Rc<Caller>, provider: Rc<Provider>, env: &Env<'_>) -> Self {
+    pub(super) const fn new(routed: Box<Routed>, caller: Rc<Caller>, provider: Rc<Provider>, env: &Env<'_>) -> Self {
         let since = env.memory.generation();
         Self(Asker { routed, caller, provider, body: HeldBody::Unread, runs_job: None, since })
     }

@@ -219,7 +219,7 @@ impl Flow {
         Ok(callout)
     }
 
-    fn forward(&mut self, (authorized, routed): (Authorized, Routed), env: &mut Env<'_>) -> Result<Step, Refusal> {
+    fn forward(&mut self, (authorized, routed): (Authorized, Box<Routed>), env: &mut Env<'_>) -> Result<Step, Refusal> {
         let assertion = identity::assert(&authorized, &routed, env)?;
         self.sent = authorized.token().cloned();
         Ok(Step::Forward(Edits::new(authorized, assertion, &routed, env.config)))

@@ -14,7 +14,7 @@ use std::rc::Rc;
 /// `POST /oidc/v1/token` without its form.
 #[derive(Debug)]
 pub(super) struct AwaitForm {
-    routed: Routed,
+    routed: Box<Routed>,
 }
 
 pub(super) fn step(request: Request, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
@@ -45,7 +45,7 @@ pub(super) fn step(request: Request, cx: &mut Context<'_, '_>) -> Result<Next, R
     }
 }
 
-fn token_endpoint(routed: Routed, config: &Config) -> Next {
+fn token_endpoint(routed: Box<Routed>, config: &Config) -> Next {
     if routed.has_body {
         Next::AwaitBody(Stage::AwaitForm(Box::new(AwaitForm { routed })))
     } else {

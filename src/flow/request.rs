@@ -124,8 +124,9 @@ pub fn inspect_all_headers<'a>(
     own: &OwnHeaders,
 ) -> Inspected {
     let mut seen = Inspected::default();
+    let mut room = [0; FOLDED];
     for (name, value) in headers {
-        let folded = fold(name);
+        let folded = fold(name, &mut room);
         seen.read(&folded, name, value);
         if own.certificate.as_deref() == Some(&folded) && !name.contains(&b'_') {
             seen.certificates.push(value.to_vec());
@@ -133,7 +134,7 @@ pub fn inspect_all_headers<'a>(
         if is_ours(&folded) || own.has(&folded) || names_ours(&folded, value, own) {
             seen.removals.push(name.to_vec());
         }
-        if folded == "connection" && listed(value).any(|name| must_not_be_dropped(&name) || own.has(&name)) {
+        if folded == "connection" && lists(value, |name| must_not_be_dropped(name) || own.has(name)) {
             seen.problem = Some(HeaderProblem::Connection);
         }
     }
@@ -157,7 +158,7 @@ impl Inspected {
     fn read(&mut self, folded: &str, name: &[u8], value: &[u8]) {
         let text = || std::str::from_utf8(value).ok().map(str::to_owned);
         // twins with `_` are taken off, not believed
-        match std::str::from_utf8(name).map_or("", |name| if name.contains('_') { "" } else { folded }) {
+        match if name.contains(&b'_') || std::str::from_utf8(name).is_err() { "" } else { folded } {
             "authorization" => {
                 self.authorization.push(Secret::new(value.to_vec()));
                 // hosts may join two headers to one, and no token has a comma
@@ -201,12 +202,20 @@ impl Inspected {
     }
 }
 
-fn fold(name: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(name) {
-        // as most hosts hand them over
-        Ok(text) if !name.iter().any(|byte| byte.is_ascii_uppercase() || *byte == b'_') => Cow::Borrowed(text),
-        _ => Cow::Owned(String::from_utf8_lossy(name).to_ascii_lowercase().replace('_', "-")),
+/// Longer names are folded too, at greater cost; none that matters is longer.
+const FOLDED: usize = 64;
+
+/// A header's name in lower case, `_` taken for `-`; `room` is for it to stand in.
+fn fold<'t>(name: &[u8], room: &'t mut [u8; FOLDED]) -> Cow<'t, str> {
+    if let Some(folded) = room.get_mut(..name.len())
+        && name.is_ascii()
+    {
+        for (folded, byte) in folded.iter_mut().zip(name) {
+            *folded = if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        }
+        return Cow::Borrowed(std::str::from_utf8(folded).unwrap_or_default());
     }
+    Cow::Owned(String::from_utf8_lossy(name).to_ascii_lowercase().replace('_', "-"))
 }
 
 /// Whether a `Content-Type` asks for another encoding of text than JSON has (RFC 8259 section 8.1).
@@ -245,12 +254,13 @@ fn is_ours(folded: &str) -> bool {
 /// Whether this is a header that makes the next server drop one of ours (CVE-2025-48865).
 fn names_ours(folded: &str, value: &[u8], own: &OwnHeaders) -> bool {
     let hop_by_hop = matches!(folded, "connection" | "proxy-connection" | "keep-alive" | "te" | "trailer" | "upgrade");
-    hop_by_hop && listed(value).any(|name| is_set_or_taken(&name) || own.has(&name))
+    hop_by_hop && lists(value, |name| is_set_or_taken(name) || own.has(name))
 }
 
-/// The names of headers in a list.
-fn listed(value: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).map(fold)
+/// Whether any of the names of headers in a list is such.
+fn lists(value: &[u8], is_such: impl Fn(&str) -> bool) -> bool {
+    let mut room = [0; FOLDED];
+    value.split(|byte| *byte == b',').any(|name| is_such(&fold(name.trim_ascii(), &mut room)))
 }
 
 fn is_set_or_taken(folded: &str) -> bool {
@@ -297,7 +307,7 @@ impl Request {
     ///
     /// # Errors
     /// It could be understood in two ways.
-    pub(super) fn route(self, workspace_id: Option<&str>) -> Result<Routed, Refusal> {
+    pub(super) fn route(self, workspace_id: Option<&str>) -> Result<Box<Routed>, Refusal> {
         let Self { id, method, target, has_body, seen, shared, certificate } = self;
         if let Some(problem) = seen.problem {
             return Err(problem.into());
@@ -311,7 +321,7 @@ impl Request {
         if has_body && bodiless {
             return Err(Refusal::Ambiguous(format!("a {method} request must not have a body")));
         }
-        Ok(Routed { id, method, target, operation, has_body, bodiless, seen, shared, certificate })
+        Ok(Box::new(Routed { id, method, target, operation, has_body, bodiless, seen, shared, certificate }))
     }
 }
 

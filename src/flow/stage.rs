@@ -103,7 +103,7 @@ pub(super) enum Next {
     /// The body, for this stage.
     AwaitBody(Stage),
     /// The request goes on.
-    Forward(Box<(Authorized, Routed)>),
+    Forward(Box<(Authorized, Box<Routed>)>),
     /// The gateway answers.
     Reply(Reply),
 }

@@ -31,7 +31,7 @@ pub(super) struct Verify {
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// The request that it came with wants to go on.
-    Proxy(Routed),
+    Proxy(Box<Routed>),
     /// `POST /oidc/v1/token` wants to see it again; with the secrets that its request came with.
     Echo(SharedSecrets),
     /// A provider has granted it to somebody who signs in.
