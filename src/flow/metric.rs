@@ -65,7 +65,7 @@ use Metric::{
 impl Metric {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
-        let plain = [
+        const PLAIN: [Metric; 23] = [
             RequestsAllowed,
             RequestsDenied,
             RequestsWouldDeny,
@@ -90,7 +90,7 @@ impl Metric {
             VerdictCacheHit,
             VerdictCacheMiss,
         ];
-        plain.into_iter().chain(Reason::ALL.iter().copied().map(Refused))
+        PLAIN.into_iter().chain(Reason::ALL.iter().copied().map(Refused))
     }
 
     /// The counters of a refusal.
@@ -102,6 +102,12 @@ impl Metric {
             _ => RequestsDenied,
         };
         [class, Refused(reason)]
+    }
+
+    /// Whether every request of a known caller counts it.
+    #[must_use]
+    pub const fn is_routine(self) -> bool {
+        matches!(self, RequestsAllowed | TokenCacheHit | VerdictCacheHit)
     }
 
     /// Its name, without the filter's.

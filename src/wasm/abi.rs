@@ -168,10 +168,10 @@ pub(super) fn metric(kind: MetricKind, name: &str) -> HostResult<u32> {
     Ok(metric)
 }
 
-/// Counts one more.
-pub(super) fn increment(counter: u32) -> HostResult<()> {
+/// Counts `by` more.
+pub(super) fn increment(counter: u32, by: u32) -> HostResult<()> {
     // SAFETY: no memory is shared.
-    check(unsafe { imports::proxy_increment_metric(counter, 1) })
+    check(unsafe { imports::proxy_increment_metric(counter, by.into()) })
 }
 
 /// Sets a gauge.

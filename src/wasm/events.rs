@@ -181,7 +181,7 @@ fn with_request<T>(context: u32, action: impl FnOnce(&mut RequestContext) -> T) 
 pub(super) fn note_lost(what: &'static str) -> Reply {
     abi::log(Level::Error, what);
     let reply = internal_error(what, &RequestId::unknown());
-    metrics::count(Metric::of_refusal(Reason::Internal));
+    metrics::count(Metric::of_refusal(Reason::Internal), None);
     // Not handed over: if the request went on before its context was lost, its record stays where log plugins find it.
     audit::write_shortened(&Record::refused(RequestId::unknown().as_str(), Reason::Internal, clock::time_of_record()));
     reply

@@ -84,6 +84,15 @@ fn settings(root: &RefCell<RootContext>) -> Option<Settings> {
     root.try_borrow().ok().and_then(|root| root.settings())
 }
 
+/// Hands a record over, before the request goes on or is answered.
+fn record(record: Option<&Record>, log: bool) {
+    match (record, host::known()) {
+        (Some(record), Some(host)) => audit::hand_over(record, log, host),
+        (Some(record), None) if log => audit::write_shortened(record),
+        _ => {}
+    }
+}
+
 const CANNOT_LIST: &str = "the headers cannot be read";
 
 /// The host's name of the request.
@@ -341,8 +350,7 @@ impl RequestContext {
         let body = Event::Body(ReadBody::Whole(Vec::new()));
         match with_env(host, config, clock::now(), |env| flow.on(body, env)) {
             Some(Step::Reply(reply)) => {
-                let (record, log) = (flow.record().cloned(), config.audit.log);
-                self.record(record, log);
+                record(flow.record(), config.audit.log);
                 self.answer(&reply);
             }
             _ => drop(self.refuse(&missing_body(&self.request_id))),
@@ -373,20 +381,16 @@ impl RequestContext {
                     Some(read) => event = Event::Body(read),
                     None => return self.await_body(),
                 },
-                Step::Forward(edits) => {
-                    let (record, log) = (flow.record().cloned(), config.audit.log);
-                    return self.forward(&edits, record, log);
-                }
+                Step::Forward(edits) => return self.forward(&edits),
                 Step::Reply(reply) => {
-                    let (record, log) = (flow.record().cloned(), config.audit.log);
-                    self.record(record, log);
+                    record(flow.record(), config.audit.log);
                     return self.answer(&reply);
                 }
             }
         }
     }
 
-    fn forward(&mut self, edits: &Edits, record: Option<Record>, log: bool) -> Action {
+    fn forward(&mut self, edits: &Edits) -> Action {
         let (Phase::Deciding { hold, .. }, Some(host)) = (&self.phase, host::known()) else {
             return self.fail("a decision ended twice");
         };
@@ -396,10 +400,10 @@ impl RequestContext {
             return self.fail("the request's headers cannot be set");
         }
         if let Phase::Deciding { flow, config, .. } = &mut self.phase {
+            record(flow.record(), config.audit.log);
             let (flow, config) = (std::mem::take(flow), Some(Rc::clone(config)));
             self.phase = Phase::Forwarded { flow, config, bodiless: edits.is_bodiless() };
         }
-        self.record(record, log);
         // last of all: whatever failed before leaves no mark
         let context = self.id;
         host.mark(self.known_id(host), context, Mark::Allowed);
@@ -438,16 +442,15 @@ impl RequestContext {
     /// Refuses what the core did not, or not in the end.
     fn refuse(&mut self, reply: &Reply) -> Action {
         let reason = reply.reason.unwrap_or(Reason::Internal);
-        metrics::count(Metric::of_refusal(reason));
+        metrics::count(Metric::of_refusal(reason), None);
         let time = clock::time_of_record();
-        let (record, log) = match &mut self.phase {
+        match &mut self.phase {
             Phase::Deciding { flow, config, .. } | Phase::Forwarded { flow, config: Some(config), .. } => {
                 flow.abandon(reason, time);
-                (flow.record().cloned(), config.audit.log)
+                record(flow.record(), config.audit.log);
             }
-            _ => (Some(Record::refused(self.request_id.as_str(), reason, time)), self.logs_records()),
-        };
-        self.record(record, log);
+            _ => record(Some(&Record::refused(self.request_id.as_str(), reason, time)), self.logs_records()),
+        }
         self.answer(reply)
     }
 
@@ -456,15 +459,6 @@ impl RequestContext {
         match settings(&self.root) {
             Some(Settings::Enforce(config)) => config.audit.log,
             Some(Settings::Guard) | None => true,
-        }
-    }
-
-    /// Hands a record over, before the request goes on or is answered.
-    fn record(&mut self, record: Option<Record>, log: bool) {
-        match (record, host::known()) {
-            (Some(record), Some(host)) => audit::hand_over(&record, log, host),
-            (Some(record), None) if log => audit::write_shortened(&record),
-            _ => {}
         }
     }
 

@@ -100,7 +100,7 @@ pub(super) fn with_env<T>(
     let (mut log, mut counts) = (Vec::new(), Vec::new());
     let result =
         events::with_memory(|memory| action(&mut Env { config, memory, now, can, log: &mut log, counts: &mut counts }));
-    metrics::count(counts);
+    metrics::count(counts, Some(now));
     for line in log {
         abi::log(Level::Warn, &line);
     }

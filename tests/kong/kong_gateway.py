@@ -39,6 +39,7 @@ class KongGateway(Gateway):
     normalizes_paths = True
     refuses_oddities = True
     retries_exchanges = False
+    keeps_counts_back = True
     ships_records = True
     guards = True
     refused_at_load = frozenset(SCHEMA_REFUSES)

@@ -24,6 +24,7 @@ class NativeKongGateway(KongGateway):
     sees_all_headers = True
     asks_ahead = 1
     waits_for_others = True
+    keeps_counts_back = False
     retries_exchanges = True
     guards = False
     # what Kong's schema and the core, which it asks, refuse at load

@@ -32,6 +32,7 @@ class Gateway(abc.ABC):
     decodes_slashes = False  # whether the host itself decodes an encoded slash, which Kong and Envoy do not
     normalizes_paths = False  # whether the host itself makes odd paths plain before the filter sees them
     refuses_oddities = False  # whether the host itself refuses long headers and a second Authorization
+    keeps_counts_back = False  # whether what every request of a known caller counts shows with what is counted after it
     ships_records = False  # whether audit records leave by another way than the log
     guards = False  # whether there are routes `guarded` and `guard_alone`, whose chains have a guard entry
     sees_all_headers = False  # whether more than a hundred headers are no reason to refuse
