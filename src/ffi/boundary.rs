@@ -5,8 +5,10 @@
     reason = "a C interface has raw pointers; each block says why it is sound, and nothing leaves this file raw"
 )]
 
+use super::faults;
 use super::interface::{DkAnswer, DkBytes, DkCalloutAnswer, DkHead, DkHeader, DkText};
 use super::message::{Code, Message};
+use super::slab::Handle;
 use super::worker;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +33,22 @@ pub(super) fn guarded<T>(otherwise: T, action: impl FnOnce() -> T) -> T {
         let _ = catch_unwind(worker::recover);
         otherwise
     })
+}
+
+/// The same for a call that is for a request, which is forgotten after a panic wherever that was: also in the delivery of an answer, when
+/// the request is in its place again.
+pub(super) fn guarded_for(request: u64, action: impl FnOnce(Handle) -> i32) -> i32 {
+    let request = Handle::from_raw(request);
+    let mut has_returned = false;
+    let code = guarded(Code::Failed as i32, || {
+        let code = action(request);
+        has_returned = true;
+        code
+    });
+    if !has_returned {
+        guarded((), || worker::close_request(request));
+    }
+    code
 }
 
 /// The bytes at `data`.
@@ -178,6 +196,7 @@ impl CalloutAnswer<'_> {
 /// `answer` is null, or points to an aligned structure that nobody else uses during the call, and whose `data` is null or has `room` bytes
 /// that can be written.
 pub(super) unsafe fn deliver(answer: *mut DkAnswer, (code, message): (Code, Message)) -> i32 {
+    faults::panic_if_due();
     let kept = KEPT.try_with(|kept| kept.try_borrow_mut().map(|mut kept| *kept = None));
     if !matches!(kept, Ok(Ok(()))) {
         return Code::Failed as i32;

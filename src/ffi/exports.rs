@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "exported functions get raw pointers; what they point to is read in `boundary` only")]
 
-use super::boundary::{CalloutAnswer, Head, again, bytes, deliver, guarded};
+use super::boundary::{CalloutAnswer, Head, again, bytes, deliver, guarded, guarded_for};
 use super::counts;
 use super::interface::{CType, Declaration, DkAnswer, DkCalloutAnswer, DkHead, number};
 use super::message::{Code, Message};
@@ -102,8 +102,7 @@ functions! {
     /// A request's headers arrived.
     fn dk_on_headers(request: u64, head: *const DkHead, answer: *mut DkAnswer) -> i32 {
         // SAFETY: see above
-        guarded(FAILED, || unsafe {
-            let request = Handle::from_raw(request);
+        guarded_for(request, |request| unsafe {
             deliver(answer, Head::read(head).map_or_else(|_| failed(), |head| worker::on_headers(request, &head)))
         })
     }
@@ -111,8 +110,7 @@ functions! {
     /// The body that was asked for arrived: `kind` 0 if `data` is all of it, 1 if it is longer than was allowed, 2 if it cannot be read.
     fn dk_on_body(request: u64, kind: u32, data: *const u8, size: usize, answer: *mut DkAnswer) -> i32 {
         // SAFETY: see above
-        guarded(FAILED, || unsafe {
-            let request = Handle::from_raw(request);
+        guarded_for(request, |request| unsafe {
             deliver(answer, bytes(data, size).map_or_else(|_| failed(), |body| worker::on_body(request, kind, body)))
         })
     }
@@ -120,8 +118,7 @@ functions! {
     /// The callout that was asked for was answered, or was not.
     fn dk_on_callout(request: u64, result: *const DkCalloutAnswer, answer: *mut DkAnswer) -> i32 {
         // SAFETY: see above
-        guarded(FAILED, || unsafe {
-            let request = Handle::from_raw(request);
+        guarded_for(request, |request| unsafe {
             let result = CalloutAnswer::read(result);
             deliver(answer, result.map_or_else(|_| failed(), |result| worker::on_callout(request, &result)))
         })
@@ -131,8 +128,7 @@ functions! {
     /// decision as it is now (`kind` as in `dk_on_body`; 2 if none was asked for). Answers `send` with the credential, or `reply`.
     fn dk_on_send(request: u64, head: *const DkHead, kind: u32, data: *const u8, size: usize, answer: *mut DkAnswer) -> i32 {
         // SAFETY: see above
-        guarded(FAILED, || unsafe {
-            let request = Handle::from_raw(request);
+        guarded_for(request, |request| unsafe {
             let result = match (Head::read(head), bytes(data, size)) {
                 (Ok(head), Ok(body)) => worker::on_send(request, &head, kind, body),
                 _ => failed(),

@@ -14,8 +14,14 @@
 //!   be sent was compared with the one that was decided on.
 
 mod boundary;
+#[cfg(any(test, feature = "faults"))]
+pub mod caller;
 mod counts;
 pub mod exports;
+#[cfg(feature = "faults")]
+pub mod faults;
+#[cfg(not(feature = "faults"))]
+mod faults;
 pub mod interface;
 mod message;
 mod sealed;

@@ -121,6 +121,12 @@ impl<T> Slab<T> {
         true
     }
 
+    /// How many handles are good.
+    #[cfg(any(test, feature = "faults"))]
+    pub(super) fn len(&self) -> usize {
+        self.places.iter().filter(|place| !matches!(place.state, State::Free)).count()
+    }
+
     fn place(&mut self, handle: Handle) -> Option<&mut Place<T>> {
         let generation = handle.generation()?;
         self.places.get_mut(handle.index()).filter(|place| place.generation == generation)

@@ -11,6 +11,7 @@
 )]
 
 use super::boundary;
+use super::caller::{Head, Said, ask, header, span};
 use super::exports::*;
 use super::interface::{DkAnswer, DkBytes, DkCalloutAnswer, DkHead, DkHeader, DkText};
 use super::message::{AWAIT_BODY, CALL, COMMON, Code, REPLY, SEND};
@@ -21,63 +22,17 @@ use proptest::test_runner::{Config as Cases, TestRunner};
 use serde_json::{Value, json};
 use std::ptr::{null, null_mut};
 
-/// An answer, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Said {
-    code: i32,
-    fields: Vec<String>,
-}
-
 impl Said {
-    fn common(&self, name: &str) -> &str {
-        &self.fields[COMMON.iter().position(|one| *one == name).unwrap()]
-    }
-
-    fn own(&self, names: &[&str], name: &str) -> &str {
-        &self.fields[COMMON.len() + names.iter().position(|one| *one == name).unwrap()]
-    }
-
-    fn headers(&self, names: &[&str]) -> Vec<(&str, &str)> {
-        let (pairs, rest) = self.fields[COMMON.len() + names.len()..].as_chunks::<2>();
-        assert_eq!(rest.len(), 0);
-        pairs.iter().map(|[name, value]| (name.as_str(), value.as_str())).collect()
-    }
-
     fn reason(&self) -> (String, String) {
         assert_eq!(self.code, Code::Reply as i32, "{self:?}");
         let body: Value = serde_json::from_str(self.own(&REPLY, "body")).unwrap();
         let reason = body["details"][0]["reason"].as_str().unwrap_or_default().to_owned();
         (self.own(&REPLY, "status").to_owned(), reason)
     }
-}
 
-/// Asks with `room` bytes for the answer, and again with as many as it needs.
-fn ask(room: usize, call: impl FnOnce(*mut DkAnswer) -> i32) -> Said {
-    let mut memory = vec![0_u8; room];
-    let mut answer = DkAnswer { data: memory.as_mut_ptr(), room, size: 0 };
-    let mut code = call(&raw mut answer);
-    if code == Code::Grow as i32 {
-        memory = vec![0_u8; answer.size];
-        answer = DkAnswer { data: memory.as_mut_ptr(), room: memory.len(), size: 0 };
-        code = unsafe { dk_again(&raw mut answer) };
-        assert_ne!(code, Code::Grow as i32);
+    fn texts(&self) -> Vec<&str> {
+        self.fields.iter().map(|field| std::str::from_utf8(field).unwrap()).collect()
     }
-    if code == Code::Failed as i32 {
-        return Said { code, fields: Vec::new() };
-    }
-    Said { code, fields: take_apart(&memory[..answer.size]) }
-}
-
-fn take_apart(bytes: &[u8]) -> Vec<String> {
-    let number = |at: usize| u32::from_ne_bytes(bytes[at * 4..at * 4 + 4].try_into().unwrap()) as usize;
-    let (count, body) = (number(0), &bytes[4 + 4 * number(0)..]);
-    let mut begin = 0;
-    let fields = (1..=count).map(|at| {
-        let field = &body[begin..number(at)];
-        begin = number(at);
-        String::from_utf8_lossy(field).into_owned()
-    });
-    fields.collect()
 }
 
 /// What was counted since this was asked last, in the order of the names.
@@ -85,21 +40,13 @@ fn counted() -> Vec<String> {
     let names: Vec<_> = Metric::all().map(Metric::name).collect();
     let said = ask(0, |answer| unsafe { dk_take_counts(answer) });
     assert_eq!(said.code, Code::Done as i32);
-    let (pairs, rest) = said.fields.as_chunks::<2>();
+    let texts = said.texts();
+    let (pairs, rest) = texts.as_chunks::<2>();
     assert_eq!(rest.len(), 0);
-    let times = |[place, count]: &[String; 2]| {
+    let times = |[place, count]: &[&str; 2]| {
         vec![names[place.parse::<usize>().unwrap() - 1].to_owned(); count.parse().unwrap()]
     };
     pairs.iter().flat_map(times).collect()
-}
-
-fn span(bytes: &[u8]) -> DkBytes {
-    DkBytes { data: bytes.as_ptr(), size: bytes.len() }
-}
-
-fn header(name: &str, value: &str) -> DkHeader {
-    let text = |text: &str| DkText { size: text.len().try_into().unwrap(), data: text.as_ptr() };
-    DkHeader { name: text(name), value: text(value) }
 }
 
 #[derive(Clone, Debug)]
@@ -111,21 +58,8 @@ struct Sent<'a> {
 
 impl Sent<'_> {
     fn with<T>(&self, call: impl FnOnce(*const DkHead) -> T) -> T {
-        let headers: Vec<_> = self.headers.iter().map(|(name, value)| header(name, value)).collect();
-        let head = DkHead {
-            id: span(b"r-1"),
-            method: span(self.method.as_bytes()),
-            target: span(self.target.as_bytes()),
-            scheme: span(b"https"),
-            headers: headers.as_ptr(),
-            headers_count: headers.len(),
-            shared: null(),
-            shared_count: 0,
-            certificate: span(b""),
-            has_body: 0,
-            has_more_headers: 0,
-        };
-        call(&raw const head)
+        let (method, target, headers) = (self.method, self.target, self.headers.clone());
+        Head { id: "r-1", method, target, headers, shared: Vec::new(), has_body: false }.with(call)
     }
 }
 
@@ -163,55 +97,25 @@ fn on_kept(request: u64, sealed: &[u8]) -> Said {
 /// What the library makes of an answer of a token endpoint, for other workers; raw, and for how many seconds.
 fn seal(name: &[u8], status: u32, body: &str, age: u32) -> Option<(Vec<u8>, u64)> {
     let result = answered(status, body);
-    let mut memory = vec![0_u8; 4096];
-    let mut answer = DkAnswer { data: memory.as_mut_ptr(), room: memory.len(), size: 0 };
-    let code = unsafe { dk_seal(name.as_ptr(), name.len(), age, &raw const result, &raw mut answer) };
-    if code != Code::Done as i32 {
-        assert_eq!(code, Code::Nothing as i32);
+    let said = ask(4096, |answer| unsafe { dk_seal(name.as_ptr(), name.len(), age, &raw const result, answer) });
+    if said.code != Code::Done as i32 {
+        assert_eq!(said.code, Code::Nothing as i32);
         return None;
     }
-    let number = |at: usize| u32::from_ne_bytes(memory[at * 4..at * 4 + 4].try_into().unwrap()) as usize;
-    assert_eq!(number(0), 2);
-    let sealed = memory[12..12 + number(1)].to_vec();
-    let seconds = std::str::from_utf8(&memory[12 + number(1)..12 + number(2)]).unwrap().parse().unwrap();
-    Some((sealed, seconds))
+    let [sealed, seconds] = said.fields.as_slice() else { panic!("{said:?}") };
+    Some((sealed.clone(), std::str::from_utf8(seconds).unwrap().parse().unwrap()))
 }
 
 /// A request that waits for its Databricks token, and the name under which that may be sealed.
 fn awaiting_token(config: &str) -> (u64, Vec<u8>) {
     ask(0, |answer| unsafe { dk_start(answer) });
     let request = unsafe { dk_request_open(open(config)) };
-    let mut said = on_headers_raw(request);
-    if take_apart(&said)[COMMON.len() + 3] == "idp.example" {
-        let keys = keys();
-        let result = DkCalloutAnswer {
-            outcome: 0,
-            shared: 0,
-            status: 200,
-            headers: null(),
-            headers_count: 0,
-            body: span(keys.as_bytes()),
-        };
-        said = raw(|answer| unsafe { dk_on_callout(request, &raw const result, answer) });
-    }
-    let place = COMMON.len() + CALL.iter().position(|name| *name == "keep").unwrap();
-    let number = |at: usize| u32::from_ne_bytes(said[at * 4..at * 4 + 4].try_into().unwrap()) as usize;
-    let body = &said[4 + 4 * number(0)..];
-    (request, body[number(place)..number(place + 1)].to_vec())
-}
-
-fn on_headers_raw(request: u64) -> Vec<u8> {
     let token = token();
-    listing(&token).with(|head| raw(|answer| unsafe { dk_on_headers(request, head, answer) }))
-}
-
-/// An answer as it is: names are no texts.
-fn raw(call: impl FnOnce(*mut DkAnswer) -> i32) -> Vec<u8> {
-    let mut memory = vec![0_u8; 1 << 16];
-    let mut answer = DkAnswer { data: memory.as_mut_ptr(), room: memory.len(), size: 0 };
-    assert_eq!(call(&raw mut answer), Code::Call as i32);
-    memory.truncate(answer.size);
-    memory
+    let mut said = on_headers(request, &listing(&token));
+    if said.own(&CALL, "authority") == "idp.example" {
+        said = on_callout(request, 200, &keys());
+    }
+    (request, said.own_bytes(&CALL, "keep").to_vec())
 }
 
 fn minted(token: &str, life: u64) -> String {
@@ -470,7 +374,7 @@ fn an_invalid_configuration_is_refused_with_all_its_errors() {
     let text = json!({ "roles": [], "workspace": { "url": "ftp://x" } }).to_string();
     let said = ask(0, |answer| unsafe { dk_config_check(text.as_ptr(), text.len(), 0, answer) });
     assert_eq!(said.code, Code::Nothing as i32);
-    let pointers: Vec<_> = said.fields.iter().step_by(2).map(String::as_str).collect();
+    let pointers: Vec<_> = said.texts().into_iter().step_by(2).collect();
     assert!(pointers.contains(&"/workspace/url") && pointers.contains(&"/roles"), "{said:?}");
     assert_eq!(open(&text), 0);
     assert_eq!(open(r#"{"mode": "guard"}"#), 0);
@@ -506,6 +410,22 @@ fn a_panic_ends_at_the_boundary_and_its_request_with_it() {
     unsafe { dk_request_close(request) };
     assert_eq!(on_headers(request, &listing(&token)).code, Code::Failed as i32);
     unsafe { dk_request_close(other) };
+}
+
+#[cfg(feature = "faults")]
+#[test]
+fn a_panic_anywhere_in_a_call_leaves_its_request_no_way_on() {
+    // as the worker is reached, as the request is put back, as its answer is delivered
+    for places in 0..3 {
+        let (warm, request, token) = (open_request(&passthrough()), open_request(&passthrough()), token());
+        allowed(warm, &listing(&token), None);
+        unsafe { dk_request_close(warm) };
+        super::faults::panic_after(Some(places));
+        assert_eq!(on_headers(request, &listing(&token)).code, Code::Failed as i32);
+        assert!(super::faults::take_panic(), "{places}");
+        assert_eq!(on_send(request, &listing(""), None).code, Code::Failed as i32, "{places}");
+        unsafe { dk_request_close(request) };
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::boundary::{CalloutAnswer, Head};
 use super::counts;
+use super::faults;
 use super::interface::VERSION;
 use super::message::{COMMON, Code, Message};
 use super::sealed;
@@ -81,6 +82,7 @@ fn failed() -> Answer {
 }
 
 fn with<T>(otherwise: T, action: impl FnOnce(&mut Worker) -> T) -> T {
+    faults::panic_if_due();
     let result = WORKER.try_with(|worker| worker.try_borrow_mut().ok().map(|mut worker| action(&mut worker)));
     result.ok().flatten().unwrap_or(otherwise)
 }
@@ -88,6 +90,9 @@ fn with<T>(otherwise: T, action: impl FnOnce(&mut Worker) -> T) -> T {
 /// The time; nothing if the machine has no clock to trust.
 #[allow(clippy::disallowed_methods, reason = "this is a shell, and its host's clocks are the machine's")]
 fn now() -> Option<Now> {
+    if let Some(set) = faults::time() {
+        return Some(set);
+    }
     static BEGINNING: OnceLock<Instant> = OnceLock::new();
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let instant = Instant::now();
@@ -106,6 +111,18 @@ pub(super) fn recover() {
             worker.memory.configured(&config);
         }
     });
+}
+
+/// Begins anew on this thread, for a test.
+#[cfg(feature = "faults")]
+pub(super) fn restart() {
+    WORKER.take();
+}
+
+/// How many requests are known, for a test.
+#[cfg(feature = "faults")]
+pub(super) fn open_requests() -> usize {
+    WORKER.with_borrow(|worker| worker.requests.len())
 }
 
 pub(super) fn start() -> Answer {
@@ -198,6 +215,7 @@ fn on_request(request: Handle, action: impl FnOnce(&mut Live, &mut Memory) -> Op
     with(None, |worker| {
         let mut live = worker.requests.take_out(request)?;
         let answer = action(&mut live, &mut worker.memory);
+        faults::panic_if_due();
         worker.requests.put_back(request, live);
         answer
     })
@@ -322,6 +340,7 @@ fn tick(config: Handle, step: impl FnOnce(&mut Configured, &mut Env<'_>) -> Opti
             }
             None => Code::Nothing,
         };
+        faults::panic_if_due();
         worker.configs.put_back(config, configured);
         Some((code, message))
     })
@@ -545,22 +564,4 @@ fn push_reply(message: &mut Message, reply: &Reply) {
 pub(super) fn panic_while_working_on(request: u64) -> i32 {
     on_request(Handle::from_raw(request), |_, _| panic!("a test asked for it"));
     0
-}
-
-/// Faults that tests ask for.
-mod faults {
-    use super::Head;
-
-    /// Panics if a test says so. Only where the feature `faults` is on, which no library that is shipped has.
-    #[cfg(feature = "faults")]
-    #[allow(clippy::panic, reason = "this is what it is for")]
-    pub(super) fn panic_if_asked(head: &Head<'_>) {
-        assert!(
-            !head.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"x-test-panic")),
-            "a test asked for it"
-        );
-    }
-
-    #[cfg(not(feature = "faults"))]
-    pub(super) const fn panic_if_asked(_: &Head<'_>) {}
 }
