@@ -17,6 +17,7 @@
 mod calls;
 mod hostcalls;
 mod module;
+mod native;
 mod pairs;
 mod request;
 mod worker;
@@ -24,6 +25,7 @@ mod world;
 
 pub use calls::{CalloutEnd, PendingCall};
 pub use module::Filter;
+pub use native::{Change, Native};
 pub use request::{HttpRequest, Outcome, Upstream};
 pub use worker::{Entry, RequestHandle, Worker};
 pub use world::{Callback, LogLine, Misuse, Profile, Switches, Trap};

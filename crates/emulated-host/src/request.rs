@@ -25,6 +25,8 @@ pub struct HttpRequest {
     pub trailers: u32,
     /// Whether they come only when the test says so ([`crate::Worker::trailers_arrive`]).
     pub slow_trailers: bool,
+    /// Whether plugins between the two steps of the native plugin hold it until the test says so ([`crate::Native::plugins_are_done`]).
+    pub slow_plugins: bool,
     /// What plugins before the filter left in `kong.ctx.shared`.
     pub shared: Vec<(String, String)>,
 }

@@ -15,8 +15,8 @@ const CONTINUE: u32 = 0;
 const HOLD_BACK: u32 = 2;
 
 /// An entry of the filter in a chain: one configuration in one worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry(u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry(pub(crate) u32);
 
 /// A request that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -140,6 +140,8 @@ pub enum Callback {
     RequestTrailers,
     /// The end of a callout.
     CalloutReply,
+    /// A request is about to be sent (the native plugin's second step).
+    Send,
     /// A response's headers.
     ResponseHeaders,
     /// A response's body.

@@ -1,5 +1,6 @@
-//! Three ways to run one request: the core alone, and the built filter in each of the two hosts.
+//! Four ways to run one request: the core alone, the built filter in each of its two hosts, and the native plugin's library.
 
+use crate::gateway::Gateway;
 use crate::stage::{NOW, SIGN_IN};
 use databricks_kong::base::{Secret, UnixTime};
 use databricks_kong::config::{Config, Settings};
@@ -8,7 +9,7 @@ use databricks_kong::flow::{
     Answer, Callout, CalloutFault, CalloutReply, Edits, Event, Flow, Inspected, ReadBody, Reply, Step, inspect_headers,
 };
 use databricks_kong::sim::{Client, Sim};
-use host::{CalloutEnd, Entry, HttpRequest, Outcome, PendingCall, Profile, RequestHandle, Switches, Worker};
+use host::{CalloutEnd, Entry, HttpRequest, Native, Outcome, PendingCall, Profile, RequestHandle, Switches, Worker};
 use serde_json::Value;
 use std::rc::Rc;
 use std::time::Duration;
@@ -327,9 +328,9 @@ impl Driver for Core {
     }
 }
 
-/// The built filter in a host, one entry or several.
-pub(crate) struct Hosted {
-    pub(crate) worker: Worker,
+/// A gateway's worker; of the filter's, with one entry or several.
+pub(crate) struct Hosted<G = Worker> {
+    pub(crate) worker: G,
     pub(crate) entries: Vec<Entry>,
     pub(crate) last: Option<RequestHandle>,
 }
@@ -344,7 +345,17 @@ impl Hosted {
         let entries = configs.iter().map(|config| worker.configure(&config.to_string())).collect();
         Self { worker, entries, last: None }
     }
+}
 
+impl Hosted<Native> {
+    pub(crate) fn natively(config: &Value) -> Self {
+        let mut worker = Native::new();
+        let entries = vec![worker.configure(&config.to_string())];
+        Self { worker, entries, last: None }
+    }
+}
+
+impl<G: Gateway> Hosted<G> {
     pub(crate) fn handle(&self) -> RequestHandle {
         self.last.expect("a request was sent")
     }
@@ -391,7 +402,7 @@ pub(crate) fn end_of(outcome: &Outcome) -> End {
     }
 }
 
-impl Driver for Hosted {
+impl<G: Gateway> Driver for Hosted<G> {
     fn send(&mut self, client: &HttpRequest) {
         self.last = Some(self.worker.send(&self.entries, client));
         self.make_room();
@@ -420,6 +431,6 @@ impl Driver for Hosted {
     }
 
     fn respond(&mut self, status: u16) {
-        self.worker.respond(self.handle(), status, &[]);
+        self.worker.respond(self.handle(), status);
     }
 }

@@ -1,4 +1,4 @@
-//! The built filter in Kong's host and in Envoy's.
+//! The built filter in Kong's host and in Envoy's, and the native plugin's library in Kong's.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +15,7 @@ mod cost;
 mod drive;
 mod explorer;
 mod faults;
+mod gateway;
 mod hazards;
 mod metrics;
 mod misuse;

@@ -1,4 +1,4 @@
-//! Stories as data, told to the core alone and to the built filter in both hosts: all three must do the same.
+//! Stories as data, told to the core alone, to the built filter in both hosts, and to the native plugin: all four must do the same.
 
 use crate::drive::{Ask, Core, Driver, Hosted, Purpose, Transcript, run};
 use crate::stage::*;
@@ -26,15 +26,25 @@ pub(crate) struct Seen {
     pub(crate) everywhere: (&'static str, &'static str),
     /// Where a host does otherwise, and why.
     pub(crate) but: Option<(Profile, (&'static str, &'static str), &'static str)>,
+    /// Where the native plugin does otherwise, and why.
+    natively: Option<((&'static str, &'static str), &'static str)>,
 }
 
 const fn seen(asked: &'static str, end: &'static str) -> Seen {
-    Seen { everywhere: (asked, end), but: None }
+    Seen { everywhere: (asked, end), but: None, natively: None }
 }
 
 impl Seen {
     const fn but_on(self, host: Profile, asked: &'static str, end: &'static str, why: &'static str) -> Self {
         Self { but: Some((host, (asked, end), why)), ..self }
+    }
+
+    const fn but_natively(self, asked: &'static str, end: &'static str, why: &'static str) -> Self {
+        Self { natively: Some(((asked, end), why)), ..self }
+    }
+
+    fn natively(&self) -> (&'static str, &'static str) {
+        self.natively.map_or(self.everywhere, |(expected, _)| expected)
     }
 
     pub(crate) fn on(&self, profile: Option<Profile>) -> (&'static str, &'static str) {
@@ -53,6 +63,7 @@ pub(crate) struct Story {
 
 /// Instead of the token itself, which is another in every run.
 pub(crate) const PASSED_ON: &str = "forward its own token";
+const AHEAD_OF_NEED: &str = "a timer renews it, and nobody waits for that";
 const AFTER_A_FAILURE: &str = "kong's worker dies of a callout that follows a failed one";
 const TWO_BODIES: &str = "kong loops for ever over a callout with a body that follows one with a body";
 
@@ -150,12 +161,9 @@ pub(crate) fn stories() -> Vec<Story> {
                 Pass(3500),
                 Send(
                     get(&KEY.token("anna", &json!({"exp": NOW + 7200}))),
-                    seen("keys token", "forward Bearer dbx-3").but_on(
-                        Profile::Envoy,
-                        "keys",
-                        "forward Bearer dbx-1",
-                        "a timer renews it, and nobody waits for that",
-                    ),
+                    seen("keys token", "forward Bearer dbx-3")
+                        .but_on(Profile::Envoy, "keys", "forward Bearer dbx-1", AHEAD_OF_NEED)
+                        .but_natively("keys", "forward Bearer dbx-1", AHEAD_OF_NEED),
                 ),
             ],
         ),
@@ -474,20 +482,24 @@ pub(crate) fn sends_own_token(request: &HttpRequest, end: &str) -> bool {
     own.is_some_and(|(_, value)| end == format!("forward {value}"))
 }
 
-fn tell(story: &Story, driver: &mut dyn Driver, profile: Option<Profile>) -> Vec<Transcript> {
+fn tell(
+    story: &Story,
+    driver: &mut dyn Driver,
+    expected: impl Fn(&Seen) -> (&'static str, &'static str),
+) -> Vec<Transcript> {
     let mut world = World::new();
     let mut transcripts = Vec::new();
     for act in &story.acts {
         match act {
-            Act::Send(request, expected) => {
+            Act::Send(request, seen) => {
                 let transcript = run(driver, request, &mut |ask| world.answer(ask));
-                let mut seen = (transcript.asked(), transcript.end.word());
-                if sends_own_token(request, &seen.1) {
-                    PASSED_ON.clone_into(&mut seen.1);
+                let mut did = (transcript.asked(), transcript.end.word());
+                if sends_own_token(request, &did.1) {
+                    PASSED_ON.clone_into(&mut did.1);
                 }
-                let (asked, end) = expected.on(profile);
-                let place = format!("{}: {} on {profile:?}\n{transcript:#?}", story.name, transcripts.len());
-                assert_eq!(seen, (asked.to_owned(), end.to_owned()), "{place}");
+                let (asked, end) = expected(seen);
+                let place = format!("{}: {}\n{transcript:#?}", story.name, transcripts.len());
+                assert_eq!(did, (asked.to_owned(), end.to_owned()), "{place}");
                 transcripts.push(transcript);
             }
             Act::World(purpose, answers) => world.set(*purpose, answers),
@@ -499,17 +511,23 @@ fn tell(story: &Story, driver: &mut dyn Driver, profile: Option<Profile>) -> Vec
 }
 
 #[test]
-fn every_story_goes_alike_in_the_core_and_in_both_hosts() {
+fn every_story_goes_alike_in_the_core_in_both_hosts_of_the_filter_and_in_the_native_plugin() {
     for story in stories() {
-        let core = tell(&story, &mut Core::new(&story.config), None);
+        let core = tell(&story, &mut Core::new(&story.config), |seen| seen.everywhere);
         let sends = story.acts.iter().filter_map(|act| if let Act::Send(_, seen) = act { Some(seen) } else { None });
         let sends: Vec<_> = sends.collect();
         for profile in [Profile::Kong, Profile::Envoy] {
-            let hosted = tell(&story, &mut Hosted::new(profile, &story.config), Some(profile));
+            let hosted = tell(&story, &mut Hosted::new(profile, &story.config), |seen| seen.on(Some(profile)));
             for (number, (core, hosted)) in core.iter().zip(&hosted).enumerate() {
                 if sends[number].but.is_none_or(|(host, ..)| host != profile) {
                     assert_eq!(core, hosted, "{}: {number} on {profile:?}", story.name);
                 }
+            }
+        }
+        let native = tell(&story, &mut Hosted::natively(&story.config), Seen::natively);
+        for (number, (core, native)) in core.iter().zip(&native).enumerate() {
+            if sends[number].natively.is_none() {
+                assert_eq!(core, native, "{}: {number} in the native plugin", story.name);
             }
         }
     }

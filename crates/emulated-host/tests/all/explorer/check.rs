@@ -206,7 +206,21 @@ impl Play<'_> {
 
     /// Checks a request that has just ended; what became of it.
     pub(super) fn check_end(&mut self, number: usize) -> String {
-        let outcome = self.worker.outcome(self.sent[number].handle).clone();
+        let mut outcome = self.worker.outcome(self.sent[number].handle).clone();
+        let sent = &self.sent[number];
+        if sent.panicked && self.is_sabotaged(Sabotage::PanicLetOn) {
+            let (method, target) = (sent.request.method.clone(), sent.request.target.clone());
+            outcome = Outcome::Forwarded(Upstream { method, target, headers: Vec::new(), body: None });
+        }
+        if sent.panicked || sent.changed {
+            let end = end_of(&outcome).word();
+            let is_gone = matches!(outcome, Outcome::ClientGone | Outcome::ServerError(502));
+            let refused = |expected: &str| is_gone || end == expected;
+            let internal = refused("500 INTERNAL");
+            Invariant::PanicsRefuse.holds(!sent.panicked || internal, || format!("{end} after a panic"));
+            let compared = sent.panicked || refused("400 REQUEST_AMBIGUOUS");
+            Invariant::Compared.holds(compared, || format!("{end} of `{}`", sent.caller.who));
+        }
         match outcome {
             Outcome::Forwarded(upstream) => self.check_forward(number, upstream),
             Outcome::Answered { .. } => self.check_answer(number, &outcome),
@@ -313,6 +327,7 @@ impl Play<'_> {
         Invariant::Refusals.holds(!ours || sent.shaken || sent.let_go, || format!("{reason} for no reason"));
         let strict = decide(sent.caller, sent.asked, sent.want, Variant::Strict);
         let right = sent.role().is_some()
+            && !sent.changed
             && (!sent.tightened || strict.is_some())
             && !(sent.unshown && reason == "NO_RULE")
             // Once an instance was lost, Kong configures the roots of replaced configurations anew, and nothing tells them from those that

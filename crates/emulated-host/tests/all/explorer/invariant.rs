@@ -23,6 +23,10 @@ pub(crate) enum Invariant {
     Credentialed,
     /// Method, target and body go on as they came.
     Unchanged,
+    /// What another plugin changed after the decision goes no further.
+    Compared,
+    /// A request over which the library panicked is refused.
+    PanicsRefuse,
     /// Callouts go where they belong and carry nothing else than they must.
     Callouts,
     /// Requests that need the same wait for one callout, where they can.
@@ -35,12 +39,12 @@ pub(crate) enum Invariant {
     Served,
     /// Every request ends.
     Ends,
-    /// The instance's memory is bounded.
+    /// The instance's memory is bounded, and the library forgets what has ended.
     Bounded,
 }
 
 impl Invariant {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Verified,
         Self::InTime,
         Self::CutOff,
@@ -50,6 +54,8 @@ impl Invariant {
         Self::NoCallersToken,
         Self::Credentialed,
         Self::Unchanged,
+        Self::Compared,
+        Self::PanicsRefuse,
         Self::Callouts,
         Self::OnceAtATime,
         Self::Silent,
@@ -122,11 +128,17 @@ pub(crate) enum Sabotage {
     Unanswered,
     /// The bound of the memory is far too small.
     LittleMemory,
+    /// A plugin changes a request behind the comparison.
+    ChangedBehind,
+    /// A request goes on after a panic.
+    PanicLetOn,
+    /// The library does not hear that a request has ended.
+    Forgotten,
 }
 
 impl Sabotage {
     /// Each with what it breaks.
-    pub(crate) const ALL: [(Self, Invariant); 25] = [
+    pub(crate) const ALL: [(Self, Invariant); 28] = [
         (Self::StrayKey, Invariant::Verified),
         (Self::OldKey, Invariant::Verified),
         (Self::StoppedClock, Invariant::InTime),
@@ -152,5 +164,8 @@ impl Sabotage {
         (Self::NoRoles, Invariant::Served),
         (Self::Unanswered, Invariant::Ends),
         (Self::LittleMemory, Invariant::Bounded),
+        (Self::ChangedBehind, Invariant::Compared),
+        (Self::PanicLetOn, Invariant::PanicsRefuse),
+        (Self::Forgotten, Invariant::Bounded),
     ];
 }

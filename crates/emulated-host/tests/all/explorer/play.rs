@@ -4,8 +4,11 @@ use super::cast::*;
 use super::invariant::{Invariant, Sabotage};
 use super::tally::Tally;
 use crate::drive::{Ask, Purpose, makes_room};
+use crate::gateway::{Gateway, Kind};
 use crate::stage::*;
-use host::{Callback, CalloutEnd, Entry, HttpRequest, Outcome, PendingCall, Profile, RequestHandle, Worker};
+use host::{
+    Callback, CalloutEnd, Change, Entry, HttpRequest, Native, Outcome, PendingCall, Profile, RequestHandle, Worker,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,6 +60,10 @@ pub(super) struct Sent {
     pub(super) let_go: bool,
     /// The filter's state got lost while it was under way.
     pub(super) shaken: bool,
+    /// The library panicked over it.
+    pub(super) panicked: bool,
+    /// Another plugin changed what was decided on.
+    pub(super) changed: bool,
     /// The workspace said that it knows no such run.
     pub(super) unshown: bool,
     checked: bool,
@@ -80,7 +87,7 @@ pub(super) struct Minted {
 
 pub(crate) struct Play<'t> {
     dice: Dice,
-    pub(super) worker: Worker,
+    pub(super) worker: Box<dyn Gateway>,
     routes: [(Entry, Variant); 2],
     /// How many tokens are kept: many, few, or none.
     cached_tokens: usize,
@@ -110,7 +117,7 @@ impl Drop for Play<'_> {
     #[expect(clippy::print_stdout, reason = "part of a failing test's output")]
     fn drop(&mut self) {
         if std::thread::panicking() && self.sabotage.is_none() {
-            println!("{:?}, guarded: {}\n{}", self.worker.profile(), self.guard.is_some(), self.events.join("\n"));
+            println!("{:?}, guarded: {}\n{}", self.worker.kind(), self.guard.is_some(), self.events.join("\n"));
         }
     }
 }
@@ -118,8 +125,11 @@ impl Drop for Play<'_> {
 impl<'t> Play<'t> {
     pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>, tally: &'t mut Tally) -> Self {
         let mut dice = Dice(seed);
-        let profile = if dice.one_in(3) { Profile::Envoy } else { Profile::Kong };
-        let mut worker = Worker::new(profile);
+        let mut worker: Box<dyn Gateway> = match dice.roll(3) {
+            0 => Box::new(Worker::new(Profile::Envoy)),
+            1 => Box::new(Worker::new(Profile::Kong)),
+            _ => Box::new(Native::new()),
+        };
         let variants = [dice.pick(&[Variant::Lenient, Variant::Strict]), Variant::Lenient];
         let cached_tokens = dice.pick(&[10_000, 10_000, 10_000, 10_000, 10_000, 10_000, 2, 1, 0]);
         let has_feed = dice.one_in(2);
@@ -128,7 +138,8 @@ impl<'t> Play<'t> {
             (worker.configure(&config), variants[number])
         };
         let routes = [route(0), route(1)];
-        let guard = dice.one_in(2).then(|| worker.configure(r#"{"mode":"guard"}"#));
+        let may_guard = worker.kind() != Kind::Plugin;
+        let guard = (may_guard && dice.one_in(2)).then(|| worker.configure(r#"{"mode":"guard"}"#));
         Self {
             dice,
             worker,
@@ -152,8 +163,13 @@ impl<'t> Play<'t> {
         }
     }
 
+    /// Whether it is Kong with the filter.
     pub(super) fn is_kong(&self) -> bool {
-        self.worker.profile() == Profile::Kong
+        self.worker.kind() == Kind::Filter(Profile::Kong)
+    }
+
+    pub(super) fn is_native(&self) -> bool {
+        self.worker.kind() == Kind::Plugin
     }
 
     pub(super) fn now(&self) -> u64 {
@@ -180,7 +196,7 @@ impl<'t> Play<'t> {
             self.look();
         }
         self.worker.no_trap();
-        self.settle();
+        self.settle(true);
         if self.dice.one_in(3) {
             self.serve_one_more();
         }
@@ -192,21 +208,28 @@ impl<'t> Play<'t> {
         let memory = self.worker.memory();
         let most = if self.is_sabotaged(Sabotage::LittleMemory) { 1 << 16 } else { MOST_MEMORY };
         Invariant::Bounded.holds(memory <= most, || format!("{memory} bytes"));
+        let known = self.worker.left_behind() + usize::from(self.is_sabotaged(Sabotage::Forgotten) && self.is_native());
+        Invariant::Bounded.holds(known == 0, || format!("{known} requests have ended, and the library knows them"));
     }
 
     /// Whatever is under way comes to its end.
-    fn settle(&mut self) {
+    fn settle(&mut self, plugins_change: bool) {
         if self.is_sabotaged(Sabotage::Unanswered) {
             return;
         }
         for _ in 0..200 {
             let late = self.sent.iter().find(|sent| self.worker.awaits_body(sent.handle)).map(|sent| sent.handle);
             let trailing = self.sent.iter().map(|sent| sent.handle).find(|handle| self.worker.awaits_trailers(*handle));
-            match (self.worker.pending().into_iter().next(), late, trailing) {
+            let held = self.sent.iter().position(|sent| self.worker.awaits_plugins(sent.handle));
+            match (self.worker.pending().into_iter().next(), late, trailing, held) {
                 (Some(call), ..) => self.answer(&call, false),
-                (None, Some(late), _) => self.worker.body_arrives(late),
-                (None, None, Some(trailing)) => self.worker.trailers_arrive(trailing),
-                (None, None, None) => return,
+                (None, Some(late), ..) => self.worker.body_arrives(late),
+                (None, None, Some(trailing), _) => self.worker.trailers_arrive(trailing),
+                (None, None, None, Some(held)) => {
+                    let change = (plugins_change && self.dice.one_in(3)).then(|| self.change(held));
+                    self.plugins_are_done(held, change);
+                }
+                (None, None, None, None) => return,
             }
             self.look();
         }
@@ -214,12 +237,16 @@ impl<'t> Play<'t> {
 
     /// Whatever happened, somebody who is in the right is served afterwards.
     fn serve_one_more(&mut self) {
-        self.pass(31);
-        self.look();
-        self.settle();
+        // where ticks come each second, their callouts are answered meanwhile
+        let (times, seconds) = if self.is_native() { (31, 1) } else { (1, 31) };
+        for _ in 0..times {
+            self.tell_time(seconds);
+            self.look();
+            self.settle(false);
+        }
         self.send_as(&CALLERS[*LAST], Want::Run(101), None, 0, false);
         self.look();
-        self.settle();
+        self.settle(false);
         let last = self.sent.last().unwrap().handle;
         let outcome = self.worker.outcome(last);
         let served = matches!(outcome, Outcome::Forwarded(_)) || self.is_sabotaged(Sabotage::Unanswered);
@@ -239,7 +266,9 @@ impl<'t> Play<'t> {
                 }
             },
             15 | 16 => {
-                let seconds = self.dice.pick(&[1, 6, 31, 50, 100, 700, 1000]);
+                // with a tick each second, long ones are most of what a schedule takes
+                let most = if self.is_native() { 5 } else { 7 };
+                let seconds = self.dice.pick(&[1, 6, 31, 50, 100, 700, 1000][..most]);
                 self.pass(seconds);
             }
             17 => {
@@ -248,8 +277,13 @@ impl<'t> Play<'t> {
                 self.worker.trap_after(calls);
             }
             18 => {
-                self.event("instance lost", String::new());
+                let what = if self.is_native() { "worker killed" } else { "instance lost" };
+                self.event(what, String::new());
                 self.worker.lose_instance();
+                if self.is_native() {
+                    // what the workspace said no to is kept in the node all the same, until a request of this worker hears it
+                    self.minted.iter_mut().for_each(|minted| minted.refused = None);
+                }
                 self.shake();
             }
             19 if self.is_kong() && !pending.is_empty() => {
@@ -299,11 +333,41 @@ impl<'t> Play<'t> {
 
     fn pass(&mut self, seconds: u64) {
         self.event("time passes", seconds.to_string());
+        if !self.is_native() {
+            return self.tell_time(seconds);
+        }
+        // there a tick comes each second, and a callout ends by itself
+        let answers_ticks = self.dice.one_in(2);
+        for _ in 0..seconds {
+            self.tell_time(1);
+            while let Some(call) = self.due(answers_ticks) {
+                self.look();
+                if self.worker.is_overdue(call.token) {
+                    self.event("callout's time is over", call.token.to_string());
+                    self.worker.answer(call.token, CalloutEnd::Timeout);
+                } else {
+                    let fails = self.dice.one_in(5);
+                    self.answer(&call, fails);
+                }
+            }
+        }
+    }
+
+    fn tell_time(&mut self, seconds: u64) {
         if self.is_sabotaged(Sabotage::StoppedClock) {
             self.skipped += seconds;
         } else {
             self.worker.pass(Duration::from_secs(seconds));
         }
+    }
+
+    /// A callout whose time is over, or one of a tick.
+    fn due(&self, or_ticks: bool) -> Option<PendingCall> {
+        let is_due = |call: &PendingCall| {
+            self.worker.is_overdue(call.token)
+                || or_ticks && call.request.is_none() && self.worker.waiting_for(call.token) == 1
+        };
+        self.worker.pending().into_iter().find(is_due)
     }
 
     /// A changed configuration: the old one stays for what is under way.
@@ -316,7 +380,10 @@ impl<'t> Play<'t> {
         }
         let open = self.sent.iter_mut().filter(|sent| !sent.checked && sent.workspace == WORKSPACES[number]);
         open.for_each(|sent| sent.tightened |= variant == Variant::Strict);
-        self.routes[number] = (self.worker.configure(&config), variant);
+        let (old, _) = std::mem::replace(&mut self.routes[number], (self.worker.configure(&config), variant));
+        if self.dice.one_in(2) {
+            self.worker.collect(old);
+        }
     }
 
     fn something_of_a_request(&mut self) {
@@ -336,6 +403,9 @@ impl<'t> Play<'t> {
                 number.to_string(),
             );
             self.worker.trailers_arrive(handle);
+        } else if self.worker.awaits_plugins(handle) {
+            let change = self.dice.one_in(2).then(|| self.change(number));
+            self.plugins_are_done(number, change);
         } else if answered {
             let status = self.dice.pick(&[401, 401, 200, 503]);
             self.respond(number, status);
@@ -343,6 +413,46 @@ impl<'t> Play<'t> {
             self.event("client leaves", number.to_string());
             self.worker.client_leaves(handle);
         }
+    }
+
+    /// What another plugin does to a request between the two steps of the native plugin.
+    fn change(&mut self, number: usize) -> Change {
+        let sent = &self.sent[number].request;
+        match self.dice.roll(8) {
+            0 => Change::Method(if sent.method == "GET" { "POST" } else { "PUT" }),
+            1 => Change::Path("/api/2.1/clusters/permanent-delete"),
+            2 => Change::Query("run_id=9&a=b"),
+            3 => Change::Header("x-http-method-override", "DELETE"),
+            4 => Change::Header("content-type", "application/x-www-form-urlencoded"),
+            5 => Change::Header("authorization", "Bearer eyJhbGciOiJub25lIn0.e30."),
+            6 => Change::Header("x-request-source", "kong"),
+            _ => Change::Body(json!({ "job_id": 303 }).to_string().into_bytes()),
+        }
+    }
+
+    fn plugins_are_done(&mut self, number: usize, change: Option<Change>) {
+        let sent = &mut self.sent[number];
+        let handle = sent.handle;
+        match &change {
+            None => {}
+            // the credential is the library's, and other headers are nobody's
+            Some(Change::Header("authorization" | "x-request-source", _)) => {}
+            // a body that nobody looked at is not compared
+            Some(Change::Body(body)) if sent.request.body.is_some() && !self.worker.has_read_body(handle) => {
+                sent.request.body = Some(body.clone());
+            }
+            Some(_) => sent.changed = true,
+        }
+        let changed = sent.changed;
+        let kind = match (&change, changed) {
+            (_, true) => "changed between decision and sending",
+            (Some(_), false) => "touched between decision and sending",
+            (None, false) => "other plugins are done",
+        };
+        self.event(kind, format!("{number} {change:?}"));
+        // whoever runs behind the second step is compared by nobody
+        let change = change.filter(|_| !(changed && self.is_sabotaged(Sabotage::ChangedBehind)));
+        self.worker.plugins_are_done(handle, change.as_ref());
     }
 
     fn respond(&mut self, number: usize, status: u16) {
@@ -358,7 +468,7 @@ impl<'t> Play<'t> {
             self.minted[serial].refused.get_or_insert(self.sent.len());
         }
         let heard = if self.is_sabotaged(Sabotage::UnheardNo) { 200 } else { status };
-        self.worker.respond(handle, heard, &[]);
+        self.worker.respond(handle, heard);
     }
 
     fn send(&mut self) {
@@ -404,6 +514,8 @@ impl<'t> Play<'t> {
             workspace,
             variant,
             tightened: false,
+            panicked: false,
+            changed: false,
             unshown: false,
             sent_at,
             decided_at: None,
@@ -421,7 +533,8 @@ impl<'t> Play<'t> {
         // trailers of a GET would be a body of it
         let trailers = u32::from(http2 && request.body.is_some() && self.dice.one_in(3));
         let slow_trailers = trailers > 0 && self.dice.one_in(2);
-        HttpRequest { http2, unannounced, trailers, slow_trailers, ..request }
+        let slow_plugins = self.is_native() && self.dice.one_in(2);
+        HttpRequest { http2, unannounced, trailers, slow_trailers, slow_plugins, ..request }
     }
 
     const fn knows(&self, signer: Signer) -> bool {
@@ -455,10 +568,17 @@ impl<'t> Play<'t> {
         // an answer after all the time that a request has for it counts as none
         let is_early = |sent: &Sent| now.saturating_sub(sent.sent_at) < CALLOUT_TIME;
         let waits = self.owner(call).is_some_and(|sent| !sent.checked && !sent.shaken && is_early(sent));
+        if self.worker.waiting_for(call.token) > 1 {
+            self.tally.count("two wait for one callout");
+        }
         self.worker.answer(call.token, end);
         if !fails && ask.purpose() == Purpose::Keys && ask.url.starts_with(ISSUER) {
             let (old, new) = (self.listed.has(Signer::Old), self.listed.has(Signer::New));
             let is_sure = waits && self.worker.traps().len() == traps;
+            if self.is_native() {
+                // those who hear of them after the panic take them up again
+                self.note_traps();
+            }
             self.known = if is_sure { (old, new) } else { (self.known.0 || old, self.known.1 || new) };
             let known = self.known;
             for sent in self.sent.iter_mut().filter(|sent| !sent.checked) {
@@ -563,8 +683,7 @@ impl<'t> Play<'t> {
         }
         let now = self.now();
         for sent in self.sent.iter_mut().filter(|sent| !sent.checked && sent.decided_at.is_none()) {
-            let agent = String::from_utf8_lossy(self.worker.header_to_send(sent.handle, "user-agent"));
-            sent.decided_at = agent.contains("databricks-kong/").then_some(now);
+            sent.decided_at = self.worker.is_allowed(sent.handle).then_some(now);
         }
         for number in 0..self.sent.len() {
             let sent = &self.sent[number];
@@ -587,13 +706,17 @@ impl<'t> Play<'t> {
         let traps = self.worker.traps()[self.traps_seen..].to_vec();
         self.traps_seen += traps.len();
         for trap in traps {
-            self.event(&format!("trap in {:?}", trap.callback), String::new());
+            let what = if self.is_native() { "panic" } else { "trap" };
+            self.event(&format!("{what} in {:?}", trap.callback), format!("{:?}", trap.request));
             if self.is_sabotaged(Sabotage::UnnotedTrap) {
                 continue;
             }
-            if let (Callback::CalloutReply, Some(request)) = (trap.callback, trap.request) {
-                let met = self.sent.iter_mut().filter(|sent| sent.handle == request);
-                met.for_each(|sent| sent.let_go = true);
+            let is_native = self.is_native();
+            for sent in self.sent.iter_mut().filter(|sent| Some(sent.handle) == trap.request) {
+                sent.let_go |= !is_native && trap.callback == Callback::CalloutReply;
+                sent.panicked |= is_native
+                    && [Callback::RequestHeaders, Callback::RequestBody, Callback::CalloutReply, Callback::Send]
+                        .contains(&trap.callback);
             }
             self.shake();
         }
