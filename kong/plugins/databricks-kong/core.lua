@@ -64,7 +64,9 @@ local function allowed()
 end
 
 
--- Of the common fields only `removals` and `line` are filled, and at most four headers follow.
+-- Of the common fields only `removals` and `line` are filled; one to four headers follow.
+local LEAST_SENT, MOST_SENT = 13, 19
+
 local function sent()
   local m, h = memory, 4 * (memory[0] + 1)
   local said = {
@@ -109,7 +111,7 @@ local function hear(code)
   elseif code == ALLOWED then
     local said = allowed()
     return code, said
-  elseif code == SEND then
+  elseif code == SEND and memory[0] >= LEAST_SENT and memory[0] <= MOST_SENT then
     local said = sent()
     return code, said
   end

@@ -186,7 +186,14 @@ function request.remove(names)
 end
 
 
--- Sets headers, names and values by turns from place `first`: at most four.
+local function set_more(said, first)
+  for at = first, #said, 2 do
+    set_header(said[at], said[at + 1])
+  end
+end
+
+
+-- Sets headers, names and values by turns from place `first`. The usual ones without a loop, for LuaJIT's sake (see core.lua).
 function request.set(said, first)
   if said[first] then
     set_header(said[first], said[first + 1])
@@ -199,6 +206,9 @@ function request.set(said, first)
   end
   if said[first + 6] then
     set_header(said[first + 6], said[first + 7])
+  end
+  if said[first + 8] then
+    set_more(said, first + 8)
   end
 end
 
