@@ -262,11 +262,16 @@ impl Native {
         self.requests.get_mut(&name).expect("the request is known")
     }
 
-    /// What the library said, after a note if it panicked instead.
-    fn noted<T>(&mut self, callback: Callback, request: Option<u32>, said: T) -> T {
+    /// Makes a note if the call that is over panicked.
+    fn note(&mut self, callback: Callback, request: Option<u32>) {
         if faults::take_panic() {
             self.panics.push(Trap { callback, request: request.map(RequestHandle) });
         }
+    }
+
+    /// What the library said, after such a note.
+    fn noted<T>(&mut self, callback: Callback, request: Option<u32>, said: T) -> T {
+        self.note(callback, request);
         said
     }
 
@@ -381,7 +386,8 @@ impl Native {
     /// Lua's garbage collector finds a configuration that nobody uses any more. Requests under way keep what they need.
     pub fn collect(&mut self, entry: Entry) {
         if let Some(config) = self.configs.remove(&entry) {
-            self.noted(Callback::Configure, None, caller::close_config(config.handle));
+            caller::close_config(config.handle);
+            self.note(Callback::Configure, None);
         }
     }
 
@@ -529,7 +535,8 @@ impl Native {
         let name = request.0;
         let live = self.request(name).live.expect("it was decided on");
         if self.request(name).listens.contains(&status.to_string()) {
-            self.noted(Callback::ResponseHeaders, Some(name), caller::on_response(live, status));
+            caller::on_response(live, status);
+            self.note(Callback::ResponseHeaders, Some(name));
         }
         self.finish(name);
     }
@@ -554,7 +561,8 @@ impl Native {
         live.or_else(|| {
             let old = self.configs.remove(&entry).expect("it is known");
             let handle = self.open(entry, old.text);
-            self.noted(Callback::Configure, None, caller::close_config(old.handle));
+            caller::close_config(old.handle);
+            self.note(Callback::Configure, None);
             self.noted(Callback::Create, Some(name), caller::open_request(handle))
         })
     }
@@ -680,7 +688,7 @@ impl Native {
         if let Some(live) = self.request(name).live {
             let panics = self.panics.len();
             caller::close_request(live);
-            self.noted(Callback::Log, Some(name), ());
+            self.note(Callback::Log, Some(name));
             self.request(name).is_closed = self.panics.len() == panics;
         }
     }
