@@ -134,7 +134,9 @@ def test_a_file_that_is_no_library_is_not_used(plugin: Path, start: Start) -> No
 @pytest.mark.parametrize(
     "file, line",
     [
-        ("request.lua", "function request.facts(shared_names, before)"),
+        ("headers.lua", "function headers.read()"),
+        ("request.lua", "function request.facts(shared_names)"),
+        ("request.lua", "function request.facts_now(facts)"),
         ("request.lua", "function request.remove(names)"),
         ("request.lua", "function request.set(said, first)"),
         ("request.lua", "function request.aim_at_nothing()"),
