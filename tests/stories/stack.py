@@ -438,12 +438,14 @@ class Workspace:
 
     def add_user(self, sub: str, assume: bool = False, jobs: tuple[str, ...] = ("101", "202")) -> None:
         groups = [{"id": ASSUMABLE_GROUP, "name": "data-eng", "assume": True}] if assume else []
-        self.state["users"][sub] = {"groups": groups, "permissions": {"jobs": list(jobs)}}
-        admin(self.admin_url, "PATCH", "/state", {"users": self.state["users"]})
+        self._add({sub: {"groups": groups, "permissions": {"jobs": list(jobs)}}})
 
     def add_users(self, subs: list[str]) -> None:
-        self.state["users"].update({sub: {"groups": [], "permissions": {"jobs": ["101", "202"]}} for sub in subs})
-        admin(self.admin_url, "PATCH", "/state", {"users": self.state["users"]})
+        self._add({sub: {"groups": [], "permissions": {"jobs": ["101", "202"]}} for sub in subs})
+
+    def _add(self, users: dict[str, Any]) -> None:
+        self.state["users"].update(users)
+        admin(self.admin_url, "POST", "/users", users)
 
     def trust(self, issuer_url: str, jwks_url: str, subject_claim: str = "sub") -> None:
         """Another issuer, whose tokens the account takes as the same people's."""

@@ -1,5 +1,6 @@
 //! The port of the tests themselves: what was received, what was minted, faults, state.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::rest::sql::Given;
-use crate::state::Workspace;
+use crate::state::{User, Workspace};
 use crate::world::World;
 
 type Shared = State<Arc<World>>;
@@ -21,6 +22,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/healthz", get(async || Json(json!({ "status": "ok" }))))
         .route("/state", put(put_state).patch(patch_state).get(get_state))
+        .route("/users", post(add_users))
         .route("/requests", get(requests).delete(forget_requests))
         .route("/tokens", get(tokens))
         .route("/tokens/revoke", post(revoke))
@@ -46,6 +48,14 @@ async fn put_state(State(world): Shared, body: String) -> Response {
 async fn patch_state(State(world): Shared, body: String) -> Response {
     let parsed = serde_json::from_str::<Value>(&body).map_err(|e| e.to_string());
     answer(parsed.and_then(|patch| world.patch(patch)).map(|()| json!({})))
+}
+
+async fn add_users(State(world): Shared, body: String) -> Response {
+    let parsed = serde_json::from_str::<BTreeMap<String, User>>(&body).map_err(|e| e.to_string());
+    answer(parsed.map(|users| {
+        world.add_users(users);
+        json!({})
+    }))
 }
 
 async fn requests(State(world): Shared) -> Response {

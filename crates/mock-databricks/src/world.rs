@@ -1,5 +1,6 @@
 //! All that the two ports share.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +14,7 @@ use crate::rest::experiments::Tracking;
 use crate::rest::jobs::JobStore;
 use crate::rest::sql::SqlStore;
 use crate::rest::tree::Tree;
-use crate::state::Workspace;
+use crate::state::{User, Workspace};
 use crate::stream::Gate;
 
 pub(crate) struct World {
@@ -86,6 +87,14 @@ impl World {
         drop(workspace);
         self.keys.forget();
         Ok(())
+    }
+
+    /// Adds users, or changes them; as [`Self::patch`], but whatever their number it costs no more than they do.
+    pub(crate) fn add_users(&self, users: BTreeMap<String, User>) {
+        let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut workspace).users.extend(users);
+        drop(workspace);
+        self.keys.forget();
     }
 }
 

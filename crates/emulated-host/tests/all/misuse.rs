@@ -513,8 +513,9 @@ fn a_trap_that_no_test_asked_for_and_a_callback_that_does_not_end_are_noticed() 
 fn counters_are_defined_at_configuration_and_only_grow() {
     let defines = |probe: &mut Probe| format!("(drop {})", probe.define(0, "a"));
     only_kong(&at_headers(defines), &get(), None, "proxy_define_metric in RequestHeaders");
-    let gauge = Probe::default().on("proxy_on_configure", |probe| format!("(drop {}) {PAUSE}", probe.define(1, "a")));
-    both(&gauge, &get(), None, "proxy_define_metric of kind 1");
+    let histogram =
+        Probe::default().on("proxy_on_configure", |probe| format!("(drop {}) {PAUSE}", probe.define(2, "a")));
+    both(&histogram, &get(), None, "proxy_define_metric of kind 2");
     let counter = || Probe::default().on("proxy_on_configure", |probe| defines(probe) + PAUSE);
     for (metric, by, message) in
         [(1, 1, ""), (1, -1, "proxy_increment_metric of 1 by -1"), (2, 1, "proxy_increment_metric of 2 by 1")]

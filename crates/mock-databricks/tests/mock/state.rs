@@ -34,6 +34,19 @@ async fn a_patch_changes_its_keys_only() {
 }
 
 #[tokio::test]
+async fn users_are_added_to_those_that_there_are() {
+    let bench = Bench::start().await;
+    let before = bench.ask_admin(Method::GET, "/state", Value::Null).await.1;
+    let users = json!({ "bob@example.com": { "permissions": { "jobs": ["7"] } } });
+    assert_eq!(bench.ask_admin(Method::POST, "/users", users.clone()).await, (200, json!({})));
+    let mut after = bench.ask_admin(Method::GET, "/state", Value::Null).await.1;
+    let bob = after["users"].as_object_mut().unwrap().remove("bob@example.com").unwrap();
+    assert_eq!((&bob["permissions"], after), (&users["bob@example.com"]["permissions"], before));
+    assert_eq!(bench.ask_admin(Method::POST, "/users", json!({ "bob": 7 })).await.0, 400);
+    bench.access_token("all-apis").await;
+}
+
+#[tokio::test]
 async fn one_that_makes_no_sense_is_refused_and_changes_nothing() {
     let bench = Bench::start().await;
     let subject = json!([{ "issuer": "x", "subject": "y" }]);
