@@ -269,7 +269,9 @@ def behind_ids(name, method, template, places):
             continue
         made = request(template, [(place, "good")])
         # an address tells by its form
-        for kind in HIDDEN[place.kind] if place.kind not in PATHS | {"storage_url"} or place.kind in NAMED_BY_PATH else ():
+        for kind in (
+            HIDDEN[place.kind] if place.kind not in PATHS | {"storage_url"} or place.kind in NAMED_BY_PATH else ()
+        ):
             what = f"{place.kind}, {name} {method} {place.text.partition('=')[2]}"
             yield line(f"any {kind} denied behind a {what}", f"d-{kind}", method, made, DENIED)
             told = next((other for other in places if other.about == kind and not other.kind.startswith("@")), None)
