@@ -1,7 +1,7 @@
 //! A filter that lets everything pass. It hears of each request and each answer, headers and bodies, as any filter does, so what
 //! it costs is what the host and the SDK ask for, before a filter has done anything.
 //!
-//! With a configuration it makes one of the host's calls so many times at each request (see [`Repeated`]), so that the call's cost is
+//! With a configuration it makes one of the host's calls so many times at each request (see `Repeated`), so that the call's cost is
 //! the difference that the number makes.
 //!
 //! Built by `scripts/build-sdk-filters`, measured by `bench/run`.
