@@ -185,10 +185,6 @@ local function hear_ahead(config, reply)
   if said then
     report.aside(said)
   end
-  -- a worker that is to exit waits for what its timers do
-  if ngx.worker.exiting() then
-    return nil
-  end
   return code, said
 end
 
