@@ -19,7 +19,7 @@ typedef struct {
   const char *data;
 } dk_text;
 
-/* A header as nginx's Lua module hands it over (`ngx_http_lua_ffi_table_elt_t`), so that Lua need not copy it. core.lua holds the two
+/* A header as nginx's Lua module hands it over (`ngx_http_lua_ffi_table_elt_t`), so that Lua need not copy it. headers.lua holds the two
  * declarations against each other.
  */
 typedef struct {

@@ -76,7 +76,7 @@ structures! {
         data: *const u8,
     }
 
-    /// A header as nginx's Lua module hands it over (`ngx_http_lua_ffi_table_elt_t`), so that Lua need not copy it. core.lua holds the two
+    /// A header as nginx's Lua module hands it over (`ngx_http_lua_ffi_table_elt_t`), so that Lua need not copy it. headers.lua holds the two
     /// declarations against each other.
     DkHeader is "dk_header" {
         /// Its name, in any case.
