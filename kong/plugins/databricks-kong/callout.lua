@@ -181,7 +181,10 @@ local function run(_, call, flight)
   if under_way[call.share] == flight then
     under_way[call.share] = nil
   end
-  flight.arrived:post(flight.waiting)
+  -- nobody waits for what a request runs itself
+  if flight.waiting > 0 then
+    flight.arrived:post(flight.waiting)
+  end
 end
 
 
@@ -200,8 +203,8 @@ function callout.send(said, useless)
     if call.share ~= "" then
       under_way[call.share] = flight
     end
-    -- a worker that is about to exit starts no timer
-    if not ngx.timer.at(0, run, call, flight) then
+    -- in a worker that exits Kong's timers are taken and, once their threads have ended, run no more
+    if ngx.worker.exiting() or not ngx.timer.at(0, run, call, flight) then
       run(nil, call, flight)
     end
   end
