@@ -129,6 +129,8 @@ def go_program(*modules: tuple[str, str]) -> Callable[[Path, dict[str, str]], No
 def java_program(home: Path, wanted: dict[str, str]) -> None:
     given = [f"-D{name.lower().replace('_', '.')}.version={version}" for name, version in wanted.items()]
     run(["mvn", "-q", "-B", *given, "package", "dependency:copy-dependencies", "-DoutputDirectory=lib"], home)
+    patch = ["--patch-module", "java.desktop=desktop"]
+    run(["javac", *patch, "-d", "target/desktop", "desktop/java/awt/Desktop.java"], home)
 
 
 def node_program(**packages: str) -> Callable[[Path, dict[str, str]], None]:

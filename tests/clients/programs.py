@@ -55,12 +55,12 @@ def environment(world: World, home: Path, **more: str) -> dict[str, str]:
     }
 
 
-def setting(name: str, world: World, **given: str) -> str:
+def setting(name: str, world: World, route: str = "clients", **given: str) -> str:
     """A setting as docs/clients.md shows it, with the host of this run and other words replaced."""
     text = (REPO / "docs/clients.md").read_text()
     found = re.search(rf"<!-- clients: {name} -->\n```text\n(.*?)```", text, re.DOTALL)
     assert found, f"docs/clients.md has no block `{name}`"
-    host = world.gateway.url("clients").removeprefix("https://")
+    host = world.gateway.url(route).removeprefix("https://")
     shown = found[1].replace("databricks.gw.example.com", host)
     for word, value in given.items():
         assert word in shown, f"the block `{name}` lacks {word}"
@@ -101,9 +101,20 @@ def story(who: Person, language: str) -> list[str | Path]:
         return [home / "story"]
     if language == "node":
         return ["node", home / "story.mjs"]
-    store = trust_store(who.world)
-    trust = [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit"]
-    return ["java", *trust, "-cp", f"{home / 'target/classes'}:{home / 'lib'}/*", "Story"]
+    return java(who.world, who.home, "Story")
+
+
+def java(world: World, person: Path, main: str) -> list[str | Path]:
+    """A Java program of somebody whose home is `person`, which Java does not read in the environment."""
+    home = home_of("java")
+    properties = {
+        "user.home": person,
+        "javax.net.ssl.trustStore": trust_store(world),
+        "javax.net.ssl.trustStorePassword": "changeit",
+    }
+    desktop = ["--patch-module", f"java.desktop={home / 'target/desktop'}"]
+    given = [f"-D{name}={value}" for name, value in properties.items()]
+    return ["java", *given, *desktop, "-cp", f"{home / 'target/classes'}:{home / 'lib'}/*", main]
 
 
 def trust_store(world: World) -> Path:

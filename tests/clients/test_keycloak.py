@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import ssl
 import statistics
 import subprocess
@@ -26,7 +27,7 @@ from configs import Config, Named, Parts, base, policy
 from fixtures import start_gateway, stop_gateway
 from gateway import EnvoyGateway, Gateway
 from keycloak import Browser, Keycloak, require_both
-from programs import Done, environment, home_of, start
+from programs import Done, environment, home_of, java, setting, start, trust_store
 from sign_in import Client, keep_secret
 from stack import REPO, SP_ETL, SP_SECRETS, Idp, Process, Response, Workspace, free_ports, send, wait_until
 from world import JOBS_LIST, RUN_NOW, World, assert_allowed, assert_refused
@@ -35,7 +36,8 @@ ALICE, BOB, CAROL = "alice@example.com", "bob@example.com", "carol@example.com"
 LOGIN = "databricks-login"
 ROUTE = "keycloak"
 REFRESH = 1
-SELECT = json.dumps({"warehouse_id": "a7066a8ef796be84", "statement": "select * from main.sales.orders"})
+WAREHOUSE = "a7066a8ef796be84"
+SELECT = json.dumps({"warehouse_id": WAREHOUSE, "statement": "select * from main.sales.orders"})
 
 # Keycloak's start is part of the first one
 pytestmark = pytest.mark.timeout(600)
@@ -118,6 +120,7 @@ def configuration(keycloak: Keycloak, revocations: str) -> Callable[[Parts, str]
             {"operations": ["mcp.*"], "resources": {"mcp_server": ["sql"], "mcp_method": finds}},
             {"operations": ["mcp.*"], "resources": {"mcp_server": ["sql"], "mcp_tool": ["execute_sql_read_only"]}},
         ]
+        runner["allow"] += [{"operations": ["sql_warehouses.thrift"], "resources": {"warehouse": [WAREHOUSE]}}]
         for role in config["roles"]:
             if role["credential"]["type"] == "service_principal_secret":
                 role["credential"]["client_secret"] = SP_SECRETS[SP_ETL]
@@ -206,10 +209,24 @@ def at_home(world: World, home: Path, browser: Browser, person: str, keycloak: K
     return environment(world, home, **more, DATABRICKS_HOST=world.gateway.url(ROUTE))
 
 
-def program(language: str) -> list[str | Path]:
+def program(language: str, world: World, home: Path) -> list[str | Path]:
     if language == "python":
         return [sys.executable, REPO / "tests/clients/python/signed_in.py"]
+    if language == "java":
+        return java(world, home, "SignedIn")
     return [home_of("go") / "story", "signed-in"]
+
+
+def came_back(language: str) -> str:
+    """Where the browser ends, at the client's own machine."""
+    return "http://localhost:8080/callback" if language == "java" else "http://localhost:8020"
+
+
+def assert_signed_in(world: World, keycloak: Keycloak, visit: dict[str, Any], back: str = "http://localhost:8020"):
+    """The gateway sends the browser to Keycloak, whose form is filled in, and Keycloak sends it to the program."""
+    assert visit["seen"][0] == f"{world.gateway.url(ROUTE)}/oidc/v1/authorize", visit
+    assert visit["seen"][1].startswith(f"{keycloak.realm}/protocol/openid-connect/auth"), visit
+    assert visit["seen"][-1].startswith(back), visit
 
 
 @pytest.fixture
@@ -221,15 +238,12 @@ def signed_in(world: World, tmp_path: Path, browser: Browser, keycloak: Keycloak
         home = tmp_path / f"{person}-{len(started)}"
         home.mkdir()
         visits = len(browser.visits())
-        talking = Talking(program(language), at_home(world, home, browser, person, keycloak), home)
+        env = at_home(world, home, browser, person, keycloak)
+        talking = Talking(program(language, world, home), env, home)
         started.append(talking)
         # a person works with one token for as long as it lives; what it is, is for the test to know
         remember(world, talking.ok("token"))
-        visit = browser.last_visit(visits)
-        # the gateway sends the browser to Keycloak, whose form is filled in, and Keycloak sends it to the program
-        assert visit["seen"][0] == f"{world.gateway.url(ROUTE)}/oidc/v1/authorize", visit
-        assert visit["seen"][1].startswith(f"{keycloak.realm}/protocol/openid-connect/auth"), visit
-        assert visit["seen"][-1].startswith("http://localhost:8020"), visit
+        assert_signed_in(world, keycloak, browser.last_visit(visits), came_back(language))
         return talking
 
     yield begin
@@ -265,7 +279,7 @@ def lifespans(keycloak: Keycloak, **seconds: int) -> Iterator[None]:
 # --- people -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("language", ["python", "go"])
+@pytest.mark.parametrize("language", ["python", "go", "java"])
 def test_a_person_signs_in_by_the_browser_and_works_until_the_session_ends(
     world: World, keycloak: Keycloak, signed_in: Callable[..., Talking], language: str
 ):
@@ -343,6 +357,35 @@ def test_the_cli_signs_a_person_in_by_the_browser_and_works_until_the_session_en
         ended_or_cut_off(world, entry["access_token"])
         refused = cli.run("jobs", "list", "--profile", "gateway")
     assert refused.code != 0 and "databricks auth login" in refused.err, str(refused)
+
+
+# --- SQL --------------------------------------------------------------------------------------------------------------
+
+
+def test_jdbc_signs_a_person_in_by_the_browser_and_selects_as_them(
+    world: World, keycloak: Keycloak, browser: Browser, tmp_path: Path
+):
+    visits = len(browser.visits())
+    trust = f"SSLTrustStore={trust_store(world)};SSLTrustStorePwd=changeit;SSLTrustStoreType=PKCS12"
+    url = f"{setting('jdbc-sign-in', world, route=ROUTE).strip()};{trust};CheckCertRevocation=0"
+    env = at_home(world, tmp_path, browser, ALICE, keycloak) | {"JDBC_URL": url}
+    argv = [*java(world, tmp_path, "Story"), "sql", "SELECT current_user()"]
+    said = json.loads(start(argv, tmp_path, env).out.splitlines()[-1])
+    assert said.get("ok") == [[ALICE]], said
+    assert_signed_in(world, keycloak, browser.last_visit(visits))
+    assert {one.who for one in world.api()} == {ALICE}
+
+
+def test_dbt_signs_a_person_in_by_the_browser(world: World, keycloak: Keycloak, browser: Browser, tmp_path: Path):
+    visits = len(browser.visits())
+    project = shutil.copytree(REPO / "tests/clients/dbt", tmp_path / "dbt")
+    (project / "profiles.yml").write_text(setting("dbt-sign-in", world, route=ROUTE))
+    env = at_home(world, tmp_path, browser, ALICE, keycloak) | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    argv = [home_of("dbt") / "venv/bin/dbt", "debug", "--profiles-dir", ".", "--no-use-colors"]
+    done = start(argv, project, env, 200)
+    assert done.code == 0 and "All checks passed!" in done.out, str(done)
+    assert_signed_in(world, keycloak, browser.last_visit(visits))
+    assert {one.who for one in world.api()} == {ALICE}
 
 
 def test_whom_no_role_is_for_signs_in_and_may_nothing(world: World, signed_in: Callable[..., Talking]):

@@ -51,3 +51,10 @@ def test_an_expired_token_is_said_to_be_expired(world: World, tmp_path: Path, la
     error = told(who, language, "sdk", "list")["error"]
     assert "expired" in error["message"], error
     world.nothing_reached()
+
+
+def test_the_sdk_for_node_knows_no_sign_in_of_its_own(developer: Person):
+    """docs/login.md sends its users to the CLI, which it asks for tokens."""
+    error = told(developer, "node", "sdk", "list", AUTH_TYPE="external-browser")["error"]
+    assert "cannot configure default credentials" in error["message"], error
+    developer.world.nothing_reached()

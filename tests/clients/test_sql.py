@@ -1,8 +1,10 @@
-"""SQL drivers: Go, Node and JDBC over Thrift, each in the small program of its language, and SQLAlchemy. Python's own is in tests/stories."""
+"""SQL drivers: Go, Node and JDBC over Thrift, JDBC by REST, each in the small program of its language, and SQLAlchemy. Python's own
+is in tests/stories."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ def language(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def jdbc_url(world: World, warehouse: str) -> str:
+def jdbc_url(world: World, warehouse: str, shown_as: str = "jdbc") -> str:
     """As docs/clients.md has it, and where to find the test CA, which nobody asks for revocations of."""
     trust = f"SSLTrustStore={trust_store(world)};SSLTrustStorePwd=changeit;SSLTrustStoreType=PKCS12"
-    shown = setting("jdbc", world, **{WAREHOUSE: warehouse}).strip()
+    shown = setting(shown_as, world, **{WAREHOUSE: warehouse}).strip()
     return f"{shown};{trust};CheckCertRevocation=0"
 
 
@@ -75,6 +77,59 @@ def test_an_expired_token_is_not_tried_again(world: World, tmp_path: Path, langu
     world.nothing_reached()
 
 
+# --- JDBC by REST -----------------------------------------------------------------------------------------------------
+
+
+def by_rest(who: Person, text: str, warehouse: str = WAREHOUSE) -> dict[str, Any]:
+    url = jdbc_url(who.world, warehouse, "jdbc-rest")
+    return told(who, "java", "sql", text, JDBC_URL=url)
+
+
+@pytest.fixture(params=["by id", "below"])
+def held_to_tables(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[Person]:
+    """Somebody who is held to tables, at a workspace that wants statements either with the session's id or below the session."""
+    home_of("java")
+    world.workspace.statements_below_sessions(request.param == "below")
+    yield person(world, tmp_path, "tables")
+    world.workspace.statements_below_sessions(False)
+
+
+def test_jdbc_by_rest_works_for_who_is_held_to_tables(held_to_tables: Person, request: pytest.FixtureRequest):
+    world = held_to_tables.world
+    rows = [["orders", 2], [None, 3]]
+    world.workspace.answer([{"starts_with": "select name", "columns": ["name", "n"], "rows": rows}])
+    assert by_rest(held_to_tables, "SELECT name, n FROM main.sales.orders")["ok"] == rows
+    assert {one.who for one in world.api()} == {held_to_tables.caller.sub}
+    run = [one.path for one in world.api() if one.method == "POST" and one.path.strip("/").endswith("statements")]
+    below = "below" in request.node.name
+    assert [path.startswith(f"/api/2.0/sql/warehouses/{WAREHOUSE}/sessions/") for path in run] == [below], run
+
+
+@pytest.mark.parametrize("table", ["main.hr.people", "orders", "sales.orders"])
+def test_jdbc_by_rest_is_refused_other_tables_and_short_names(held_to_tables: Person, table: str):
+    """A session's catalog and schema are what earlier statements made of them, so a short name may be any table's."""
+    error = by_rest(held_to_tables, f"SELECT * FROM {table}")["error"]
+    assert "no rule of the caller's roles allows `statement_execution.execute_statement`" in error["message"], error
+    assert not [one for one in held_to_tables.world.api() if one.path.strip("/").endswith("statements")]
+
+
+def test_jdbc_by_rest_is_refused_another_warehouse_with_words(held_to_tables: Person):
+    error = by_rest(held_to_tables, "SELECT 1", OTHER_WAREHOUSE)["error"]
+    assert "no rule of the caller's roles allows `sql_sessions.create`" in error["message"], error
+    held_to_tables.world.nothing_reached()
+
+
+def test_the_kernel_of_the_driver_for_node_asks_for_links_that_who_is_held_to_tables_is_refused(
+    world: World, tmp_path: Path
+):
+    """Its session is opened, by REST; there is no setting by which its statements ask for rows alone."""
+    who = person(world, tmp_path, "tables")
+    asked = ["sql", "SELECT * FROM main.sales.orders", "kernel"]
+    error = told(who, "node", *asked, HTTP_PATH=f"/sql/1.0/warehouses/{WAREHOUSE}")["error"]
+    assert "external_links" in error["message"] or "no rule" in error["message"], error
+    assert [one.path for one in world.api() if one.method == "POST"] == ["/api/2.0/sql/sessions"]
+
+
 # as docs/clients.md has it; the token is in the environment
 SQLALCHEMY = """
 import os, sqlalchemy
@@ -106,4 +161,11 @@ def test_the_connector_for_python_signs_nobody_in_at_a_gateway(analyst: Person):
     asked = f"sql.connect({host!r}, '/sql/1.0/warehouses/{WAREHOUSE}', auth_type='databricks-oauth')"
     done = start([sys.executable, "-c", f"from databricks import sql; {asked}"], analyst.home, analyst.env())
     assert done.code != 0 and "NotImplementedError: OAuth is not supported for host" in done.err, str(done)
+    analyst.world.nothing_reached()
+
+
+def test_the_driver_for_node_signs_nobody_in_at_a_gateway(analyst: Person):
+    """The same."""
+    error = told(analyst, "node", "sql", "SELECT 1", HTTP_PATH="/sql/1.0/warehouses/w", SIGN_IN="1")["error"]
+    assert error["message"].startswith("OAuth is not supported for "), error
     analyst.world.nothing_reached()

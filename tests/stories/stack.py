@@ -455,6 +455,10 @@ class Workspace:
         changed = {name: self.state[name] for name in ("issuers", "account_policies")}
         admin(self.admin_url, "PATCH", "/state", changed)
 
+    def statements_below_sessions(self, told: bool) -> None:
+        """Where drivers that open a SQL session below its warehouse send their statements to."""
+        admin(self.admin_url, "PATCH", "/state", {"statements_below_sessions": told})
+
     def token_lifetime(self, seconds: int) -> None:
         """Of tokens for service principals; a person's ends with the token that it was asked for with."""
         admin(self.admin_url, "PATCH", "/state", {"token_lifetime": seconds})

@@ -224,6 +224,37 @@ def test_what_another_client_has_got_is_refused(world: World):
     assert_oauth(other.refresh(tokens["refresh_token"]), 400, "invalid_grant")
 
 
+def test_a_code_of_another_provider_is_worth_nothing(world: World):
+    """Mixed-up providers (RFC 9700 4.4): the code goes to the one that the sign-in began at, whoever gave it."""
+    person, client = engineer(world), Client(world)
+    parameters = client.parameters(client_id="other-app", scope="openid databricks")
+    code = browse(f"{world.idp.url('rs')}/auth?{urllib.parse.urlencode(parameters)}", person)["code"]
+    keep_secret(code)
+    for said in ({}, {"iss": world.idp.url("rs")}, {"issuer": world.idp.url("rs"), "client_id": "other-app"}):
+        assert_oauth(client.redeem(code, **said), 400, "invalid_grant")
+    world.nothing_reached()
+
+
+@pytest.mark.parametrize("state", ["a b+c%20d", "&state=x&redirect_uri=y", "'\"<>;=", "x" * 1024])
+def test_the_state_of_a_client_comes_back_as_it_was(world: World, state: str):
+    person, client = engineer(world), Client(world, state=state)
+    assert client.redeem(client.code(person)).status == 200
+
+
+@pytest.mark.parametrize("config", ["login", "login_prefix"])
+def test_nobody_is_sent_where_a_header_says(world: World, config: str):
+    """Addresses are those of `public_url` and of the provider, whatever the request says of its host."""
+    base, evil = world.gateway.url(config), "evil.example"
+    forged = {"X-Forwarded-Host": evil, "X-Forwarded-Proto": "http", "Forwarded": f"host={evil}"}
+    document = world.send(config, "GET", "/oidc/.well-known/oauth-authorization-server", headers=forged)
+    assert document.json()["authorization_endpoint"] == f"{base}{AUTHORIZE}"
+    assert evil not in document.text
+    query = urllib.parse.urlencode(Client(world, config).parameters())
+    sent = world.send(config, "GET", f"{AUTHORIZE}?{query}", headers=forged)
+    assert (sent.header("location") or "").startswith(f"{world.idp.url('login')}/auth?"), str(sent)
+    assert evil not in str(sent)
+
+
 def test_a_sign_in_whose_token_is_for_another_service_comes_to_nothing(world: World):
     person = engineer(world)
     client = Client(world, "login_elsewhere")

@@ -30,6 +30,9 @@ pub(crate) struct Workspace {
     /// What exists, by kind ("jobs", "clusters", "warehouses"). A kind that is not listed has every id.
     #[serde(default)]
     pub(crate) resources: BTreeMap<String, Vec<String>>,
+    /// Whether who opens a SQL session below its warehouse is told to send the statements below the session.
+    #[serde(default)]
+    pub(crate) statements_below_sessions: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

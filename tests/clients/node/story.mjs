@@ -1,6 +1,7 @@
 // What a Node program does in Databricks: `story.mjs sdk list|run JOB` with the SDK, `story.mjs sql QUERY` with the SQL driver.
 // It prints one JSON object: what came, or the error as this client shows it.
 
+import { readFileSync } from "node:fs";
 import process from "node:process";
 
 const host = process.env.DATABRICKS_HOST;
@@ -8,7 +9,7 @@ const token = process.env.DATABRICKS_TOKEN;
 
 async function sdk([what, job]) {
   const { Config, WorkspaceClient } = await import("@databricks/sdk-experimental");
-  const client = new WorkspaceClient(new Config({ host, token, authType: "pat" }));
+  const client = new WorkspaceClient(new Config({ host, token, authType: process.env.AUTH_TYPE ?? "pat" }));
   if (what === "list") {
     const found = [];
     for await (const one of client.jobs.list({})) found.push(one.job_id);
@@ -21,8 +22,12 @@ async function sdk([what, job]) {
 async function sql([query, ...more]) {
   const { DBSQLClient } = await import("@databricks/sql");
   const client = new DBSQLClient();
-  const options = { host: new URL(host).hostname, path: process.env.HTTP_PATH, token, telemetryEnabled: false };
-  await client.connect(options);
+  const options = { host: new URL(host).hostname, path: process.env.HTTP_PATH, telemetryEnabled: false };
+  if (more.includes("kernel")) {
+    // its TLS is not Node's
+    Object.assign(options, { useKernel: true, customCaCert: readFileSync(process.env.NODE_EXTRA_CA_CERTS) });
+  }
+  await client.connect({ ...options, ...(process.env.SIGN_IN ? { authType: "databricks-oauth" } : { token }) });
   try {
     const session = await client.openSession();
     const operation = await session.executeStatement(query, { useCloudFetch: more.includes("cloudfetch") });

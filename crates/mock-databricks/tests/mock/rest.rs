@@ -241,6 +241,33 @@ async fn runs_statements_in_sessions_of_their_owner() {
 }
 
 #[tokio::test]
+async fn runs_statements_below_sessions_below_their_warehouse() {
+    let bench = Bench::start().await;
+    let alice = bench.exchanged(&bench.exchange_form()).await;
+    let robot = bench.access_token("sql").await;
+    let sessions = "/api/2.0/sql/warehouses/w-1/sessions";
+    let session = bench.post(sessions, &alice, json!({ "catalog": "main" })).await.1["session_id"].clone();
+    let session = session.as_str().unwrap();
+    let at = |warehouse: &str| format!("/api/2.0/sql/warehouses/{warehouse}/sessions/{session}");
+    let run = async |token: &str, warehouse: &str| {
+        let statement = json!({ "statement": "SELECT current_user()" });
+        bench.post(&format!("{}/statements", at(warehouse)), token, statement).await
+    };
+    let (status, answer) = run(&alice, "w-1").await;
+    assert_eq!((status, &answer["result"]["data_array"]), (200, &json!([["alice@example.com"]])));
+    assert_eq!((run(&robot, "w-1").await.0, run(&alice, "w-2").await.0), (404, 404));
+    let statement = format!("{}/statements/{}", at("w-1"), answer["statement_id"].as_str().unwrap());
+    assert_eq!((bench.get(&statement, &alice).await.0, bench.get(&statement, &robot).await.0), (200, 404));
+    assert_eq!(bench.post(&format!("{statement}/cancel"), &alice, json!({})).await.0, 200);
+    let delete = async |path: &str| {
+        let bearer = format!("Bearer {alice}");
+        bench.send(Method::DELETE, path, &[("authorization", &bearer)], String::new()).await.0
+    };
+    assert_eq!([delete(&statement).await, delete(&statement).await], [200, 404]);
+    assert_eq!([delete(&at("w-2")).await, delete(&at("w-1")).await, delete(&at("w-1")).await], [404, 200, 404]);
+}
+
+#[tokio::test]
 async fn tells_clients_where_its_token_endpoint_is() {
     let bench = Bench::start().await;
     let get = async |path: &str| bench.send(Method::GET, path, &[], String::new()).await.1;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::{HeaderName, HeaderValue};
 use axum::routing::{delete, post};
 use axum::{Extension, Router};
 use serde_json::json;
@@ -91,14 +92,49 @@ impl SqlStore {
     }
 }
 
+/// Told of a session whose statements are to be sent below it (databricks-jdbc 3.4.5).
+const BELOW_SESSION: HeaderName = HeaderName::from_static("x-databricks-rt-session");
+
 pub(crate) fn routes() -> Router<Arc<World>> {
-    Router::new().route("/api/2.0/sql/sessions", post(create)).route("/api/2.0/sql/sessions/{id}", delete(remove))
+    Router::new()
+        .route("/api/2.0/sql/sessions", post(create))
+        .route("/api/2.0/sql/sessions/", post(create))
+        .route("/api/2.0/sql/sessions/{id}", delete(remove))
+        .route("/api/2.0/sql/warehouses/{warehouse}/sessions", post(create_below))
+        .route("/api/2.0/sql/warehouses/{warehouse}/sessions/{id}", delete(remove_below))
 }
 
 async fn create(State(world): State<Arc<World>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let warehouse = params::id(&params::object(&body)?, "warehouse_id")?;
     check_id(&world.workspace(), &caller, "warehouses", &warehouse)?;
     ok(&json!({ "session_id": world.sql.open_session(&caller.0, &warehouse) }))
+}
+
+async fn create_below(
+    State(world): State<Arc<World>>,
+    Extension(caller): Extension<Caller>,
+    Path(warehouse): Path<String>,
+    body: Bytes,
+) -> Answer {
+    params::object(&body)?;
+    let workspace = world.workspace();
+    check_id(&workspace, &caller, "warehouses", &warehouse)?;
+    let mut answer = ok(&json!({ "session_id": world.sql.open_session(&caller.0, &warehouse) }))?;
+    if workspace.statements_below_sessions {
+        answer.headers_mut().insert(BELOW_SESSION, HeaderValue::from_static("true"));
+    }
+    Ok(answer)
+}
+
+async fn remove_below(
+    State(world): State<Arc<World>>,
+    Extension(caller): Extension<Caller>,
+    Path((warehouse, id)): Path<(String, String)>,
+) -> Answer {
+    if !world.sql.has_session(&id, &caller.0, &warehouse) {
+        return Err(absent(&id));
+    }
+    remove(State(world), Extension(caller), Path(id)).await
 }
 
 async fn remove(
@@ -109,5 +145,9 @@ async fn remove(
     if world.sql.close_session(&id, &caller.0) {
         return ok(&json!({}));
     }
-    Err(Refusal::absent(format!("Session {id} does not exist.")))
+    Err(absent(&id))
+}
+
+pub(super) fn absent(id: &str) -> Refusal {
+    Refusal::absent(format!("Session {id} does not exist."))
 }

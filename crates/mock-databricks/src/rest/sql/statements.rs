@@ -9,6 +9,7 @@ use axum::{Extension, Router};
 use serde_json::{Map, Value, json};
 
 use super::query::{Cell, Rows, is_of_integers};
+use super::sessions::absent as absent_session;
 use crate::bearer::Caller;
 use crate::refusal::Refusal;
 use crate::rest::{Answer, check_id, ok, params};
@@ -19,21 +20,59 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route("/api/2.0/sql/statements", post(execute))
         .route("/api/2.0/sql/statements/", post(execute))
         .route("/api/2.0/sql/statements/{id}", get(get_one).delete(close))
+        .route("/api/2.0/sql/statements/{id}/status", get(get_one))
         .route("/api/2.0/sql/statements/{id}/cancel", post(cancel))
+        .nest("/api/2.0/sql/warehouses/{warehouse}/sessions/{session}", below_sessions())
+}
+
+/// The same below a session, whose warehouse and id the path has then and the body has not.
+fn below_sessions() -> Router<Arc<World>> {
+    type Below = (String, String, String);
+    Router::new()
+        .route("/statements", post(execute_below))
+        .route(
+            "/statements/{id}",
+            get(async |world: State<Arc<World>>, caller: Extension<Caller>, Path(below): Path<Below>| {
+                get_one(world, caller, Path(below.2)).await
+            })
+            .delete(
+                async |world: State<Arc<World>>, caller: Extension<Caller>, Path(below): Path<Below>| {
+                    close(world, caller, Path(below.2)).await
+                },
+            ),
+        )
+        .route(
+            "/statements/{id}/cancel",
+            post(async |world: State<Arc<World>>, caller: Extension<Caller>, Path(below): Path<Below>| {
+                cancel(world, caller, Path(below.2)).await
+            }),
+        )
 }
 
 async fn execute(State(world): State<Arc<World>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let request = params::object(&body)?;
     let warehouse = params::id(&request, "warehouse_id")?;
-    check_id(&world.workspace(), &caller, "warehouses", &warehouse)?;
+    let session = request.get("session_id").and_then(Value::as_str);
+    run(&world, &caller, &warehouse, session, &request)
+}
+
+async fn execute_below(
+    State(world): State<Arc<World>>,
+    Extension(caller): Extension<Caller>,
+    Path((warehouse, session)): Path<(String, String)>,
+    body: Bytes,
+) -> Answer {
+    run(&world, &caller, &warehouse, Some(&session), &params::object(&body)?)
+}
+
+fn run(world: &World, caller: &Caller, warehouse: &str, session: Option<&str>, request: &Map<String, Value>) -> Answer {
+    check_id(&world.workspace(), caller, "warehouses", warehouse)?;
     let statement = request.get("statement").and_then(Value::as_str);
     let statement = statement.ok_or_else(|| Refusal::invalid_parameter("Missing required field: statement"))?;
-    if let Some(session) = request.get("session_id").and_then(Value::as_str)
-        && !world.sql.has_session(session, &caller.0, &warehouse)
-    {
-        return Err(Refusal::absent(format!("Session {session} does not exist.")));
+    if let Some(session) = session.filter(|session| !world.sql.has_session(session, &caller.0, warehouse)) {
+        return Err(absent_session(session));
     }
-    inline_only(&request)?;
+    inline_only(request)?;
     let (id, rows) = world.sql.run(statement, &caller.0);
     ok(&result(&id, &rows))
 }
