@@ -1,9 +1,9 @@
 # Every target is a script in scripts/ or tests/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help wasm cli plugin dist schema sample catalogue bench bench-core test test-all test-clients test-in-browser fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
+.PHONY: help wasm cli plugin dist schema sample catalogue catalogue-check bench bench-core test test-all test-clients test-in-browser fuzz mutants sql-mutants lint fix deny demo soak-kong tour clean clean-cache
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 wasm: ## build filters/databricks_kong.wasm
 	@scripts/build-wasm
@@ -28,6 +28,9 @@ sample: wasm ## write the sample of audit records that the documents' queries ar
 catalogue: ## write the table of Databricks operations from the pinned SDK, and list what the newest one has more
 	@python3 -B tools/catalogue/generate --install
 	@python3 -B tools/catalogue/generate --check-newer || true
+
+catalogue-check: ## list what the newest SDKs for Python and Go have that the table lacks, and fail if there is anything
+	@python3 -B tools/catalogue/generate --check-newer
 
 bench: ## measure what a request costs Envoy, and the Kong of KONG_BIN, beside their own filters and plugins (some minutes)
 	@bench/run $(ARGS)

@@ -11,6 +11,7 @@ sys.path.insert(0, str(HERE))
 
 from classify import Additions, Row, broken, finish, merge, shape, unclassified, unexplained  # noqa: E402
 from emit import ambiguous, encoded_ids, one_of_each, tree  # noqa: E402
+from go_sdk import calls, lacking  # noqa: E402
 from sdk import documented_format  # noqa: E402
 from shapes import Leaves, Member, Shape, Shapes  # noqa: E402
 
@@ -217,6 +218,43 @@ class Rows(unittest.TestCase):
         for methods in (("GET", "*"), ("*", "GET"), ("GET", "GET")):
             with self.assertRaises(AssertionError):
                 tree([Row("a.b", methods[0], "/x/{y}"), Row("c.d", methods[1], "/x/{z}")], ADDITIONS)
+
+
+GO = """
+func (a *jobsImpl) RunNow(ctx context.Context) error {
+	path := "/api/2.2/jobs/run-now"
+	return a.client.Do(ctx, http.MethodPost, path, headers)
+}
+func (a *aISearchImpl) internalListIndexes(ctx context.Context) error {
+	path := fmt.Sprintf("/api/2.0/ai-search/%v/indexes", *request.Parent)
+	return a.client.Do(ctx, http.MethodGet, path, headers)
+}
+func (a *domainsImpl) GetDomain(ctx context.Context) error {
+	path := fmt.Sprintf("/api/2.0/%v", *request.Name)
+	return a.client.Do(ctx, http.MethodGet, path, headers)
+}
+"""
+
+
+class Go(unittest.TestCase):
+    RUN = ("POST", "/api/2.2/jobs/run-now", "jobs.run_now")
+    LIST = ("GET", "/api/2.0/ai-search/{}/indexes", "ai_search.list_indexes")
+    DOMAIN = ("GET", "/api/2.0/{}", "domains.get_domain")
+
+    def test_calls_are_read_with_method_path_and_name(self):
+        self.assertEqual(list(calls(GO)), [self.RUN, self.LIST, self.DOMAIN])
+
+    def test_what_no_row_is_is_lacking(self):
+        self.assertEqual(list(lacking(calls(GO), [])), sorted([self.RUN, self.LIST, self.DOMAIN]))
+
+    def test_a_full_resource_name_may_be_several_segments(self):
+        rows = [("x.y", "GET", "/api/2.0/ai-search/endpoints/{endpoint}/indexes")]
+        self.assertNotIn(self.LIST, lacking(calls(GO), rows))
+        self.assertIn(self.LIST, lacking(calls(GO), [("x.y", "POST", rows[0][2])]))
+
+    def test_a_path_that_might_be_any_is_known_by_its_name_alone(self):
+        self.assertIn(self.DOMAIN, lacking(calls(GO), [("jobs.list", "GET", "/api/2.0/jobs")]))
+        self.assertNotIn(self.DOMAIN, lacking(calls(GO), [("domains.get_domain", "GET", "/api/2.0/domains/{domain}")]))
 
 
 if __name__ == "__main__":
