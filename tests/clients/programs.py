@@ -131,6 +131,6 @@ def trust_store(world: World) -> Path:
 
 def told(who: Person, language: str, *args: str, **env: str) -> dict[str, Any]:
     """What the program of a language says: `ok` with what came, or `error` as its client shows it."""
-    done = start([*story(who, language), *args], who.home, who.env(**env))
+    done = start([*story(who, language), *args], who.home, who.env() | env, 300)
     assert done.code == 0 and done.out.strip(), str(done)
     return json.loads(done.out.strip().splitlines()[-1])

@@ -74,7 +74,17 @@ def clients(parts: Parts, name: str) -> Config:
         {"operations": ["mcp.sql"], "resources": {"mcp_method": ["initialize", "notifications/*", "tools/list"]}},
         {"operations": ["mcp.sql"], "resources": {"mcp_tool": ["execute_sql_read_only"]}},
     ]
+    # what Terraform does for somebody: it reads what it made before it changes it
+    platform = [
+        {"operations": ["current_user.me"]},
+        {"operations": ["jobs.create"], "resources": {"path": OWN_FOLDER}},
+        {"operations": ["jobs.reset"], "resources": {"job": BUNDLE_JOBS, "path": OWN_FOLDER}},
+        {"operations": ["jobs.get", "jobs.delete"], "resources": {"job": BUNDLE_JOBS}},
+        {"operations": [f"cluster_policies.{verb}" for verb in ("create", "get", "edit", "delete")]},
+        {"operations": ["grants.get"], "resources": {"schema": ["main.sales"]}},
+    ]
     config["roles"] = [
+        role("platform", {"groups": ["platform"]}, allow=platform),
         role("tool-user", {"groups": ["tool-users"]}, allow=tools),
         role("scientist", {"groups": ["scientists"]}, allow=science),
         role("modeller", {"groups": ["modellers"]}, allow=asks),
@@ -104,6 +114,11 @@ def limited(parts: Parts, name: str) -> Config:
     return {**clients(parts, name), "quota": {"per": "subject", "requests": 1, "window": 12}}
 
 
+def brief(parts: Parts, name: str) -> Config:
+    """For drivers, to which one query is some requests."""
+    return {**clients(parts, name), "quota": {"per": "subject", "requests": 2, "window": 4}}
+
+
 def all_routes() -> list[Named]:
     cold = with_issuers("cold_refuse", timeout=400, attempts=2)
     return [
@@ -112,5 +127,6 @@ def all_routes() -> list[Named]:
         Named("policy", policy),
         Named("clients", clients, tls=True),
         Named("limited", limited, tls=True),
+        Named("brief", brief, tls=True),
         Named("cold", cold, tls=True),
     ]

@@ -6,11 +6,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from programs import Done, Person, home_of, person, setting, start, told, trust_store
+from drivers import by_rest, query
+from programs import Done, Person, home_of, person, setting, start, told
 from routes import OTHER_WAREHOUSE, WAREHOUSE
 from world import World
 
@@ -19,18 +19,6 @@ from world import World
 def language(request: pytest.FixtureRequest) -> str:
     home_of(request.param)
     return request.param
-
-
-def jdbc_url(world: World, warehouse: str, shown_as: str = "jdbc") -> str:
-    """As docs/clients.md has it, and where to find the test CA, which nobody asks for revocations of."""
-    trust = f"SSLTrustStore={trust_store(world)};SSLTrustStorePwd=changeit;SSLTrustStoreType=PKCS12"
-    shown = setting(shown_as, world, **{WAREHOUSE: warehouse}).strip()
-    return f"{shown};{trust};CheckCertRevocation=0"
-
-
-def query(who: Person, language: str, text: str, warehouse: str = WAREHOUSE) -> dict[str, Any]:
-    path = f"/sql/1.0/warehouses/{warehouse}"
-    return told(who, language, "sql", text, HTTP_PATH=path, JDBC_URL=jdbc_url(who.world, warehouse))
 
 
 @pytest.fixture
@@ -78,11 +66,6 @@ def test_an_expired_token_is_not_tried_again(world: World, tmp_path: Path, langu
 
 
 # --- JDBC by REST -----------------------------------------------------------------------------------------------------
-
-
-def by_rest(who: Person, text: str, warehouse: str = WAREHOUSE) -> dict[str, Any]:
-    url = jdbc_url(who.world, warehouse, "jdbc-rest")
-    return told(who, "java", "sql", text, JDBC_URL=url)
 
 
 @pytest.fixture(params=["by id", "below"])

@@ -1,4 +1,4 @@
-// What a Go program does in Databricks: `story sdk list|run JOB` with the SDK, `story sql QUERY` with the SQL driver, and
+// What a Go program does in Databricks: `story sdk list|run JOB [big]` with the SDK, `story sql QUERY` with the SQL driver, and
 // `story signed-in` (signed_in.go). It prints one JSON object: what came, or the error as this client shows it.
 package main
 
@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/databricks/databricks-sdk-go"
@@ -68,7 +69,11 @@ func run(args []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	started, err := w.Jobs.RunNow(ctx, jobs.RunNow{JobId: job})
+	request := jobs.RunNow{JobId: job}
+	if len(args) > 3 {
+		request.NotebookParams = map[string]string{"x": strings.Repeat("y", 70_000)}
+	}
+	started, err := w.Jobs.RunNow(ctx, request)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +94,7 @@ func query(ctx context.Context, text string) (any, error) {
 		dbsql.WithPort(443),
 		dbsql.WithHTTPPath(os.Getenv("HTTP_PATH")),
 		dbsql.WithAccessToken(os.Getenv("DATABRICKS_TOKEN")),
-		dbsql.WithRetries(1, time.Second, 2*time.Second),
+		dbsql.WithRetries(2, time.Second, 2*time.Second),
 	)
 	if err != nil {
 		return nil, err

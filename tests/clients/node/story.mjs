@@ -1,4 +1,4 @@
-// What a Node program does in Databricks: `story.mjs sdk list|run JOB` with the SDK, `story.mjs sql QUERY` with the SQL driver.
+// What a Node program does in Databricks: `story.mjs sdk list|run JOB [big]` with the SDK, `story.mjs sql QUERY` with the SQL driver.
 // It prints one JSON object: what came, or the error as this client shows it.
 
 import { readFileSync } from "node:fs";
@@ -7,15 +7,20 @@ import process from "node:process";
 const host = process.env.DATABRICKS_HOST;
 const token = process.env.DATABRICKS_TOKEN;
 
-async function sdk([what, job]) {
+async function sdk([what, job, big]) {
   const { Config, WorkspaceClient } = await import("@databricks/sdk-experimental");
-  const client = new WorkspaceClient(new Config({ host, token, authType: process.env.AUTH_TYPE ?? "pat" }));
+  const retryTimeoutSeconds = Number(process.env.RETRY_SECONDS ?? 0) || undefined;
+  const authType = process.env.AUTH_TYPE ?? "pat";
+  const client = new WorkspaceClient(new Config({ host, token, authType, retryTimeoutSeconds }));
   if (what === "list") {
     const found = [];
     for await (const one of client.jobs.list({})) found.push(one.job_id);
     return found;
   }
-  const started = await client.jobs.runNow({ job_id: Number(job) });
+  const started = await client.jobs.runNow({
+    job_id: Number(job),
+    ...(big && { notebook_params: { x: "y".repeat(70_000) } }),
+  });
   return (await started.wait()).state.result_state;
 }
 
@@ -23,6 +28,8 @@ async function sql([query, ...more]) {
   const { DBSQLClient } = await import("@databricks/sql");
   const client = new DBSQLClient();
   const options = { host: new URL(host).hostname, path: process.env.HTTP_PATH, telemetryEnabled: false };
+  const patience = Number(process.env.RETRY_SECONDS ?? 0);
+  if (patience) options.retriesTimeout = patience * 1000;
   if (more.includes("kernel")) {
     // its TLS is not Node's
     Object.assign(options, { useKernel: true, customCaCert: readFileSync(process.env.NODE_EXTRA_CA_CERTS) });

@@ -17,8 +17,8 @@ import java.util.Map;
 import java.util.Properties;
 
 /**
- * What a Java program does in Databricks: {@code sdk list|run JOB} with the SDK, {@code sql QUERY} with the JDBC driver, by the URL in
- * JDBC_URL. It prints one JSON object as its last line: what came, or the error as this client shows it.
+ * What a Java program does in Databricks: {@code sdk list|run JOB [big]} with the SDK, {@code sql QUERY} with the JDBC driver, by the URL
+ * in JDBC_URL. It prints one JSON object as its last line: what came, or the error as this client shows it.
  */
 public class Story {
   public static void main(String[] args) throws Exception {
@@ -47,6 +47,9 @@ public class Story {
       return ids;
     }
     RunNow request = new RunNow().setJobId(Long.parseLong(args[2]));
+    if (args.length > 3) {
+      request.setNotebookParams(Map.of("x", "y".repeat(70_000)));
+    }
     return client.jobs().runNow(request).get().getState().getResultState().toString();
   }
 
