@@ -71,7 +71,12 @@ class Additions:
         self.sensitive = [(reason, method, pattern(path)) for reason, method, path in self.patterns]
         self.harmless = text["harmless"]
         self.operations = text["operations"]
+        self.summaries = text["summaries"]
         self.added = [Row(row[0], row[1], row[2], ids=row[3:]) for row in table(text["added"]["rows"])]
+
+    def summary(self, name):
+        """What is said by hand of an operation, by the longest of the names that mean it."""
+        return self.summaries.get(max((n for n in self.summaries if fnmatchcase(name, n)), key=len, default=""), "")
 
 
 def table(text):

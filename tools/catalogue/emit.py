@@ -47,6 +47,17 @@ def tsv(rows, sdk_version):
     return "\n".join(lines) + "\n"
 
 
+def summaries(rows, calls, additions):
+    """What each operation does, in a sentence: name and sentence."""
+    said = {call.name: call.summary for call in reversed(calls) if call.summary}
+    lines = [
+        "# What each operation does, in a sentence, for `databricks-kong operations`. Made by `python3 tools/catalogue/generate",
+        f"# --install` from the documentation of databricks-sdk {additions.sdk} (Apache-2.0) and additions.toml: do not edit.",
+    ]
+    names = sorted({name for row in rows for name in [row.name, *row.also]})
+    return "\n".join([*lines, *(f"{name}\t{additions.summary(name) or said.get(name, '')}" for name in names)]) + "\n"
+
+
 class Text:
     """One string that holds all others. A span is offset and length in 32 bits."""
 

@@ -28,6 +28,7 @@ class Call:
     query: list = field(default_factory=list)
     query_types: dict = field(default_factory=dict)  # parameter → annotation
     body: dict = field(default_factory=dict)  # field → class name or None
+    summary: str = ""  # the first sentence of its documentation
 
     @property
     def name(self):
@@ -165,7 +166,22 @@ def read_call(service, function, request):
         query=sorted(query) if "query" in sends else [],
         query_types=query,
         body=body if "body" in sends else {},
+        summary=first_sentence(doc),
     )
+
+
+def first_sentence(doc):
+    """What a method does, in one line without marks of reStructuredText; notes of a preview before it are left out."""
+    paragraphs = [re.sub(r"\s+", " ", paragraph) for paragraph in re.split(r"\n\n|\n(?=:)", doc)]
+    text = next((p for p in map(without_note, paragraphs) if p and not p.startswith(":")), "")
+    text = re.sub(r":(?:method|class|attr):`?([\w/.]+)`?", r"\1", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)|`([^`<]*?) <[^>]*>`__?", lambda link: link[1] or link[2], text)
+    sentence = re.split(r"(?<=[\w`)*\"'])\.(?=\s|$)", text)[0]
+    return sentence.replace("**", "").replace("``", "`").rstrip(".: ")
+
+
+def without_note(text):
+    return re.sub(r"^(?:\*\*[A-Za-z ]+:?\*\*:? [^.]*\.|\(Unimplemented\)|\[[^\]]*\](?!\())\s*", "", text).strip()
 
 
 def read_path(node):

@@ -12,7 +12,7 @@ sys.path.insert(0, str(HERE))
 from classify import Additions, Row, broken, finish, merge, shape, unclassified, unexplained  # noqa: E402
 from emit import ambiguous, encoded_ids, one_of_each, tree  # noqa: E402
 from go_sdk import calls, lacking  # noqa: E402
-from sdk import documented_format  # noqa: E402
+from sdk import documented_format, first_sentence  # noqa: E402
 from shapes import Leaves, Member, Shape, Shapes  # noqa: E402
 
 LOADER = importlib.machinery.SourceFileLoader("generate", str(HERE / "generate"))
@@ -27,6 +27,29 @@ class NoMixins:
 
     def calls(self):
         return [], []
+
+
+class Summaries(unittest.TestCase):
+    def test_a_summary_is_the_first_sentence_without_notes_and_marks(self):
+        for doc, summary in [
+            ("Stops a SQL warehouse.\n\n:param id: str", "Stops a SQL warehouse"),
+            ("Gets a policy\nof v2.1 tables. Only admins may.", "Gets a policy of v2.1 tables"),
+            ("**NOTE:** This endpoint is in Public Preview. Updates a webhook.", "Updates a webhook"),
+            ("(Unimplemented) Delete a refresh\n\n:param x: y", "Delete a refresh"),
+            (
+                "Creates a `VPC endpoint <https://x.example/a>`__ for [PrivateLink](https://x.example).",
+                "Creates a VPC endpoint for PrivateLink",
+            ),
+            ("See :method:`jobs/list`, ``all`` of it.", "See jobs/list, `all` of it"),
+            (":param name: str", ""),
+            ("", ""),
+        ]:
+            self.assertEqual(first_sentence(doc), summary)
+
+    def test_what_the_sdk_does_not_document_has_words_by_hand_the_longest_name_first(self):
+        self.assertIn("SQL", ADDITIONS.summary("mcp.sql"))
+        self.assertIn("MCP server", ADDITIONS.summary("mcp.any_other"))
+        self.assertEqual(ADDITIONS.summary("jobs.list"), "")
 
 
 class Ambiguity(unittest.TestCase):

@@ -8,14 +8,15 @@ use clap::Args;
 use databricks_kong::databricks::{Catalogue, Operation, has_statement};
 use databricks_kong::policy::Glob;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::IsTerminal as _;
+use std::sync::LazyLock;
 
 /// Which operations are shown.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// A name, in which `*` matches any run of characters (`jobs.*`); a method and path of a request (`GET /api/2.2/jobs/list`), or a part
-    /// of a path; or words that stand in name, path or type of resource (`cancel run`)
+    /// of a path; or words that stand in its name, path, types of resources or description (`stop warehouse`)
     #[arg(num_args = 0..)]
     pattern: Vec<String>,
     /// Only sensitive operations, which a rule must name in full
@@ -84,8 +85,9 @@ impl Wanted {
         Self::Words(words.split_whitespace().filter(|word| !SMALL_WORDS.contains(word)).map(str::to_owned).collect())
     }
 
-    fn is(&self, operation: Operation) -> bool {
-        match self {
+    /// By what an operation is meant, if it is.
+    fn means(&self, operation: Operation) -> Option<MeantBy> {
+        let by_itself = match self {
             Self::All => true,
             Self::Name(glob) => operation.names().any(|name| glob.matches(name)),
             Self::Path(method, path) => {
@@ -98,12 +100,26 @@ impl Wanted {
             }
             Self::Words(words) => {
                 let names: Vec<_> = operation.names().collect();
-                let text = format!("{} {} {}", names.join(" "), operation.template(), kinds(operation).join(" "));
-                let text = text.to_lowercase();
-                words.iter().all(|word| has_word(&text, word))
+                let (names, kinds) = (names.join(" "), kinds(operation).join(" "));
+                let text = format!("{names} {} {kinds}", operation.template()).to_lowercase();
+                let summary = summary(operation).to_lowercase();
+                let is_said = |word: &String| has_word(&text, word) || has_word(&summary, word);
+                let all = words.iter().all(|word| has_word(&text, word));
+                if !all && words.iter().all(is_said) {
+                    return Some(MeantBy::Description);
+                }
+                all
             }
-        }
+        };
+        by_itself.then_some(MeantBy::Itself)
     }
+}
+
+/// What of an operation is meant; the first is the surer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum MeantBy {
+    Itself,
+    Description,
 }
 
 /// As many types of resources are listed for an operation.
@@ -137,20 +153,33 @@ fn clients(operation: Operation) -> impl Iterator<Item = &'static str> {
     CLIENTS.lines().filter(is_it).filter_map(|line| line.split('\t').nth(2)).flat_map(|names| names.split(','))
 }
 
+/// What each operation does, in a sentence; made by tools/catalogue/generate.
+const SUMMARIES: &str = include_str!("../../databricks/catalogue/summaries.tsv");
+
+/// What an operation does.
+fn summary(operation: Operation) -> &'static str {
+    static BY_NAME: LazyLock<HashMap<&str, &str>> =
+        LazyLock::new(|| SUMMARIES.lines().filter_map(|line| line.split_once('\t')).collect());
+    BY_NAME.get(operation.name()).copied().unwrap_or_default()
+}
+
 pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     let wanted = Wanted::new(&arguments.pattern);
     let tells_of = |operation: &Operation, kind: &str| {
         operation.may_tell(kind) || is_told_by_sql(kind) && has_statement(*operation)
     };
     let is_wanted = |operation: &Operation| {
-        wanted.is(*operation)
-            && (!arguments.sensitive || operation.is_sensitive())
+        (!arguments.sensitive || operation.is_sensitive())
             && arguments.scope.as_deref().is_none_or(|scope| operation.scope() == scope)
             && arguments.resource.as_deref().is_none_or(|kind| tells_of(operation, kind))
             && arguments.client.as_deref().is_none_or(|client| clients(*operation).any(|known| known == client))
     };
-    let mut found: Vec<_> = Catalogue::operations().filter(is_wanted).collect();
-    found.sort_by_key(|operation| (operation.name(), operation.template(), operation.method()));
+    let mut found: Vec<_> = Catalogue::operations()
+        .filter(is_wanted)
+        .filter_map(|operation| wanted.means(operation).map(|by| (by, operation)))
+        .collect();
+    found.sort_by_key(|(by, operation)| (*by, operation.name(), operation.template(), operation.method()));
+    let found: Vec<_> = found.into_iter().map(|(_, operation)| operation).collect();
     match format {
         Format::Json => print(&format!("{:#}\n", Value::Array(found.iter().map(as_json).collect()))),
         _ if found.is_empty() => print(&format!("no operation matches{}\n", suggestion(&arguments.pattern))),
@@ -181,10 +210,10 @@ fn listed(found: &[Operation], style: Style, width: Option<usize>) -> String {
         let sensitive = operation.sensitivity().unwrap_or_default().replace('_', " ");
         let texts = [operation.name(), operation.method(), operation.template(), operation.scope()];
         let mut row: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
-        row.extend([shown(&kinds(*operation)), sensitive]);
+        row.extend([shown(&kinds(*operation)), sensitive, summary(*operation).to_owned()]);
         row
     };
-    let head = ["OPERATION", "METHOD", "PATH", "SCOPE", "RESOURCES", "SENSITIVE"];
+    let head = ["OPERATION", "METHOD", "PATH", "SCOPE", "RESOURCES", "SENSITIVE", "DESCRIPTION"];
     let plain = table(&head, found.iter().map(row), Style { colored: false });
     if width.is_none_or(|width| plain.lines().all(|line| line.chars().count() <= width)) {
         return table(&head, found.iter().map(row), style);
@@ -195,7 +224,7 @@ fn listed(found: &[Operation], style: Style, width: Option<usize>) -> String {
         let kinds = kinds(*operation);
         let carries = if kinds.is_empty() { String::new() } else { format!(", carries {}", shown(&kinds)) };
         let (method, template, scope) = (operation.method(), operation.template(), operation.scope());
-        format!("{first}\n  {method} {template}\n  scope {scope}{carries}\n")
+        format!("{first}\n  {}\n  {method} {template}\n  scope {scope}{carries}\n", summary(*operation))
     });
     blocks.collect()
 }
@@ -221,6 +250,7 @@ fn as_json(operation: &Operation) -> Value {
         "scope": operation.scope(),
         "resources": kinds(*operation),
         "sensitive": operation.sensitivity(),
+        "description": summary(*operation),
         "clients": clients(*operation).collect::<Vec<_>>(),
     })
 }
@@ -230,13 +260,30 @@ mod tests {
     use super::*;
 
     fn named(pattern: &str) -> Vec<&'static str> {
+        let mut names = [meant(pattern, MeantBy::Itself), meant(pattern, MeantBy::Description)].concat();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    fn meant(pattern: &str, by: MeantBy) -> Vec<&'static str> {
         let wanted = Wanted::new(&[pattern.to_owned()]);
-        let mut names: Vec<_> =
-            Catalogue::operations().filter(|operation| wanted.is(*operation)).map(Operation::name).collect();
+        let mut names: Vec<_> = Catalogue::operations()
+            .filter(|operation| wanted.means(*operation) == Some(by))
+            .map(Operation::name)
+            .collect();
         names.sort_unstable();
         // one name may cover several paths
         names.dedup();
         names
+    }
+
+    #[test]
+    fn words_find_by_the_description_but_all_of_them_must_stand_somewhere() {
+        assert!(meant("stop warehouse", MeantBy::Itself).contains(&"warehouses.stop"));
+        assert!(named("permanently delete a cluster").contains(&"clusters.permanent_delete"));
+        assert_eq!(named("jdbc warehouse"), ["sql_warehouses.thrift"], "nothing but the description says JDBC");
+        assert_eq!(named("jdbc no-such-word"), [""; 0]);
     }
 
     #[test]
@@ -245,9 +292,9 @@ mod tests {
         assert_eq!(named("POST /api/2.1/jobs/run-now"), ["jobs.run_now"]);
         assert_eq!(named("get /api/2.0/sql/statements/01ef-x?a=b"), ["statement_execution.get_statement"]);
         assert!(named("/jobs/runs/").contains(&"jobs.cancel_run"));
-        assert_eq!(named("execute sql"), ["statement_execution.execute_statement"]);
+        assert_eq!(meant("execute sql", MeantBy::Itself), ["statement_execution.execute_statement"]);
         assert!(named("list all warehouses").contains(&"warehouses.list"));
-        assert_eq!(named("cancel a run"), ["jobs.cancel_all_runs", "jobs.cancel_run"]);
+        assert_eq!(meant("cancel a run", MeantBy::Itself), ["jobs.cancel_all_runs", "jobs.cancel_run"]);
         assert!(named("/api/2.0/clusters/start").contains(&"clusters.start"), "versions are aliases");
         assert!(!named("delete table").contains(&"account.disaster_recovery.delete_stable_url"));
         assert!(named("jobs").contains(&"jobs.list"));
@@ -255,10 +302,17 @@ mod tests {
     }
 
     #[test]
+    fn every_operation_says_what_it_does() {
+        let without: Vec<_> =
+            Catalogue::operations().filter(|operation| summary(*operation).is_empty()).map(Operation::name).collect();
+        assert_eq!(without, [""; 0]);
+    }
+
+    #[test]
     fn what_does_not_fit_is_broken_into_lines_that_do() {
         let found: Vec<_> = Catalogue::named("jobs.run_now").collect();
         let text = listed(&found, Style { colored: false }, Some(40));
-        assert!(text.starts_with("jobs.run_now\n  POST /api/2.2/jobs/run-now\n  scope jobs, carries "), "{text}");
+        assert!(text.starts_with("jobs.run_now\n  Run a job and return the `run_id` of the triggered run\n  POST /api/2.2/jobs/run-now\n  scope jobs, carries "), "{text}");
         assert!(listed(&found, Style { colored: false }, Some(300)).starts_with("OPERATION"));
     }
 }
