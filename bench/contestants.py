@@ -53,13 +53,18 @@ class Contestant:
 
 @dataclass(frozen=True)
 class HostCall:
-    """A call that the no-op filter makes so many times at each request."""
+    """A call that the no-op filter makes so many times at each request. Its way has the call's name."""
 
     name: str
     what: str
-    configuration: str
+    call: str
     count: int
-    url: str
+    argument: str = ""
+
+    @property
+    def configuration(self) -> str:
+        """The no-op filter's (crates/noop-filter)."""
+        return f"{self.call} {self.count} {self.argument}".strip()
 
 
 @dataclass(frozen=True)
@@ -73,17 +78,20 @@ class Part:
 
 class Gateway(Protocol):
     name: str
+    calls: list[HostCall]
 
     def contestants(self) -> list[Contestant]:
         """The first is `bare`."""
         ...
 
-    def host_calls(self) -> list[HostCall]: ...
+    def url(self, config: str) -> str:
+        """Where the way of that name begins."""
+        ...
 
     def costs(self) -> list[Part]: ...
 
-    def processes(self) -> list[int]:
-        """Those whose time counts."""
+    def workers(self) -> list[Path]:
+        """The folders in /proc of the threads whose time counts."""
         ...
 
     def version(self) -> str: ...

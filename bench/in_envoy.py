@@ -31,25 +31,26 @@ CONFIGS = {
 }
 
 CALLS = [
-    ("header map", "all request headers, read into a list", "header_map", "", 20),
-    ("one header", "one request header by its name", "header", "", 100),
-    ("set header", "one request header, replaced", "set_header", "", 100),
-    ("property", "`request.protocol`", "property", "request.protocol", 100),
-    ("counter", "one more", "counter", "", 100),
-    ("log line", "a line of 54 bytes to a file", "log", "", 20),
-    ("clock", "the time of day", "clock", "", 200),
+    HostCall("header map", "all request headers, read into a list", "header_map", 20),
+    HostCall("one header", "one request header by its name", "header", 100),
+    HostCall("set header", "one request header, replaced", "set_header", 100),
+    HostCall("property", "`request.protocol`", "property", 100, "request.protocol"),
+    HostCall("counter", "one more", "counter", 100),
+    HostCall("log line", "a line of 54 bytes to a file", "log", 20),
+    HostCall("clock", "the time of day", "clock", 200),
 ]
 
 
 class EnvoyUnderBench(EnvoyGateway):
     name = "envoy"
+    calls = CALLS
 
     def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, programs: Path):
         self.keys = send(idp.admin_jwks_url("rs"), "GET", "").text
         self.tokens = Tokens(idp, workspace)
         self.upstream = Peer(programs / "bench-upstream", run_dir)
         self.authz = Peer(programs / "bench-authz", run_dir)
-        self.others = [bench.FLOOR, UNCACHED, CACHED, ASKS, *(name for name, *_ in CALLS)]
+        self.others = [bench.FLOOR, UNCACHED, CACHED, ASKS, *(call.name for call in CALLS)]
         self.other_ports = dict(zip(self.others, free_ports(len(self.others)), strict=True))
         named = [configs.Named(name, make) for name, make in CONFIGS.items()]
         super().__init__(idp, workspace, run_dir, named=named)
@@ -80,12 +81,6 @@ class EnvoyUnderBench(EnvoyGateway):
         ]
         return [Contestant(name, what, self.url(name), request, paced) for name, what, request, paced in made]
 
-    def host_calls(self) -> list[HostCall]:
-        return [
-            HostCall(name, what, f"{call} {count} {path}".strip(), count, self.url(name))
-            for name, what, call, path, count in CALLS
-        ]
-
     def costs(self) -> list[Part]:
         return [
             Part("the proxy itself", bench.BARE, ""),
@@ -103,8 +98,10 @@ class EnvoyUnderBench(EnvoyGateway):
     def url(self, config: str) -> str:
         return f"http://127.0.0.1:{self.other_ports[config]}" if config in self.other_ports else super().url(config)
 
-    def processes(self) -> list[int]:
-        return [self.process.child.pid]
+    def workers(self) -> list[Path]:
+        # Others of Envoy's threads compile the module, flush statistics and write files: no request waits for them.
+        threads = Path(f"/proc/{self.process.child.pid}/task").iterdir()
+        return [thread for thread in threads if (thread / "comm").read_text().startswith("wrk:worker_")]
 
     def version(self) -> str:
         said = subprocess.run([envoy_path(), "--version"], capture_output=True, text=True, check=True).stdout
@@ -124,8 +121,7 @@ class EnvoyUnderBench(EnvoyGateway):
             CACHED: [self.jwt_authn(1000)],
             ASKS: [ext_authz()],
         }
-        for name, _, call, path, count in CALLS:
-            filters[name] = [wasm_filter(name, NOOP, f"{call} {count} {path}".strip())]
+        filters |= {call.name: [wasm_filter(call.name, NOOP, call.configuration)] for call in CALLS}
         listeners = made["static_resources"]["listeners"]
         listeners += [listener(name, "127.0.0.1", port, filters[name]) for name, port in self.other_ports.items()]
         for one in listeners:

@@ -25,19 +25,20 @@ kong.service.request.set_header("x-bench-two", "2")
 """
 
 CALLS = [
-    ("header map", "all request headers, read into a list", "header_map", "", 20),
-    ("one header", "one request header by its name", "header", "", 100),
-    ("set header", "one request header, replaced", "set_header", "", 50),
-    ("property", "`ngx.upstream_uri`, an nginx variable", "property", "ngx.upstream_uri", 100),
-    ("kong.ctx.shared", "one value written to it, by Kong's Lua", "set_property", "kong.ctx.shared.bench", 50),
-    ("counter", "one more", "counter", "", 100),
-    ("log line", "a line of 54 bytes to a file", "log", "", 20),
-    ("clock", "the time of day", "clock", "", 200),
+    HostCall("header map", "all request headers, read into a list", "header_map", 20),
+    HostCall("one header", "one request header by its name", "header", 100),
+    HostCall("set header", "one request header, replaced", "set_header", 50),
+    HostCall("property", "`ngx.upstream_uri`, an nginx variable", "property", 100, "ngx.upstream_uri"),
+    HostCall("kong.ctx.shared", "one value written to it, by Kong's Lua", "set_property", 50, "kong.ctx.shared.bench"),
+    HostCall("counter", "one more", "counter", 100),
+    HostCall("log line", "a line of 54 bytes to a file", "log", 20),
+    HostCall("clock", "the time of day", "clock", 200),
 ]
 
 
 class KongUnderBench(kong_gateway.KongGateway):
     name = "kong"
+    calls = CALLS
 
     def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, programs: Path):
         self.upstream = Peer(programs / "bench-upstream", run_dir)
@@ -65,12 +66,6 @@ class KongUnderBench(kong_gateway.KongGateway):
         made = [one for one in made if one[0] != PLUGIN or self.has_plugin]
         return [Contestant(name, what, self.url(name), request, paced) for name, what, request, paced in made]
 
-    def host_calls(self) -> list[HostCall]:
-        return [
-            HostCall(name, what, f"{call} {count} {path}".strip(), count, self.url(name))
-            for name, what, call, path, count in CALLS
-        ]
-
     def costs(self) -> list[Part]:
         made = [
             Part("the proxy itself", bench.BARE, ""),
@@ -85,9 +80,10 @@ class KongUnderBench(kong_gateway.KongGateway):
     def path(self, config: str) -> str:
         return "/" + "-".join(re.findall(r"\w+", config)) + "/gw"
 
-    def processes(self) -> list[int]:
+    def workers(self) -> list[Path]:
         master = (self.prefix / "pids/nginx.pid").read_text().strip()
-        return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+        processes = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        return [Path(f"/proc/{process}/task/{process}") for process in processes]
 
     def version(self) -> str:
         return subprocess.run([self.kong, "version"], capture_output=True, text=True, check=True).stdout.strip()
@@ -120,7 +116,7 @@ class KongUnderBench(kong_gateway.KongGateway):
             GUARDED: chain(ours(quiet), ours({"mode": "guard"})),
             bench.COLD: chain(ours(bench.unknown_caller(self.parts, bench.COLD))),
             **({PLUGIN: {"plugins": plugin}} if self.has_plugin else {}),
-            **{one: chain(noop(f"{call} {count} {path}".strip())) for one, _, call, path, count in CALLS},
+            **{call.name: chain(noop(call.configuration)) for call in CALLS},
         }
         services = []
         for name, more in routes.items():

@@ -69,20 +69,20 @@ def in_turns(gateway: bench.Gateway, ways: list[bench.Contestant], rounds: int, 
     """Each way's rounds. Each round begins with another way, since the first has the machine that the last round left."""
     # hosts compile what is used much, in threads of their own, whose time would count
     for one in ways:
-        load.closed_loop(one, gateway.processes(), 1, run_dir)
+        load.closed_loop(one, gateway.workers(), 1, run_dir)
     found: dict[str, list[dict[str, float]]] = {one.name: [] for one in ways}
     for number in range(rounds):
         shift = number * 3 % len(ways)
         for one in ways[shift:] + ways[:shift]:
-            found[one.name].append(load.closed_loop(one, gateway.processes(), seconds, run_dir).as_json())
+            found[one.name].append(load.closed_loop(one, gateway.workers(), seconds, run_dir).as_json())
         say(f"round {number + 1} of {rounds}")
     return found
 
 
 def measure_calls(gateway: bench.Gateway, ways: list[bench.Contestant], options: Any, run_dir: Path) -> dict[str, Any]:
     floor = next(one for one in ways if one.name == bench.FLOOR)
-    calls = gateway.host_calls()
-    callers = [bench.Contestant(call.name, call.what, call.url, floor.request) for call in calls]
+    calls = gateway.calls
+    callers = [bench.Contestant(call.name, call.what, gateway.url(call.name), floor.request) for call in calls]
     for one in callers:
         warm(one)
     found = in_turns(gateway, [floor, *callers], options.rounds, max(options.seconds // 2, 1), run_dir)
