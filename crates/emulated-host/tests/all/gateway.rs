@@ -72,42 +72,59 @@ pub(crate) trait Gateway {
     fn plugins_are_done(&mut self, _: RequestHandle, _: Option<&Change>) {}
 }
 
+/// What both hosts have under the same name, with the same arguments.
+macro_rules! of_its_own_by_the_same_name {
+    () => {
+        fn now(&self) -> u64 {
+            self.now()
+        }
+        fn log(&self) -> &[LogLine] {
+            self.log()
+        }
+        fn outcome(&self, request: RequestHandle) -> &Outcome {
+            self.outcome(request)
+        }
+        fn request_id(&self, request: RequestHandle) -> &str {
+            self.request_id(request)
+        }
+        fn pending(&self) -> Vec<PendingCall> {
+            self.pending()
+        }
+        fn awaits_body(&self, request: RequestHandle) -> bool {
+            self.awaits_body(request)
+        }
+        fn awaits_response(&self, request: RequestHandle) -> bool {
+            self.awaits_response(request)
+        }
+        fn configure(&mut self, config: &str) -> Entry {
+            self.configure(config)
+        }
+        fn pass(&mut self, time: Duration) {
+            self.pass(time);
+        }
+        fn body_arrives(&mut self, request: RequestHandle) {
+            self.body_arrives(request);
+        }
+        fn client_leaves(&mut self, request: RequestHandle) {
+            self.client_leaves(request);
+        }
+        fn answer(&mut self, token: u32, end: CalloutEnd) {
+            self.answer(token, end);
+        }
+    };
+}
+
 impl Gateway for Worker {
+    of_its_own_by_the_same_name!();
+
     fn kind(&self) -> Kind {
         Kind::Filter(self.profile())
-    }
-    fn now(&self) -> u64 {
-        self.now()
-    }
-    fn log(&self) -> &[LogLine] {
-        self.log()
-    }
-    fn outcome(&self, request: RequestHandle) -> &Outcome {
-        self.outcome(request)
-    }
-    fn request_id(&self, request: RequestHandle) -> &str {
-        self.request_id(request)
-    }
-    fn pending(&self) -> Vec<PendingCall> {
-        self.pending()
-    }
-    fn awaits_body(&self, request: RequestHandle) -> bool {
-        self.awaits_body(request)
-    }
-    fn awaits_response(&self, request: RequestHandle) -> bool {
-        self.awaits_response(request)
     }
     fn is_allowed(&self, request: RequestHandle) -> bool {
         String::from_utf8_lossy(self.header_to_send(request, "user-agent")).contains("databricks-kong/")
     }
     fn traps(&self) -> &[Trap] {
         self.traps()
-    }
-    fn configure(&mut self, config: &str) -> Entry {
-        self.configure(config)
-    }
-    fn pass(&mut self, time: Duration) {
-        self.pass(time);
     }
     fn trap_after(&mut self, calls: u32) {
         self.trap_after(calls);
@@ -120,15 +137,6 @@ impl Gateway for Worker {
     }
     fn send(&mut self, entries: &[Entry], request: &HttpRequest) -> RequestHandle {
         self.send(entries, request)
-    }
-    fn body_arrives(&mut self, request: RequestHandle) {
-        self.body_arrives(request);
-    }
-    fn client_leaves(&mut self, request: RequestHandle) {
-        self.client_leaves(request);
-    }
-    fn answer(&mut self, token: u32, end: CalloutEnd) {
-        self.answer(token, end);
     }
     fn respond(&mut self, request: RequestHandle, status: u16) {
         self.respond(request, status, &[]);
@@ -148,41 +156,16 @@ impl Gateway for Worker {
 }
 
 impl Gateway for Native {
+    of_its_own_by_the_same_name!();
+
     fn kind(&self) -> Kind {
         Kind::Plugin
-    }
-    fn now(&self) -> u64 {
-        self.now()
-    }
-    fn log(&self) -> &[LogLine] {
-        self.log()
-    }
-    fn outcome(&self, request: RequestHandle) -> &Outcome {
-        self.outcome(request)
-    }
-    fn request_id(&self, request: RequestHandle) -> &str {
-        self.request_id(request)
-    }
-    fn pending(&self) -> Vec<PendingCall> {
-        self.pending()
-    }
-    fn awaits_body(&self, request: RequestHandle) -> bool {
-        self.awaits_body(request)
-    }
-    fn awaits_response(&self, request: RequestHandle) -> bool {
-        self.awaits_response(request)
     }
     fn is_allowed(&self, request: RequestHandle) -> bool {
         self.is_allowed(request)
     }
     fn traps(&self) -> &[Trap] {
         self.panics()
-    }
-    fn configure(&mut self, config: &str) -> Entry {
-        self.configure(config)
-    }
-    fn pass(&mut self, time: Duration) {
-        self.pass(time);
     }
     fn trap_after(&mut self, calls: u32) {
         self.panic_after(calls);
@@ -196,15 +179,6 @@ impl Gateway for Native {
     fn send(&mut self, entries: &[Entry], request: &HttpRequest) -> RequestHandle {
         let [entry] = entries else { panic!("a route has one configuration of the plugin") };
         self.send(*entry, request)
-    }
-    fn body_arrives(&mut self, request: RequestHandle) {
-        self.body_arrives(request);
-    }
-    fn client_leaves(&mut self, request: RequestHandle) {
-        self.client_leaves(request);
-    }
-    fn answer(&mut self, token: u32, end: CalloutEnd) {
-        self.answer(token, end);
     }
     fn respond(&mut self, request: RequestHandle, status: u16) {
         self.respond(request, status);
