@@ -45,6 +45,14 @@ pub struct TokenCache {
     refused: Bounded<Fingerprint, ()>,
 }
 
+/// One of the places of those who ask for a token of which there is none ([`TokenCache::begin_cold`]).
+#[derive(Debug)]
+#[must_use = "the place is taken until it is given back or its time is over"]
+pub struct ColdLease {
+    key: Fingerprint,
+    until: Uptime,
+}
+
 /// What is not to be asked for.
 #[derive(Clone, Copy, Debug)]
 struct Backoff {
@@ -100,7 +108,7 @@ impl TokenCache {
 
     /// Begins to ask for a token of `key`, of which there is none, unless too many requests do so already. Where requests wait for each other
     /// nobody needs to ask this. After `lease` the answer is not used any more, so that one that got lost counts no longer.
-    pub fn begin_cold(&mut self, key: Fingerprint, lease: Duration, now: Now) -> bool {
+    pub fn begin_cold(&mut self, key: Fingerprint, lease: Duration, now: Now) -> Option<ColdLease> {
         let mut asking = self.cold.remove(&key).unwrap_or_default();
         asking.retain(|until| now.uptime < *until);
         let has_room = asking.len() < MOST_AT_ONCE;
@@ -109,13 +117,16 @@ impl TokenCache {
             asking.push(until);
         }
         self.cold.insert(key, asking, until, 0, now.uptime);
-        has_room
+        has_room.then_some(ColdLease { key, until })
     }
 
-    /// The answer to one that began so is there.
-    pub fn end_cold(&mut self, key: Fingerprint, now: Now) {
-        if let Some(asking) = self.cold.get_mut(&key, now.uptime) {
-            asking.pop();
+    /// What began so is over: answered, or given up.
+    pub fn end_cold(&mut self, lease: ColdLease, now: Now) {
+        let ColdLease { key, until } = lease;
+        if let Some(asking) = self.cold.get_mut(&key, now.uptime)
+            && let Some(place) = asking.iter().position(|other| *other == until)
+        {
+            asking.swap_remove(place);
         }
     }
 
@@ -340,5 +351,23 @@ mod tests {
             cache.back_off(key(&number.to_string()), Duration::from_secs(100), at(0));
         }
         assert_eq!(cache.backoffs.len(), BACKOFFS.entries);
+    }
+
+    #[test]
+    fn whoever_gives_a_place_back_gives_back_its_own() {
+        let mut cache = TokenCache::new(ROOM);
+        let lease = Duration::from_secs(10);
+        let begin = |cache: &mut TokenCache, secs| cache.begin_cold(key("k"), lease, at(secs));
+        let first = begin(&mut cache, 0).unwrap();
+        for _ in 1..MOST_AT_ONCE {
+            assert!(begin(&mut cache, 5).is_some());
+        }
+        assert!(begin(&mut cache, 5).is_none(), "all places are taken");
+        cache.end_cold(first, at(6));
+        assert!(begin(&mut cache, 6).is_some());
+        assert!(begin(&mut cache, 6).is_none());
+        // the first would be over by now: its place must not be given away twice
+        assert!(begin(&mut cache, 11).is_none());
+        assert!(begin(&mut cache, 15).is_some());
     }
 }

@@ -9,7 +9,7 @@ mod plan;
 mod response;
 mod secret;
 
-pub use cache::{Lookup, TokenCache};
+pub use cache::{ColdLease, Lookup, TokenCache};
 pub use credential::{Server, secret_members};
 pub use form::{TokenForm, client_secret_basic};
 pub use plan::{Authorized, Errand, Exchange, Granted, Pending, RunLookup, is_same_credential};

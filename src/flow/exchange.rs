@@ -11,7 +11,7 @@ use super::{Env, Metric};
 use crate::audit::TokenUse;
 use crate::base::{Fingerprint, Now};
 use crate::config::Config;
-use crate::exchange::{self, Errand, ExchangeFault, Granted, Lookup, Pending, WorkspaceToken};
+use crate::exchange::{self, ColdLease, Errand, ExchangeFault, Granted, Lookup, Pending, WorkspaceToken};
 use crate::policy::Permit;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ pub(super) struct AwaitToken {
     asker: Asker,
     /// The token that serves if there is no new one.
     old: Option<WorkspaceToken>,
+    lease: Option<ColdLease>,
     fetch: Fetch<Pending>,
 }
 
@@ -67,17 +68,26 @@ impl Exchange {
             }
             Lookup::Backoff(retry_after) => return Err(Refusal::ExchangeUnavailable { retry_after }),
         };
-        if old.is_none() && !begin_cold(&pending, cx.env) {
-            return Err(Refusal::ExchangeUnavailable { retry_after: RETRY });
-        }
+        let lease = if old.is_none() { begin_cold(&pending, cx.env)? } else { None };
         let (fetch, callout) = Fetch::begin(pending, cx.env);
-        Ok(AwaitToken { asker, old, fetch }.wait(callout))
+        Ok(AwaitToken { asker, old, lease, fetch }.wait(callout))
     }
 }
 
-/// Whether one request more may ask for a token that nobody has: where requests wait for each other they all ask with one callout.
-fn begin_cold(pending: &Pending, env: &mut Env<'_>) -> bool {
-    env.can.waits_for_others || env.memory.tokens.begin_cold(pending.key(), env.config.callouts.total(), env.now)
+/// Takes a place among those who ask for a token that nobody has. None is needed where requests wait for each other: they all ask with one
+/// callout.
+fn begin_cold(pending: &Pending, env: &mut Env<'_>) -> Result<Option<ColdLease>, Refusal> {
+    if env.can.waits_for_others {
+        return Ok(None);
+    }
+    let lease = env.memory.tokens.begin_cold(pending.key(), env.config.callouts.total(), env.now);
+    lease.map(Some).ok_or(Refusal::ExchangeUnavailable { retry_after: RETRY })
+}
+
+fn end_cold(lease: Option<ColdLease>, env: &mut Env<'_>) {
+    if let Some(lease) = lease {
+        env.memory.tokens.end_cold(lease, env.now);
+    }
 }
 
 impl AwaitToken {
@@ -87,7 +97,7 @@ impl AwaitToken {
 
     /// Takes an answer that only later requests have something of. Nobody waits for another try.
     pub(super) fn hear(self, answer: Answer, env: &mut Env<'_>) {
-        env.memory.tokens.end_cold(self.fetch.need().key(), env.now);
+        end_cold(self.lease, env);
         match self.fetch.on(answer, env) {
             Fetched::Done(_, Ok(token)) => keep(&token, env),
             Fetched::Done(pending, Err(fault)) => back_off(&fault, &pending, env),
@@ -96,34 +106,38 @@ impl AwaitToken {
     }
 
     pub(super) fn step(self, answer: Answer, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
-        let Self { asker, old, fetch } = self;
+        let Self { asker, old, lease, fetch } = self;
         let (shared, kept) = (answer.shared, answer.when_kept().is_some());
         // one that has ended meanwhile is sent nowhere
         let ended = asker.still_valid(cx.env);
-        let key = fetch.need().key();
-        let heard = fetch.on(answer, cx.env);
-        if matches!(heard, Fetched::Done(..)) {
-            cx.env.memory.tokens.end_cold(key, cx.env.now);
-        }
-        match (heard, ended) {
-            (Fetched::Again(..), Err(refusal)) => Err(refusal),
-            (Fetched::Done(_, Err(_)), Err(refusal)) if kept => Err(refusal),
-            (Fetched::Done(pending, Ok(token)), _) if kept && cx.env.memory.tokens.is_good(&token, cx.env.now) => {
+        let (pending, outcome) = match fetch.on(answer, cx.env) {
+            Fetched::Done(pending, outcome) => (pending, outcome),
+            Fetched::Again(fetch, callout) => {
+                if let Err(refusal) = ended {
+                    end_cold(lease, cx.env);
+                    return Err(refusal);
+                }
+                return Ok(Self { asker, old, lease, fetch }.wait(callout));
+            }
+        };
+        end_cold(lease, cx.env);
+        match (outcome, ended) {
+            (Err(_), Err(refusal)) if kept => Err(refusal),
+            (Ok(token), _) if kept && cx.env.memory.tokens.is_good(&token, cx.env.now) => {
                 keep(&token, cx.env);
                 asker.go_on_with(token, pending, cx)
             }
             // What another worker kept is of no use. One try: each answer that is no token might be kept, and would be asked for again for ever.
-            (Fetched::Done(pending, _), Ok(())) if kept => {
+            (_, Ok(())) if kept => {
                 let (fetch, callout) = Fetch::once(pending, cx.env);
-                Ok(Self { asker, old, fetch }.wait(callout))
+                Ok(Self { asker, old, lease: None, fetch }.wait(callout))
             }
-            (Fetched::Again(fetch, callout), Ok(())) => Ok(Self { asker, old, fetch }.wait(callout)),
             // good for one use, which is that of the request that asked
-            (Fetched::Done(pending, Ok(token)), Ok(())) if shared && !token.lives_at(cx.env.now.wall) => {
+            (Ok(token), Ok(())) if shared && !token.lives_at(cx.env.now.wall) => {
                 let (fetch, callout) = Fetch::begin(pending, cx.env);
-                Ok(Self { asker, old, fetch }.wait(Callout { share: None, ..callout }))
+                Ok(Self { asker, old, lease: None, fetch }.wait(Callout { share: None, ..callout }))
             }
-            (Fetched::Done(pending, Ok(token)), _) => {
+            (Ok(token), _) => {
                 // whoever asked has kept it, and knows when it was asked for
                 if !shared {
                     keep(&token, cx.env);
@@ -133,7 +147,7 @@ impl AwaitToken {
                 }
                 asker.go_on_with(token, pending, cx)
             }
-            (Fetched::Done(pending, Err(fault)), _) => asker.go_on_without(fault, old, pending, cx),
+            (Err(fault), _) => asker.go_on_without(fault, old, pending, cx),
         }
     }
 }
