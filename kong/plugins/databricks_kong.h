@@ -116,9 +116,10 @@ int32_t dk_on_callout(uint64_t request, const dk_callout_answer *result, dk_answ
  */
 int32_t dk_on_send(uint64_t request, const dk_head *head, uint32_t kind, const char *data, size_t size, dk_answer *answer);
 
-/* The workspace answered with this status and this `x-databricks-reason-phrase` (none if `size` is zero).
+/* The workspace answered with this status and this `x-databricks-reason-phrase` (none if `size` is zero). Answers `done` and the name
+ * (a callout's `keep`) under which the other workers may have the token that it refused; or `nothing`.
  */
-void dk_on_response(uint64_t request, uint32_t status, const char *reason, size_t size);
+int32_t dk_on_response(uint64_t request, uint32_t status, const char *reason, size_t size, dk_answer *answer);
 
 /* The request is refused after all: `why` 0 for a failure of the gateway (500 `INTERNAL`), 1 for an invalid configuration. `request` may
  * be zero; `id` is the host's own name of it.

@@ -142,15 +142,18 @@ impl TokenCache {
         self.tokens.insert(key, kept, until, bytes, now.wall);
     }
 
-    /// Forgets `token`, because the workspace refused it. Another token under the same key stays.
-    pub fn forget(&mut self, token: &WorkspaceToken) {
+    /// Forgets `token`, because the workspace refused it. Another token under the same key stays. Whether it was not known to be refused.
+    pub fn forget(&mut self, token: &WorkspaceToken) -> bool {
+        let mut is_news = false;
         if let Some(until) = token.keep_until().filter(|_| cfg!(feature = "native")) {
+            is_news = self.refused.get(&text_of(token), UnixTime::from_millis(0)).is_none();
             self.refused.insert(text_of(token), (), until, 0, UnixTime::from_millis(0));
         }
         let kept = self.tokens.get(&token.key(), UnixTime::from_millis(0));
         if kept.is_some_and(|kept| kept.token.is(token.secret())) {
             self.tokens.remove(&token.key());
         }
+        is_news
     }
 
     /// Leaves the token endpoint alone for `time`, as far as the token of `key` goes.

@@ -274,7 +274,7 @@ impl Pending {
         body: &[u8],
         asked_at: UnixTime,
     ) -> Result<WorkspaceToken, ExchangeFault> {
-        let token = response::read(status, retry_after, body, self.key, asked_at, self.not_after())?;
+        let token = response::read(status, retry_after, body, (self.key, self.share()), asked_at, self.not_after())?;
         let token = token.by(self.own_caller().map(Marks::of));
         // a token endpoint that hands the caller's token back would make the gateway send it to Databricks
         let is_the_callers = self.purpose().caller.is_some_and(|caller| token.is(caller.token()));

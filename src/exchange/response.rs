@@ -26,6 +26,8 @@ pub struct WorkspaceToken {
     key: Fingerprint,
     keep_until: Option<UnixTime>,
     asked_at: UnixTime,
+    /// What tells the answer that it came in from others.
+    share: Fingerprint,
     /// The marks of the caller's own token that it was obtained with.
     obtained_with: Option<Rc<Marks>>,
 }
@@ -61,6 +63,12 @@ impl WorkspaceToken {
         Self { obtained_with: obtained_with.map(Rc::new), ..self }
     }
 
+    /// Who asked for the same may have got it, too; see [`super::Pending::share`].
+    #[must_use]
+    pub const fn share(&self) -> Fingerprint {
+        self.share
+    }
+
     pub(super) const fn asked_at(&self) -> UnixTime {
         self.asked_at
     }
@@ -72,7 +80,7 @@ impl WorkspaceToken {
     #[cfg(test)]
     pub(super) fn for_test(key: Fingerprint, text: &str, asked_at: UnixTime, keep_until: Option<UnixTime>) -> Self {
         let secret = Rc::new(Secret::new(text.to_owned()));
-        Self { secret, key, keep_until, asked_at, obtained_with: None }
+        Self { secret, key, keep_until, asked_at, share: key, obtained_with: None }
     }
 }
 
@@ -106,12 +114,12 @@ pub(super) fn read(
     status: u16,
     retry_after: Option<&str>,
     body: &[u8],
-    key: Fingerprint,
+    (key, share): (Fingerprint, Fingerprint),
     asked_at: UnixTime,
     not_after: UnixTime,
 ) -> Result<WorkspaceToken, ExchangeFault> {
     match status {
-        200 => read_token(body, key, asked_at, not_after).ok_or(ExchangeFault::Unusable),
+        200 => read_token(body, (key, share), asked_at, not_after).ok_or(ExchangeFault::Unusable),
         400 | 401 | 403 => Err(read_refusal(body, status)),
         // without `Retry-After` a 503 is as good as no answer, and what Envoy makes of none
         503 if retry_after.is_none() => Err(ExchangeFault::Failed { status }),
@@ -120,10 +128,15 @@ pub(super) fn read(
     }
 }
 
-fn read_token(body: &[u8], key: Fingerprint, asked_at: UnixTime, not_after: UnixTime) -> Option<WorkspaceToken> {
+fn read_token(
+    body: &[u8],
+    (key, share): (Fingerprint, Fingerprint),
+    asked_at: UnixTime,
+    not_after: UnixTime,
+) -> Option<WorkspaceToken> {
     let (token, life) = offered(body)?;
     let keep_until = life.map(|life| asked_at.plus(life.saturating_sub(ROUNDING)).min(not_after));
-    Some(WorkspaceToken { secret: Rc::new(token), key, keep_until, asked_at, obtained_with: None })
+    Some(WorkspaceToken { secret: Rc::new(token), key, keep_until, asked_at, share, obtained_with: None })
 }
 
 /// The token that an answer offers, if it can be used, and how long it lives.
@@ -198,7 +211,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Result<WorkspaceToken, ExchangeFault> {
         let key = Fingerprint::builder("test").finish();
-        read(status, None, body.as_bytes(), key, ASKED, UnixTime::from_secs(2_000))
+        read(status, None, body.as_bytes(), (key, key), ASKED, UnixTime::from_secs(2_000))
     }
 
     #[test]
@@ -289,7 +302,7 @@ mod tests {
     #[test]
     fn throttling_lasts_as_long_as_the_server_says_within_reason() {
         let key = Fingerprint::builder("test").finish();
-        let wait = |value| match read(429, value, b"", key, ASKED, UnixTime::MAX) {
+        let wait = |value| match read(429, value, b"", (key, key), ASKED, UnixTime::MAX) {
             Err(ExchangeFault::Throttled { retry_after }) => retry_after.as_secs(),
             other => panic!("{other:?}"),
         };

@@ -322,9 +322,11 @@ pub fn on_send(request: u64, head: &Head<'_>, kind: u32, body: &[u8]) -> Said {
     head.with(|head| ask(ROOM, |answer| unsafe { dk_on_send(request, head, kind, body.as_ptr(), body.len(), answer) }))
 }
 
-/// `dk_on_response`, without a reason.
-pub fn on_response(request: u64, status: u16) {
-    unsafe { dk_on_response(request, status.into(), null(), 0) };
+/// `dk_on_response`, without a reason: the name under which other workers may have the token that was refused.
+#[must_use]
+pub fn on_response(request: u64, status: u16) -> Option<Vec<u8>> {
+    let said = ask(ROOM, |answer| unsafe { dk_on_response(request, status.into(), null(), 0, answer) });
+    (said.code == Code::Done as i32).then(|| said.fields.concat())
 }
 
 /// `dk_refuse`, for a failure of the gateway.

@@ -137,13 +137,14 @@ functions! {
         })
     }
 
-    /// The workspace answered with this status and this `x-databricks-reason-phrase` (none if `size` is zero).
-    fn dk_on_response(request: u64, status: u32, reason: *const u8, size: usize) -> () {
+    /// The workspace answered with this status and this `x-databricks-reason-phrase` (none if `size` is zero). Answers `done` and the name
+    /// (a callout's `keep`) under which the other workers may have the token that it refused; or `nothing`.
+    fn dk_on_response(request: u64, status: u32, reason: *const u8, size: usize, answer: *mut DkAnswer) -> i32 {
         // SAFETY: see above
-        guarded((), || unsafe {
-            if let Ok(reason) = bytes(reason, size) {
-                worker::on_response(Handle::from_raw(request), status, reason);
-            }
+        guarded(FAILED, || unsafe {
+            let request = Handle::from_raw(request);
+            let reason = bytes(reason, size);
+            deliver(answer, reason.map_or_else(|_| failed(), |reason| worker::on_response(request, status, reason)))
         })
     }
 

@@ -126,6 +126,31 @@ fn principal(client: &str) -> Value {
     json!({ "type": "service_principal_secret", "client_id": client, "client_secret": "s" })
 }
 
+fn on_response(request: u64, status: u32) -> Said {
+    ask(0, |answer| unsafe { dk_on_response(request, status, null(), 0, answer) })
+}
+
+#[test]
+fn the_name_of_a_refused_token_is_told_once_so_that_no_other_worker_takes_it() {
+    let text = config(&principal("refused"));
+    let ((one, name), (other, _)) = (awaiting_token(&text), awaiting_token(&text));
+    let (sealed, _) = seal(&name, 200, &minted("dbx-refused", 3600), 0).unwrap();
+    for request in [one, other] {
+        assert_eq!(on_kept(request, &sealed).code, Code::Allowed as i32);
+        assert_eq!(on_send(request, &listing(""), None).code, Code::Send as i32);
+    }
+    let said = on_response(one, 401);
+    assert_eq!((said.code, said.fields), (Code::Done as i32, vec![name]));
+    assert_eq!(on_response(other, 401).code, Code::Nothing as i32);
+    let (request, token) = (open_request(&passthrough()), token());
+    allowed(request, &listing(&token), None);
+    on_send(request, &listing(""), None);
+    assert_eq!(on_response(request, 401).code, Code::Nothing as i32, "it is the caller's own");
+    for request in [one, other, request] {
+        unsafe { dk_request_close(request) };
+    }
+}
+
 #[test]
 fn what_a_worker_sealed_serves_whoever_asked_for_the_same() {
     let text = config(&principal("app"));
@@ -618,7 +643,9 @@ impl Caller {
                     assert!(was_allowed && !self.closed.contains(&request), "sent without a decision");
                 }
             }
-            Op::Response(at) => unsafe { dk_on_response(self.request(at), 401, null(), 0) },
+            Op::Response(at) => {
+                ask(0, |answer| unsafe { dk_on_response(self.request(at), 401, null(), 0, answer) });
+            }
             Op::Refuse(at) => {
                 let request = self.request(at);
                 let said = ask(0, |answer| unsafe { dk_refuse(request, 0, null(), 0, answer) });

@@ -279,12 +279,19 @@ pub(super) fn on_send(request: Handle, head: &Head<'_>, kind: u32, body: &[u8]) 
     })
 }
 
-pub(super) fn on_response(request: Handle, status: u32, reason: &[u8]) {
-    let Ok(status) = u16::try_from(status) else { return };
+pub(super) fn on_response(request: Handle, status: u32, reason: &[u8]) -> Answer {
     on_request(request, |live, memory| {
-        live.flow.on_response(status, std::str::from_utf8(reason).ok().filter(|reason| !reason.is_empty()), memory);
-        None
-    });
+        let reason = std::str::from_utf8(reason).ok().filter(|reason| !reason.is_empty());
+        let refused = live.flow.on_response(u16::try_from(status).ok()?, reason, memory);
+        Some(match refused {
+            Some(share) => {
+                let mut message = Message::default();
+                message.push(sealed::name(share, live.config.digest).as_bytes());
+                (Code::Done, message)
+            }
+            None => (Code::Nothing, Message::empty()),
+        })
+    })
 }
 
 pub(super) fn refuse(request: Handle, why: u32, id: &[u8]) -> Answer {

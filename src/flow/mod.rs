@@ -62,7 +62,7 @@ pub use request::{HeaderProblem, Inspected, Request, inspect_all_headers, inspec
 pub use request_id::RequestId;
 
 use crate::audit::{Decision, Draft, Record};
-use crate::base::{Now, Reason, UnixTime};
+use crate::base::{Fingerprint, Now, Reason, UnixTime};
 use crate::config::Config;
 use crate::exchange::{Authorized, WorkspaceToken, refuses_token};
 use capabilities::Line;
@@ -300,10 +300,9 @@ impl Flow {
     }
 
     /// Hears the workspace's answer: its status, and its `x-databricks-reason-phrase`. A Databricks token that was refused is not used
-    /// again.
-    pub fn on_response(&mut self, status: u16, reason: Option<&str>, memory: &mut Memory) {
-        if let Some(token) = self.sent.take().filter(|_| refuses_token(status, reason)) {
-            memory.tokens.forget(&token);
-        }
+    /// again. What tells its answer from others (`Callout::share`), if this is the first that is heard of it.
+    pub fn on_response(&mut self, status: u16, reason: Option<&str>, memory: &mut Memory) -> Option<Fingerprint> {
+        let token = self.sent.take().filter(|_| refuses_token(status, reason))?;
+        memory.tokens.forget(&token).then(|| token.share())
     }
 }

@@ -256,7 +256,9 @@ impl Play {
             Happening::NewFlow => {
                 (self.flow, self.caller, self.last, self.ended) = (Flow::default(), None, None, false);
             }
-            Happening::Response(status) => self.flow.on_response(status, None, &mut self.stage.sim.memory),
+            Happening::Response(status) => {
+                self.flow.on_response(status, None, &mut self.stage.sim.memory);
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ from typing import Any
 import nginx_gateway
 import pytest
 from nginx_gateway import NginxGateway
-from stack import REPO, RUN_NOW_PATH, Idp, Response, Workspace, send
+from stack import REPO, RUN_NOW_PATH, Idp, Response, Workspace, send, wait_until
 
 GROUPS = {"groups": ["data-engineering", "runners"]}
 LIST = "/api/2.1/clusters/list"
@@ -268,6 +268,29 @@ def test_a_panic_in_the_library_is_a_refusal_and_the_worker_goes_on(
     assert faulty.reached() == [f"GET {LIST}"]
     assert (faulty.gateway.dir / "logs/nginx.pid").read_text() == worker
     assert "exited on signal" not in faulty.gateway.logs()
+
+
+def test_after_a_panic_in_a_tick_the_ticks_go_on_by_themselves(plugin: Path, start: Start) -> None:
+    """A panic leaves the library without the configuration; here it is closed instead."""
+    core = plugin / "kong/plugins/databricks-kong/core.lua"
+    failing = """local has_failed = {}
+function core.on_tick(config)
+  if not next(has_failed) or has_failed[config] then
+    has_failed[config] = true
+    core.close(config)
+    return FAILED
+  end"""
+    text = core.read_text()
+    assert text.count("function core.on_tick(config)\n") == 1
+    core.write_text(text.replace("function core.on_tick(config)\n", failing + "\n"))
+
+    class WithRoles(NginxGateway):
+        def routes(self) -> list[dict[str, Any]]:
+            return [one for one in super().routes() if one["name"] == "roles"]
+
+    faulty = start(WithRoles)
+    # no request comes
+    wait_until("a role has its token", lambda: faulty.gateway.counters()["exchange_ok"])
 
 
 def test_a_caller_becomes_the_credential_of_kong(plugin: Path, start: Start) -> None:

@@ -273,6 +273,16 @@ def test_a_token_that_the_workspace_refused_is_used_by_no_worker_again(host: Any
     assert 1 <= len(two.exchanges()) <= 2
 
 
+def test_a_token_that_the_workspace_refused_lies_ready_for_nobody(host: Any) -> None:
+    two = host()
+    two.ask_until_both_have_served("ready-anna")
+    (kept,) = two.sealed()
+    two.workspace.revoke("ready-anna")
+    # whichever worker is told of it forgets it for all
+    assert two.ask("ready-anna").status == 401
+    assert kept["value"] not in [one["value"] for one in two.sealed()]
+
+
 def test_roles_have_their_tokens_before_the_first_request_and_once_for_all_workers(host: Any) -> None:
     two = host(WithRoles)
     # `etl`, `etl-jobs`, `first`, `second`, `not-for-multi`

@@ -408,8 +408,13 @@ impl Native {
     fn tick(&mut self, entry: Entry) {
         let config = self.configs.get_mut(&entry).expect("it is known");
         config.useless = None;
-        let handle = config.handle;
-        let said = self.noted(Callback::Tick, None, caller::on_tick(handle));
+        let mut handle = config.handle;
+        let mut said = self.noted(Callback::Tick, None, caller::on_tick(handle));
+        if said.order() == Order::Failed {
+            // the library forgot it in a panic
+            handle = self.reopen(entry);
+            said = self.noted(Callback::Tick, None, caller::on_tick(handle));
+        }
         self.tick_goes_on(entry, handle, said);
     }
 
@@ -535,7 +540,9 @@ impl Native {
         let name = request.0;
         let live = self.request(name).live.expect("it was decided on");
         if self.request(name).listens.contains(&status.to_string()) {
-            caller::on_response(live, status);
+            if let Some(kept) = caller::on_response(live, status) {
+                self.dictionary.remove(&kept);
+            }
             self.note(Callback::ResponseHeaders, Some(name));
         }
         self.finish(name);
@@ -559,12 +566,17 @@ impl Native {
         let handle = self.configs.get(&entry).expect("a route has a configuration").handle;
         let live = self.noted(Callback::Create, Some(name), caller::open_request(handle));
         live.or_else(|| {
-            let old = self.configs.remove(&entry).expect("it is known");
-            let handle = self.open(entry, old.text);
-            caller::close_config(old.handle);
-            self.note(Callback::Configure, None);
+            let handle = self.reopen(entry);
             self.noted(Callback::Create, Some(name), caller::open_request(handle))
         })
+    }
+
+    fn reopen(&mut self, entry: Entry) -> u64 {
+        let old = self.configs.remove(&entry).expect("it is known");
+        let handle = self.open(entry, old.text);
+        caller::close_config(old.handle);
+        self.note(Callback::Configure, None);
+        handle
     }
 
     fn remove(&mut self, name: u32, said: &Said) {

@@ -4,6 +4,9 @@ local core = require "kong.plugins.databricks-kong.core"
 local encode = require "kong.plugins.databricks-kong.encode"
 local ffi = require "ffi"
 
+-- Seconds
+local LONGEST_REST = 60
+
 local configs = {}
 
 -- By Kong's table of the configuration, which is another one after each change. An entry must not lead back to its key.
@@ -60,10 +63,21 @@ function configs.entry(conf)
 end
 
 
--- Opens a configuration anew, after the library forgot it.
+-- Opens a configuration anew, after the library forgot it in a panic in one of its ticks. These rest then, the longer the more often it
+-- happens: with each panic the worker forgets its tokens and keys, too.
 function configs.reopen(conf)
+  local failures = (entries[conf].failures or 0) + 1
   entries[conf] = nil
-  return configs.entry(conf)
+  local entry = configs.entry(conf)
+  entry.failures = failures
+  entry.rests_until = ngx.now() + math.min(2 ^ (failures - 1), LONGEST_REST)
+  return entry
+end
+
+
+-- Whether the ticks of a configuration rest.
+function configs.rests(entry)
+  return entry.rests_until ~= nil and ngx.now() < entry.rests_until
 end
 
 

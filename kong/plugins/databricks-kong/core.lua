@@ -310,8 +310,10 @@ function core.on_send(request, facts, kind, body)
 end
 
 
+-- The name under which other workers may have the token that the workspace refused, if it did.
 function core.on_response(request, status, reason)
-  library.dk_on_response(request, status, reason, #reason)
+  local code, said = hear(library.dk_on_response(request, status, reason, #reason, answer))
+  return code == interface.code.done and said[1] or nil
 end
 
 

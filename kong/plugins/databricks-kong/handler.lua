@@ -166,7 +166,10 @@ function Handler:header_filter()
     return
   end
   local reason = status == 403 and kong.service.response.get_header("x-databricks-reason-phrase") or ""
-  core.on_response(state.live, status, reason)
+  local refused = core.on_response(state.live, status, reason)
+  if refused then
+    node.forget(refused)
+  end
 end
 
 
@@ -202,10 +205,15 @@ function Handler.tick(is_exiting)
   if is_exiting then
     return
   end
-  for _, entry in configs.each() do
-    if entry.handle and not entry.is_ticking then
+  local forgotten = {}
+  for conf, entry in configs.each() do
+    if entry.handle and not entry.is_ticking and not configs.rests(entry) then
       local code, said = core.on_tick(entry.handle)
-      if code == CODE.call then
+      if code == CODE.failed then
+        forgotten[#forgotten + 1] = conf
+      elseif code == CODE.nothing then
+        entry.failures = 0
+      elseif code == CODE.call then
         entry.is_ticking = true
         ngx.thread.spawn(function()
           local ok, why = pcall(fetch_ahead, entry, code, said)
@@ -216,6 +224,9 @@ function Handler.tick(is_exiting)
         end)
       end
     end
+  end
+  for _, conf in ipairs(forgotten) do
+    configs.reopen(conf)
   end
 end
 

@@ -1,5 +1,5 @@
 -- Written by `make schema` from src/ffi/interface.rs: what libdatabricks_kong exports, and what it answers.
-local interface = { version = "0.1.0", number = 26039856197122 }
+local interface = { version = "0.1.0", number = 2558874154122841 }
 
 interface.cdef = [[
 typedef struct {
@@ -52,7 +52,7 @@ int32_t dk_on_headers(uint64_t request, const dk_head *head, dk_answer *answer);
 int32_t dk_on_body(uint64_t request, uint32_t kind, const char *data, size_t size, dk_answer *answer);
 int32_t dk_on_callout(uint64_t request, const dk_callout_answer *result, dk_answer *answer);
 int32_t dk_on_send(uint64_t request, const dk_head *head, uint32_t kind, const char *data, size_t size, dk_answer *answer);
-void dk_on_response(uint64_t request, uint32_t status, const char *reason, size_t size);
+int32_t dk_on_response(uint64_t request, uint32_t status, const char *reason, size_t size, dk_answer *answer);
 int32_t dk_refuse(uint64_t request, uint32_t why, const char *id, size_t size, dk_answer *answer);
 int32_t dk_take_counts(dk_answer *answer);
 int32_t dk_seal(const char *name, size_t size, uint32_t age, const dk_callout_answer *result, dk_answer *answer);

@@ -102,4 +102,12 @@ function node.put(name, sealed, seconds)
 end
 
 
+-- Forgets what is kept under a name. Another worker may just have put something better there; then one more is asked for.
+function node.forget(name)
+  if dictionary then
+    dictionary:delete(SEALED .. name)
+  end
+end
+
+
 return node
