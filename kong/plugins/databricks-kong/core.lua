@@ -27,8 +27,6 @@ local core = {
 
 local FAILED = interface.code.failed
 local GROW = interface.code.grow
-local ALLOWED = interface.code.allowed
-local SEND = interface.code.send
 
 local library, load_error
 local answer, memory, chars
@@ -43,47 +41,6 @@ local function give_memory(size)
   chars = ffi_cast("char *", memory)
   answer.data = chars
   answer.room = size
-end
-
-
--- What our memory holds from one place to another. No tail call: LuaJIT takes a few of them for a loop and gives up.
-local function part(begin, finish)
-  local bytes = ffi_string(chars + begin, finish - begin)
-  return bytes
-end
-
-
--- The two answers that a request of a known caller gets, as `fields` reads them, but without a loop: LuaJIT compiles that together with what
--- calls it, and a loop by itself or not at all. In its interpreter each step here takes some ten times as long.
-local function allowed()
-  local m, h = memory, 4 * (memory[0] + 1)
-  return {
-    part(h, h + m[1]), part(h + m[1], h + m[2]), part(h + m[2], h + m[3]), part(h + m[3], h + m[4]), part(h + m[4], h + m[5]),
-    part(h + m[5], h + m[6]), part(h + m[6], h + m[7]), part(h + m[7], h + m[8]), part(h + m[8], h + m[9]), part(h + m[9], h + m[10]),
-  }
-end
-
-
--- Of the common fields only `removals` and `line` are filled; one to four headers follow.
-local LEAST_SENT, MOST_SENT = 13, 19
-
-local function sent()
-  local m, h = memory, 4 * (memory[0] + 1)
-  local said = {
-    "", part(h + m[1], h + m[2]), "", part(h + m[3], h + m[4]), "", "", "", "", "", "",
-    part(h + m[10], h + m[11]), part(h + m[11], h + m[12]), part(h + m[12], h + m[13]), false, false, false, false, false, false,
-  }
-  local count = m[0]
-  if count > 13 then
-    said[14], said[15] = part(h + m[13], h + m[14]), part(h + m[14], h + m[15])
-  end
-  if count > 15 then
-    said[16], said[17] = part(h + m[15], h + m[16]), part(h + m[16], h + m[17])
-  end
-  if count > 17 then
-    said[18], said[19] = part(h + m[17], h + m[18]), part(h + m[18], h + m[19])
-  end
-  return said
 end
 
 
@@ -108,12 +65,6 @@ local function hear(code)
   end
   if code == FAILED then
     return FAILED
-  elseif code == ALLOWED then
-    local said = allowed()
-    return code, said
-  elseif code == SEND and memory[0] >= LEAST_SENT and memory[0] <= MOST_SENT then
-    local said = sent()
-    return code, said
   end
   return code, fields()
 end

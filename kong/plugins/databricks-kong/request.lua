@@ -174,41 +174,19 @@ end
 
 -- Takes headers off, names a line each.
 function request.remove(names)
-  local finish = find(names, "\n", 1, true)
-  if not finish then
-    if names ~= "" then
-      clear_header(names)
-    end
-    return
+  local begin = 1
+  while begin <= #names do
+    local finish = find(names, "\n", begin, true) or #names + 1
+    clear_header(sub(names, begin, finish - 1))
+    begin = finish + 1
   end
-  clear_header(sub(names, 1, finish - 1))
-  return request.remove(sub(names, finish + 1))
 end
 
 
-local function set_more(said, first)
+-- Sets headers, names and values by turns from place `first`.
+function request.set(said, first)
   for at = first, #said, 2 do
     set_header(said[at], said[at + 1])
-  end
-end
-
-
--- Sets headers, names and values by turns from place `first`. The usual ones without a loop, for LuaJIT's sake (see core.lua).
-function request.set(said, first)
-  if said[first] then
-    set_header(said[first], said[first + 1])
-  end
-  if said[first + 2] then
-    set_header(said[first + 2], said[first + 3])
-  end
-  if said[first + 4] then
-    set_header(said[first + 4], said[first + 5])
-  end
-  if said[first + 6] then
-    set_header(said[first + 6], said[first + 7])
-  end
-  if said[first + 8] then
-    set_more(said, first + 8)
   end
 end
 
