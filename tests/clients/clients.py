@@ -110,6 +110,21 @@ def cli(home: Path, wanted: dict[str, str]) -> None:
     (home / "cli").rename(home / "databricks")
 
 
+def tofu(home: Path, wanted: dict[str, str]) -> None:
+    """One that TOFU names, else from its Go module, which has to be built as the main module."""
+    if given := os.environ.get("TOFU"):
+        (home / "tofu").symlink_to(Path(given).resolve())
+        return
+    module = f"github.com/opentofu/opentofu@{wanted['TOFU']}"
+    run(["go", "mod", "download", "-json", module], home)
+    cache = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
+    copied = shutil.copytree(Path(cache) / module, home / "source", copy_function=shutil.copyfile)
+    for folder in [copied, *(path for path in copied.rglob("*") if path.is_dir())]:
+        folder.chmod(0o755)  # the cache's folders are read-only
+    run(["go", "build", "-trimpath", "-o", str(home / "tofu"), "./cmd/tofu"], copied)
+    shutil.rmtree(copied)
+
+
 def is_official_cli(path: Path) -> bool:
     """The Python program of that name, which came before it, is another."""
     done = subprocess.run([path, "version"], capture_output=True, text=True)
@@ -188,6 +203,7 @@ CLIENTS = [
         ),
         "go",
     ),
+    Client("tofu", ("TOFU",), tofu),
     Client("java", ("SDK_JAVA", "JDBC"), java_program, "java"),
     Client(
         "node",
@@ -203,6 +219,7 @@ CLIENTS = [
         python_packages(OPENAI="openai", ANTHROPIC="anthropic", MCP="mcp"),
         "ai",
     ),
+    Client("codex", ("CODEX",), node_program(CODEX="@openai/codex")),
     Client("mlflow", ("MLFLOW",), python_packages(MLFLOW="mlflow-skinny"), "mlflow"),
     Client("mcp", ("DATABRICKS_MCP",), python_packages(DATABRICKS_MCP="databricks-mcp"), "mcp"),
     Client("keycloak", ("KEYCLOAK",), keycloak),

@@ -68,7 +68,7 @@ def clients(parts: Parts, name: str) -> Config:
             ],
             "resources": {"serving_endpoint": [MODEL]},
         },
-        {"operations": ["ai_gateway.chat_completions"], "resources": models},
+        {"operations": ["ai_gateway.chat_completions", "ai_gateway.responses"], "resources": models},
     ]
     tools = [
         {"operations": ["mcp.sql"], "resources": {"mcp_method": ["initialize", "notifications/*", "tools/list"]}},
@@ -78,7 +78,8 @@ def clients(parts: Parts, name: str) -> Config:
     platform = [
         {"operations": ["current_user.me"]},
         {"operations": ["jobs.create"], "resources": {"path": OWN_FOLDER}},
-        {"operations": ["jobs.reset"], "resources": {"job": BUNDLE_JOBS, "path": OWN_FOLDER}},
+        # the provider says again as whom a job runs
+        {"operations": ["jobs.reset"], "resources": {"job": BUNDLE_JOBS, "path": OWN_FOLDER}, "permit": ["run_as"]},
         {"operations": ["jobs.get", "jobs.delete"], "resources": {"job": BUNDLE_JOBS}},
         {"operations": [f"cluster_policies.{verb}" for verb in ("create", "get", "edit", "delete")]},
         {"operations": ["grants.get"], "resources": {"schema": ["main.sales"]}},
@@ -119,6 +120,10 @@ def brief(parts: Parts, name: str) -> Config:
     return {**clients(parts, name), "quota": {"per": "subject", "requests": 2, "window": 4}}
 
 
+def prompts(parts: Parts, name: str) -> Config:
+    return {**clients(parts, name), "limits": {"body_bytes": 1_000_000}}
+
+
 def all_routes() -> list[Named]:
     cold = with_issuers("cold_refuse", timeout=400, attempts=2)
     return [
@@ -129,4 +134,5 @@ def all_routes() -> list[Named]:
         Named("limited", limited, tls=True),
         Named("brief", brief, tls=True),
         Named("cold", cold, tls=True),
+        Named("prompts", prompts, tls=True),
     ]

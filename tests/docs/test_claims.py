@@ -45,6 +45,7 @@ def test_reasons_that_documents_name_are_reasons():
     # names of other things in capitals
     others = {
         "FAIL_CLOSED",
+        "TERRAFORM_PROVIDER_DATABRICKS",
         "PERMISSION_DENIED",
         "REQUEST_TOO_LARGE",
         "SERVICE_PRINCIPAL_ID",

@@ -12,6 +12,7 @@ use crate::minting::{Mint, Place};
 use crate::recording::Recorder;
 use crate::rest::experiments::Tracking;
 use crate::rest::jobs::JobStore;
+use crate::rest::policies::PolicyStore;
 use crate::rest::sql::SqlStore;
 use crate::rest::tree::Tree;
 use crate::state::{User, Workspace};
@@ -29,6 +30,8 @@ pub(crate) struct World {
     pub(crate) runs: AtomicU64,
     /// Jobs that callers created.
     pub(crate) jobs: JobStore,
+    /// Policies of clusters that callers made.
+    pub(crate) policies: PolicyStore,
     /// Notebooks and workspace files.
     pub(crate) tree: Tree,
     /// Files in volumes.
@@ -51,6 +54,7 @@ impl World {
             sql: SqlStore::default(),
             runs: AtomicU64::new(0),
             jobs: JobStore::default(),
+            policies: PolicyStore::default(),
             tree: Tree::new(&["/Users", "/Shared", "/Repos"]),
             volumes: Tree::new(&["/Volumes"]),
             gate: Gate::default(),
@@ -78,6 +82,7 @@ impl World {
         self.volumes.forget();
         self.gate.hold(false);
         self.tracking.forget();
+        self.policies.forget();
     }
 
     /// Changes top-level keys of the state and keeps everything else, but for fetched keys.

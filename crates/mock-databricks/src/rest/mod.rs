@@ -7,6 +7,7 @@ pub(crate) mod jobs;
 mod mcp;
 mod models;
 mod params;
+pub(crate) mod policies;
 mod scim;
 pub(crate) mod sql;
 mod tokens;
@@ -55,6 +56,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .merge(models::routes())
         .merge(mcp::routes())
         .merge(experiments::routes())
+        .merge(policies::routes())
         .route("/telemetry-ext", post(telemetry))
         .route("/api/{*rest}", axum::routing::any(no_endpoint))
         .route("/sql/{*rest}", axum::routing::any(no_endpoint))

@@ -22,6 +22,9 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route("/serving-endpoints/chat/completions", post(chat_completions))
         .route("/ai-gateway/mlflow/v1/chat/completions", post(chat_completions))
         .route("/ai-gateway/openai/v1/chat/completions", post(chat_completions))
+        .route("/serving-endpoints/responses", post(responses))
+        .route("/ai-gateway/openai/v1/responses", post(responses))
+        .route("/ai-gateway/codex/v1/responses", post(responses))
         .route("/serving-endpoints/anthropic/v1/messages", post(messages))
         .route("/ai-gateway/anthropic/v1/messages", post(messages))
 }
@@ -58,6 +61,40 @@ async fn chat_completions(
     events.push(chunk(json!({}), json!("stop")));
     events.push("data: [DONE]\n\n".into());
     Ok(stream::events(events))
+}
+
+async fn responses(State(world): State<Arc<World>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+    let (request, model) = asked(&world, &caller, &body)?;
+    let said = json!([{ "type": "output_text", "text": WORDS.concat(), "annotations": [] }]);
+    let message =
+        json!({ "type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": said });
+    let usage = json!({
+        "input_tokens": 1, "input_tokens_details": { "cached_tokens": 0 },
+        "output_tokens": 3, "output_tokens_details": { "reasoning_tokens": 0 }, "total_tokens": 4,
+    });
+    let response = |status: &str, output: Value| {
+        json!({
+            "id": "resp_1", "object": "response", "created_at": 1, "model": model, "status": status, "output": output,
+            "usage": usage, "parallel_tool_calls": false, "tool_choice": "auto", "tools": [],
+        })
+    };
+    let whole = response("completed", json!([message]));
+    if !wants_stream(&request) {
+        return ok(&whole);
+    }
+    let mut events = vec![("response.created", json!({ "response": response("in_progress", json!([])) }))];
+    let at = |member: &str, value: Value| json!({ "item_id": "msg_1", "output_index": 0, "content_index": 0, member: value });
+    events.extend(WORDS.map(|word| ("response.output_text.delta", at("delta", json!(word)))));
+    events.push(("response.output_item.done", json!({ "output_index": 0, "item": message })));
+    events.push(("response.completed", json!({ "response": whole })));
+    let events = events.into_iter().enumerate().map(|(number, (kind, mut value))| {
+        if let Some(object) = value.as_object_mut() {
+            object.insert("type".into(), json!(kind));
+            object.insert("sequence_number".into(), json!(number));
+        }
+        format!("event: {kind}\ndata: {value}\n\n")
+    });
+    Ok(stream::events(events.collect()))
 }
 
 async fn messages(State(world): State<Arc<World>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {

@@ -268,6 +268,26 @@ async fn runs_statements_below_sessions_below_their_warehouse() {
 }
 
 #[tokio::test]
+async fn keeps_policies_of_clusters_for_who_made_them() {
+    let bench = Bench::start().await;
+    let alice = bench.exchanged(&bench.exchange_form()).await;
+    let robot = bench.access_token("all-apis").await;
+    let at = |verb: &str| format!("/api/2.0/policies/clusters/{verb}");
+    let made = bench.post(&at("create"), &alice, json!({ "name": "small", "definition": "{}" })).await.1;
+    let id = made["policy_id"].as_str().unwrap();
+    let one = format!("{}?policy_id={id}", at("get"));
+    let (status, shown) = bench.get(&one, &alice).await;
+    assert_eq!((status, &shown["name"], &shown["policy_id"]), (200, &json!("small"), &json!(id)));
+    assert_eq!(bench.get(&one, &robot).await.0, 404);
+    let change = json!({ "policy_id": id, "name": "large" });
+    assert_eq!(bench.post(&at("edit"), &robot, change.clone()).await.0, 404);
+    assert_eq!(bench.post(&at("edit"), &alice, change).await.0, 200);
+    assert_eq!(bench.get(&one, &alice).await.1["name"], "large");
+    let delete = async |token: &str| bench.post(&at("delete"), token, json!({ "policy_id": id })).await.0;
+    assert_eq!([delete(&robot).await, delete(&alice).await, delete(&alice).await], [404, 200, 404]);
+}
+
+#[tokio::test]
 async fn tells_clients_where_its_token_endpoint_is() {
     let bench = Bench::start().await;
     let get = async |path: &str| bench.send(Method::GET, path, &[], String::new()).await.1;
