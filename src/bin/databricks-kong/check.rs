@@ -308,6 +308,8 @@ mod tests {
         ] {
             assert!(codes(&role).contains(&code), "{role}: {:?}", codes(&role));
         }
+        let mistyped = "allow: [{operations: [jobs.get], resources: {jobs: ['1']}}]";
+        assert_eq!(codes(mistyped), ["E002"], "one fault, one finding");
         assert_eq!(codes(&format!("allow: [{table}]")), [""; 0]);
         assert_eq!(codes(&format!("{clean}, valid: {{until: 2090-01-01T00:00:00Z}}")), [""; 0]);
     }

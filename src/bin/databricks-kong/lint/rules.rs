@@ -105,7 +105,9 @@ fn never_holds(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
     for (index, name) in rule.patterns.iter().enumerate().filter(|(_, name)| !name.contains('*')) {
         let limits: BTreeSet<_> = Catalogue::named(name).filter_map(|operation| rule.impossible(operation)).collect();
         let some_can = Catalogue::named(name).any(|operation| rule.impossible(operation).is_none());
-        let Some(limit) = limits.first().filter(|_| !some_can) else { continue };
+        // a type that nothing has is an error, whose cure is another
+        let is_known = |limit: &&&str| **limit == "sql" || Catalogue::resource_types().contains(*limit);
+        let Some(limit) = limits.first().filter(|_| !some_can).filter(is_known) else { continue };
         let what = if *limit == "sql" { "SQL text that is read".to_owned() } else { format!("`{limit}`") };
         found.push(
             entry
