@@ -607,6 +607,9 @@ impl FromConfig for RawScope {
     }
 }
 
+/// The largest number that Lua, and JSON in most programs, holds exactly: 2^53 - 1.
+const LARGEST_EXACT: u64 = (1 << 53) - 1;
+
 /// A numeric id, best written as a string: numbers beyond 2^53 lose digits on their way through Kong.
 #[derive(Clone, Debug)]
 pub(super) struct RawNumericId(pub(super) String);
@@ -617,7 +620,14 @@ impl FromConfig for RawNumericId {
     fn read(node: &Node<'_>) -> Option<Self> {
         let digits = match node.value() {
             Value::String(text) => text.clone(),
-            Value::Number(_) => u64::read(node)?.to_string(),
+            Value::Number(_) => {
+                let number = u64::read(node)?;
+                if number > LARGEST_EXACT {
+                    return node
+                        .wrong("must be written in quotes: so long a number loses digits on its way through Kong");
+                }
+                number.to_string()
+            }
             _ => String::new(),
         };
         let numeric = (1..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -413,6 +413,13 @@ def minimal(parts: Parts, name: str) -> Config:
     return config
 
 
+def id_as_number(parts: Parts, name: str) -> Config:
+    """The id as people who forget the quotes write it: sixteen digits."""
+    config = base(parts, name)
+    config["workspace"]["id"] = int(WORKSPACE_ID)
+    return config
+
+
 def strict(parts: Parts, name: str) -> Config:
     """Claims found elsewhere, claims required, lifetimes bounded, small tokens only."""
     config = base(parts, name)
@@ -532,6 +539,7 @@ def all_configs() -> list[Named]:
         Named("main", base),
         Named("roles", roles),
         Named("minimal", minimal),
+        Named("id_as_number", id_as_number),
         Named("proofs", proofs),
         Named("identity", identity),
         Named("egress", egress),

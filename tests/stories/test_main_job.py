@@ -85,6 +85,11 @@ def test_body_and_query_arrive_as_sent(world: World):
     assert second.header("x-databricks-org-id") == WORKSPACE_ID
 
 
+def test_a_workspace_id_without_quotes_keeps_its_digits(world: World):
+    assert_allowed(world.send("id_as_number", "GET", JOBS_LIST, caller=world.engineer()))
+    assert world.the_request().header("x-databricks-org-id") == WORKSPACE_ID
+
+
 def test_large_body_arrives_whole(world: World):
     body = json.dumps({"job_id": 101, "notebook_params": {"blob": "x" * 300_000}})
     assert_allowed(world.send("main", "POST", RUN_NOW, caller=world.engineer(), body=body))

@@ -1,7 +1,10 @@
 -- Writes a configuration as the JSON text that the core reads. Kong's tables do not tell an empty list from an empty object, and hold
 -- more than what the user wrote (`$refs`, ids): the schema says what is what.
 
-local cjson = require "cjson"
+local cjson = require("cjson").new()
+
+-- fourteen digits are the default, and ids of workspaces have sixteen
+cjson.encode_number_precision(16)
 
 local encode = {}
 
