@@ -302,7 +302,8 @@ macro_rules! word {
             fn read(node: &$crate::config::read::Node<'_>) -> Option<Self> {
                 match node.text() {
                     $( Some($text) => Some(Self::$variant), )*
-                    _ => node.wrong(format!("must be {}", Self::EXPECTED)),
+                    Some(other) => node.wrong(format!("`{other}` must be {}", Self::EXPECTED)),
+                    None => node.wrong(format!("must be {}", Self::EXPECTED)),
                 }
             }
         }

@@ -191,6 +191,33 @@ fn each_fault_is_told_with_what_to_do() {
 }
 
 #[test]
+fn what_answers_in_place_of_the_filter_is_one_fault_with_one_cure() {
+    let file = temporary("unasked-token", &token(4_000_000_000));
+    type Fault = fn(&str, &str, &str) -> Answer;
+    let faults: [(Fault, &str); 3] = [
+        (|_, _, _| (503, vec![], json!({"message": "name resolution failed"}).to_string()), "name resolution failed"),
+        (|_, _, _| (426, vec![], json!({"message": "Please use HTTPS protocol"}).to_string()), "https only"),
+        (|_, _, _| (404, vec![], json!({"message": "no Route matched"}).to_string()), "no route"),
+    ];
+    for (fault, said) in faults {
+        let ran = doctor(&serve(fault), &["--token-file", &file]);
+        assert_eq!(ran.exit, 1, "{}", ran.shown());
+        let steps = steps(&ran);
+        let last = steps.last().unwrap();
+        assert!(last.0 == "filter" && last.1 == "bad" && last.2.contains(said), "{steps:#?}");
+        let bad = steps.iter().filter(|(_, state, _)| state == "bad").count();
+        assert_eq!(bad, 1, "{steps:#?}");
+    }
+}
+
+#[test]
+fn an_address_without_a_scheme_is_told_what_to_write() {
+    let ran = run(&["doctor", "databricks.gw.example.com"]);
+    assert_eq!(ran.exit, 1);
+    assert!(ran.stderr.contains("write `https://databricks.gw.example.com`"), "{}", ran.shown());
+}
+
+#[test]
 fn a_gateway_that_is_not_there_is_said_to_be_so() {
     let ran = doctor("http://127.0.0.1:1", &[]);
     assert_eq!(ran.exit, 1);

@@ -48,6 +48,8 @@ fn for_each_provider_the_files_pass_check_and_their_tests() {
         assert!(std::fs::read_to_string(&file).unwrap().contains(entry), "{provider} {kind}");
         let checked = run(&["check", "--strict", &file]);
         assert_eq!(checked.exit, 0, "{provider}: {}", checked.shown());
+        let settings = run(&["check", "--strict", "--kong-conf", &format!("{directory}/kong.conf")]);
+        assert_eq!(settings.exit, 0, "{provider}: {}", settings.shown());
         let tested = run(&["test", &directory, "--coverage"]);
         assert_eq!(tested.exit, 0, "{provider}: {}", tested.shown());
         assert!(tested.stdout.contains("6 passed, 0 failed"), "{}", tested.stdout);
@@ -89,12 +91,19 @@ fn what_is_not_given_is_asked_for() {
     for (from, to, said) in [
         ("gw.example.com\n", "gw example\n", "`gw example` is not the name of a host"),
         ("https://adb-1.1.azuredatabricks.net\n", "my workspace\n", "`my workspace` is not the url of a workspace"),
-        ("\n7\n", "\nseven\n", "`seven` is no job's number"),
+        ("\n7\n", "\nseven\n", "`seven` is not the number of a job"),
         ("gw.example.com\n\n", "gw.example.com\nlua\n", "`lua` is neither `plugin` nor `filter`"),
     ] {
         let ran = run_with(&["init", "--offline", "--force", "--directory", &again], &answers.replace(from, to));
         assert!(ran.exit == 1 && ran.stderr.contains(said), "{said}: {}", ran.shown());
     }
+    // of a provider with one issuer it is not asked
+    let github = "github-actions\nhttps://adb-1.1.azuredatabricks.net\ngw.example.com\n\n\nexample/lakehouse\n4711\n\
+                  3f2e1d0c-9b8a-4765-8432-10fedcba9876\n7\n";
+    let ran = run_with(&["init", "--offline", "--force", "--directory", &again], github);
+    assert_eq!(ran.exit, 0, "{}", ran.shown());
+    let kong = std::fs::read_to_string(format!("{again}/kong.yml")).unwrap();
+    assert!(kong.contains("https://token.actions.githubusercontent.com"), "{kong}");
     let ran = run_with(&["init", "--offline", "--directory", &directory], "okta\n");
     assert!(ran.exit == 1 && ran.stderr.contains("`--workspace-url` is missing"), "{}", ran.shown());
 }

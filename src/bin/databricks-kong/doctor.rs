@@ -74,6 +74,10 @@ fn bad(name: &'static str, says: impl Into<String>, cure: impl Into<String>) -> 
 }
 
 pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
+    let url = &arguments.url;
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        return fail(&format!("`{url}` is no url: write `https://{url}`"));
+    }
     let certificates = arguments.ca_file.as_deref();
     // the metrics page is another host's
     let both =
@@ -140,17 +144,25 @@ fn examine(http: &Http, arguments: &Arguments, token: Option<&Secret<String>>) -
             });
             steps.push(clock(&answer));
             steps.push(filter(&answer, base));
+            if answer.status != 200 {
+                // what else is asked is answered by whatever answered this: each answer would be read as another fault
+                return steps;
+            }
         }
     }
     steps.push(without_token(http, base));
     steps.push(odd(
         "guard",
-        "whether a guard follows the filter cannot be seen from outside",
+        "whether a guard follows the filter cannot be seen from outside (the native plugin needs none)",
         "`databricks-kong check kong.yml` says so (W107)",
     ));
     steps.extend(sign_in(http, base));
     if let Some(token) = token {
-        way(http, base, token, &mut steps);
+        if base.starts_with("https://") || is_loopback(base) {
+            way(http, base, token, &mut steps);
+        } else {
+            steps.push(bad("token", "is not sent: without TLS others can read it", "ask the gateway's https address"));
+        }
     }
     steps
 }
@@ -162,7 +174,11 @@ fn is_loopback(url: &str) -> bool {
 /// Why nothing answers, by the words of the error.
 fn unreachable(why: &str) -> Step {
     let lower = why.to_lowercase();
-    let cure = if lower.contains("certificate") || lower.contains("unknownissuer") {
+    let cure = if lower.contains("invalidcontenttype") || lower.contains("corrupt message") {
+        "nothing speaks TLS there: use the port that does, or http:// for a gateway without TLS"
+    } else if lower.contains("causedasendentity") {
+        "the gateway shows the CA's own certificate: give the gateway one that this CA has signed, with its name"
+    } else if lower.contains("certificate") || lower.contains("unknownissuer") {
         "let the gateway show a certificate for this name; for a CA of your own give --ca-file"
     } else if lower.contains("refused") {
         "start the gateway, or use the port on which it listens"
@@ -171,7 +187,7 @@ fn unreachable(why: &str) -> Step {
         || lower.contains("resolve")
         || lower.contains("host not found")
     {
-        "make the name known in DNS, or use another one"
+        "make the name known in DNS; before it is, give the gateway's address with --connect-to"
     } else if lower.contains("timeout") || lower.contains("timed out") {
         "look at firewalls between here and the gateway, and at its upstream"
     } else {
@@ -226,6 +242,12 @@ fn filter(answer: &Answer, base: &str) -> Step {
             format!("refuses everything: {}", reason.unwrap_or_default()),
             "look for `databricks_kong` in the gateway's error log, and run `databricks-kong check` on its configuration",
         ),
+        (502..=504, _) if reason.is_none() => bad(
+            "filter",
+            format!("the gateway answers {} by itself{}", answer.status, said_by_kong(&document)),
+            "Kong finds the host of the service before the filter runs: make the service's `url` resolve and answer, or look at Kong's error log",
+        ),
+        (426, _) => bad("filter", "the route takes https only", "ask the gateway's https address"),
         (404, _) => bad("filter", "the gateway has no route for this address", "add its host and path to the route"),
         (status, _) => bad(
             "filter",
@@ -233,6 +255,12 @@ fn filter(answer: &Answer, base: &str) -> Step {
             "put the filter on this route; on Kong set `wasm = on` and `wasm_filters`",
         ),
     }
+}
+
+/// What Kong says of an answer of its own.
+fn said_by_kong(document: &Value) -> String {
+    let message = document.get("message").and_then(Value::as_str);
+    message.map(|text| format!(": {text}")).unwrap_or_default()
 }
 
 /// The reason of a refusal of ours.

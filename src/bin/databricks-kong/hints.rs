@@ -16,8 +16,11 @@ pub(crate) fn hint(error: &ConfigError) -> Option<String> {
     }
     let known = after(&error.message)?;
     let key = error.pointer.rsplit('/').next().unwrap_or_default();
-    // the unknown word is a key, or else the message begins with it
-    let word = if error.message.starts_with("is not a known key") { key } else { first };
+    // the unknown word is a key, or else the message begins with it; of what is no word there is nothing to say
+    let word = match error.message.starts_with("is not a known key") {
+        true => key,
+        false => Some(first).filter(|_| error.message.starts_with('`'))?,
+    };
     nearest(word, known).map(|near| format!("did you mean `{near}`?"))
 }
 
@@ -63,6 +66,7 @@ mod tests {
         for (pointer, message, meant) in [
             ("/audience", "is not a known key; known are `name`, `issuer`, `audiences`", "`audiences`"),
             ("/resources/tables", "`tables` is no type of resource; known are alert, app, table", "`table`"),
+            ("/mode", "`obsreve` must be one of `enforce` `observe` `guard`", "`observe`"),
             ("/permit/0", "`runas` is none of run_as, new_cluster", "`run_as`"),
             ("/operations/0", "`jobs.run_nwo` is no operation that the gateway knows", "`jobs.run_now`"),
             (
@@ -76,6 +80,8 @@ mod tests {
         }
         for (pointer, message) in [
             ("/x", "is missing; it must be a list"),
+            ("/mode", "must be one of `enforce` `observe` `guard`"),
+            ("/mode", "`off` must be one of `enforce` `observe` `guard`"),
             ("/zebra", "is not a known key; known are `name`, `issuer`"),
             ("/operations/0", "`zebra.list` is no operation that the gateway knows"),
         ] {

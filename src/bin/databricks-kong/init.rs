@@ -1,11 +1,11 @@
-//! `databricks-kong init`: the first files of a gateway: a kong.yml that passes `check --strict`, its policy tests, and the command that
-//! makes Databricks trust the identity provider.
+//! `databricks-kong init`: the first files of a gateway: a kong.yml that passes `check --strict`, the settings of Kong that it needs, its
+//! policy tests, and the command that makes Databricks trust the identity provider.
 
 use crate::check::check_text;
 use crate::discovery::{Discovered, discover};
 use crate::explain::now;
 use crate::http::Http;
-use crate::init_files::{Kind, Plan, Provider, Who, federation, kong, tests};
+use crate::init_files::{Kind, Plan, Provider, Who, federation, kong, settings, tests};
 use crate::lint::host_of;
 use crate::output::{Exit, Style, fail, print};
 use clap::Args;
@@ -90,25 +90,42 @@ fn make(arguments: &Arguments, style: Style) -> Result<(), String> {
             report.human(style)
         ));
     }
-    let files = [("kong.yml", kong), ("policy-tests.yaml", tests(&plan)), ("federation-policy.sh", federation(&plan))];
+    let directory = absolute(&arguments.directory)?;
+    let files = [
+        ("kong.yml", kong),
+        ("kong.conf", settings(plan.kind, &directory, name_server().as_deref())),
+        ("policy-tests.yaml", tests(&plan)),
+        ("federation-policy.sh", federation(&plan)),
+    ];
     write(&arguments.directory, &files, arguments.force)?;
     let directory = arguments.directory.display();
-    let (settings, page) = match plan.kind {
-        Kind::Plugin => {
-            ("KONG_PLUGINS=bundled,databricks-kong,databricks-kong-late \\\n    ", "docs/install-kong-plugin.md")
-        }
-        Kind::Filter => ("", "docs/install-kong.md"),
-    };
     for (name, _) in &files {
         print(&format!("{} {directory}/{name}\n", style.good("+")));
     }
     print(&format!(
         "\nNext:\n  databricks-kong test {directory}\n  sh {directory}/federation-policy.sh   # once, as an account admin of Databricks\n  \
-         {settings}KONG_DATABASE=off KONG_DECLARATIVE_CONFIG={directory}/kong.yml kong start   # {page} has more settings\n  \
+         kong start -c {directory}/kong.conf   # {} says where its files go\n  \
          databricks-kong doctor https://{} --token-file TOKEN\n",
+        plan.kind.page(),
         plan.gateway
     ));
     Ok(())
+}
+
+/// The directory as Kong finds it, wherever it is started.
+fn absolute(directory: &Path) -> Result<String, String> {
+    let path = std::path::absolute(directory).map_err(|error| format!("`{}`: {error}", directory.display()))?;
+    Ok(path.components().collect::<PathBuf>().display().to_string())
+}
+
+/// The first DNS server that this machine asks.
+fn name_server() -> Option<String> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").ok()?;
+    let server = text.lines().find_map(|line| line.strip_prefix("nameserver"))?.trim();
+    server.parse::<std::net::IpAddr>().ok().map(|address| match address {
+        std::net::IpAddr::V4(address) => address.to_string(),
+        std::net::IpAddr::V6(address) => format!("[{address}]"),
+    })
 }
 
 fn write(directory: &Path, files: &[(&str, String)], force: bool) -> Result<(), String> {
@@ -151,9 +168,12 @@ fn plan(arguments: &Arguments) -> Result<Plan, String> {
     let gateway = host_name(&gateway)?;
     let kind = match arguments.kind {
         Some(kind) => kind,
-        None => Kind::named(&ask("kind", "In Kong as plugin (3.6 and later) or filter (3.9 only)", Some("plugin"))?)?,
+        None => Kind::named(&ask("kind", "In Kong as plugin (3.4 and later) or filter (3.9 only)", Some("plugin"))?)?,
     };
-    let issuer = given("issuer", &arguments.issuer, &format!("Issuer ({})", provider.issuer()), None)?;
+    let issuer = match provider.only_issuer() {
+        Some(issuer) => arguments.issuer.clone().unwrap_or_else(|| issuer.to_owned()),
+        None => given("issuer", &arguments.issuer, &format!("Issuer, of the form {}", provider.issuer()), None)?,
+    };
     let audience = given("audience", &arguments.audience, "Audience of tokens for this gateway", Some("databricks"))?;
     let question = match provider.who() {
         Who::Group => "Group of the first role",
@@ -168,9 +188,9 @@ fn plan(arguments: &Arguments) -> Result<Plan, String> {
     let owner_id =
         of_github("owner-id", &arguments.owner_id, "Numeric id of its owner (https://api.github.com/users/OWNER)")?;
     let client_id = of_github("client-id", &arguments.client_id, "Application id of the Databricks service principal")?;
-    let job = given("job", &arguments.job, "Job that the role may run", None)?;
+    let job = given("job", &arguments.job, "Number of a job that the role may run", None)?;
     if job.is_empty() || !job.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("`{job}` is no job's number"));
+        return Err(format!("`{job}` is not the number of a job"));
     }
     let role = arguments.role.clone();
     Ok(Plan { kind, provider, issuer, audience, workspace, workspace_id, gateway, who, owner_id, client_id, role, job })

@@ -38,10 +38,20 @@ pub(crate) enum Who {
 /// How Kong loads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// The plugin, in Kong 3.6 and later
+    /// The plugin, in Kong 3.4 and later
     Plugin,
     /// The WebAssembly filter, in Kong 3.9 only
     Filter,
+}
+
+impl Kind {
+    /// The document about it.
+    pub(crate) const fn page(self) -> &'static str {
+        match self {
+            Self::Plugin => "docs/install-kong-plugin.md",
+            Self::Filter => "docs/install-kong.md",
+        }
+    }
 }
 
 /// What the files are about.
@@ -88,6 +98,14 @@ impl Provider {
             Self::Cognito => "https://cognito-idp.<region>.amazonaws.com/<user pool>",
             Self::GithubActions => "https://token.actions.githubusercontent.com",
             Self::Other => "`iss` of a token",
+        }
+    }
+
+    /// The issuer of a provider that has but one.
+    pub(crate) const fn only_issuer(self) -> Option<&'static str> {
+        match self {
+            Self::Google | Self::GithubActions => Some(self.issuer()),
+            _ => None,
         }
     }
 
@@ -286,6 +304,32 @@ fn claims(plan: &Plan, is_meant: bool) -> Value {
         }
     }
     Value::Object(claims)
+}
+
+/// Kong's settings for the kong.yml in `directory`.
+pub(crate) fn settings(kind: Kind, directory: &str, name_server: Option<&str>) -> String {
+    let head = format!(
+        "# What this kong.yml needs of Kong, each with its reason in {}.\n\
+         database = off\ndeclarative_config = {directory}/kong.yml\n",
+        kind.page()
+    );
+    let own = match kind {
+        Kind::Plugin => "plugins = bundled,databricks-kong,databricks-kong-late\n\
+             lua_ssl_trusted_certificate = system\nlua_ssl_verify_depth = 3\n\
+             nginx_proxy_set = $databricks_audit $databricks_audit\n\
+             nginx_http_lua_shared_dict = prometheus_metrics 16m; lua_shared_dict databricks_kong 16m\n"
+            .to_owned(),
+        Kind::Filter => format!(
+            "wasm = on\n# the directory of databricks_kong.wasm and databricks_kong.meta.json\nwasm_filters_path = /etc/kong/filters\n\
+             wasm_filters = databricks_kong\nnginx_http_proxy_wasm_lua_resolver = off\n\
+             # the DNS server of the machine that Kong runs on\nnginx_wasm_resolver = {}\n\
+             nginx_http_client_body_buffer_size = 64k\nnginx_proxy_set = $databricks_audit $databricks_audit\n\
+             nginx_proxy_lingering_close = off\nnginx_proxy_underscores_in_headers = off\n\
+             untrusted_lua_sandbox_requires = resty.wasmx.proxy_wasm\n",
+            name_server.unwrap_or("10.0.0.53")
+        ),
+    };
+    head + &own
 }
 
 /// The policy tests.

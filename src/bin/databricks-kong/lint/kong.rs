@@ -168,6 +168,10 @@ impl<'a> Look<'a> {
             framing::lint(self, &places, found);
         }
         let native = self.over(PLUGIN, places_of(service, place, pointer));
+        if let Some(entry) = &native {
+            let places: Vec<_> = places_of(service, place, pointer).collect();
+            neighbours::caches(self, &places, entry, found);
+        }
         if let Some(first) =
             native.as_deref().filter(|_| self.over(SECOND, places_of(service, place, pointer)).is_none())
         {

@@ -1,4 +1,4 @@
-//! Kong's own settings, without which the filter works badly or a worker dies: `kong.conf`, or the same settings as variables of an
+//! Kong's own settings, without which the filter works badly or a worker dies, or the native plugin is not there: `kong.conf`, or the same settings as variables of an
 //! environment (`KONG_NAME=value`, a line each).
 
 use super::codes;
@@ -73,6 +73,24 @@ const WANTED: [Wanted; 8] = [
     ),
 ];
 
+const PLUGINS: &str = "bundled,databricks-kong,databricks-kong-late";
+
+/// What the native plugin needs.
+const WANTED_BY_PLUGIN: [Wanted; 2] = [
+    wanted(
+        &["plugins"],
+        With("databricks-kong", PLUGINS),
+        &codes::PLUGIN_OFF,
+        "Kong knows no plugin `databricks-kong`, and refuses a file that uses it",
+    ),
+    wanted(
+        &["plugins"],
+        With("databricks-kong-late", PLUGINS),
+        &codes::PLUGIN_OFF,
+        "Kong knows no plugin `databricks-kong-late`, without which `databricks-kong` refuses every request",
+    ),
+];
+
 const fn wanted(names: &'static [&'static str], value: Wants, kind: &'static Kind, otherwise: &'static str) -> Wanted {
     Wanted { names, value, kind, otherwise }
 }
@@ -97,10 +115,13 @@ impl Wants {
     }
 }
 
-/// What is missing from Kong's settings, or is not what the filter needs.
+/// What is missing from Kong's settings, or is not what the filter needs, or the native plugin where they name it and no filter.
 pub(crate) fn lint(text: &str) -> Vec<Finding> {
     let settings = settings(text);
-    WANTED.iter().filter_map(|wanted| wanted.finding(&settings)).collect()
+    let names_plugin = settings.get("plugins").is_some_and(|setting| setting.value.contains("databricks-kong"));
+    let is_for_plugin = names_plugin && settings.get("wasm").is_none_or(|setting| setting.value != "on");
+    let wanted = if is_for_plugin { &WANTED_BY_PLUGIN[..] } else { &WANTED[..] };
+    wanted.iter().filter_map(|wanted| wanted.finding(&settings)).collect()
 }
 
 impl Wanted {
@@ -171,6 +192,18 @@ mod tests {
             .map(|(name, value)| format!("KONG_{}={}\n", name.to_uppercase(), value.trim_end_matches(" # leaks")))
             .collect();
         assert_eq!(found(&environment), []);
+    }
+
+    #[test]
+    fn settings_that_name_the_native_plugin_are_held_to_what_it_needs() {
+        assert_eq!(found("plugins = bundled,databricks-kong,databricks-kong-late\n"), []);
+        let missed = [("E112", "/plugins".to_owned())];
+        assert_eq!(found("KONG_PLUGINS=bundled,databricks-kong\n"), missed);
+        assert_eq!(found("plugins = bundled, databricks-kong-late\n"), missed);
+        // a node that runs the filter, too
+        let both = format!("{GOOD}plugins = bundled,databricks-kong\nwasm = off\nwasm = on\n");
+        assert_eq!(found(&both), []);
+        assert_eq!(found("plugins = bundled\n").first().unwrap().0, "E111");
     }
 
     #[test]

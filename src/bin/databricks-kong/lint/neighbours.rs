@@ -77,6 +77,24 @@ pub(super) fn lint<'a>(look: &Look<'a>, places: &[(Place<'a>, &str)], entry: &Ac
     }
 }
 
+/// Caches over a route with the native plugin, which runs before them: it has decided on each request, but they answer one caller with what
+/// another was sent.
+pub(super) fn caches<'a>(look: &Look<'a>, places: &[(Place<'a>, &str)], entry: &str, found: &mut Vec<Finding>) {
+    let over_the_route = places.iter().flat_map(|(place, pointer)| look.about("plugins", *place, pointer));
+    for (plugin, pointer) in over_the_route.chain(for_everyone(look)).chain(for_some_callers(look)) {
+        let name = plugin.get("name").and_then(Value::as_str).unwrap_or_default();
+        let is_cache = |one: &&Neighbour| one.plugin == name && one.kind.code == codes::CACHE.code;
+        if !NEIGHBOURS.iter().any(|one| is_cache(&one)) {
+            continue;
+        }
+        let message =
+            format!("`{name}` answers one caller with what another was allowed to see: it does not tell them apart");
+        let help = format!("take `{name}` off this route");
+        let finding = look.finding(&codes::CACHE, &pointer, &message).help(help);
+        found.push(finding.related(look.document, entry, "the plugin that decides for each caller"));
+    }
+}
+
 /// Plugins that are bound to no service and no route.
 pub(super) fn for_everyone<'a>(look: &Look<'a>) -> Vec<(&'a Value, String)> {
     let is_bound =
@@ -128,6 +146,18 @@ mod tests {
             // without the filter there is nothing to go before
             assert_eq!(found(&cache, &cache, &cache, "tags: []", ""), []);
         }
+    }
+
+    #[test]
+    fn a_cache_beside_the_native_plugin_is_found_too_and_nothing_else_that_runs_behind_it() {
+        let pair = "{name: databricks-kong-late}";
+        let beside = |plugin: &str| {
+            found(pair, "", &format!("{{name: databricks-kong, config: {{}}}}, {plugin}"), "tags: []", "")
+        };
+        assert_eq!(beside("{name: proxy-cache}"), [("E105", "/services/0/routes/0/plugins/1".to_owned())]);
+        assert_eq!(beside("{name: proxy-cache, enabled: false}"), []);
+        assert_eq!(beside("{name: rate-limiting}"), []);
+        assert_eq!(found("", "", "{name: proxy-cache}", "tags: []", ""), []);
     }
 
     #[test]

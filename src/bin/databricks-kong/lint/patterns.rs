@@ -13,7 +13,7 @@ pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
         let patterns = texts(owner.value.pointer(&format!("/match/{key}")));
         for (index, pattern) in patterns.iter().enumerate() {
             let pointer = format!("{}/match/{key}/{index}", owner.pointer);
-            if no_regular_expression(entry, pattern, &pointer, found) {
+            if no_regular_expression(entry, pattern, &pointer, found) || no_such_name(entry, pattern, &pointer, found) {
                 continue;
             }
             if let Some(stranger) = loose_domain(pattern) {
@@ -31,7 +31,10 @@ pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
             parts_of_names(entry, rule, &pointer, found);
             for (kind, ids) in rule.get("resources").and_then(Value::as_object).into_iter().flatten() {
                 for (index, id) in texts(Some(ids)).iter().enumerate() {
-                    no_regular_expression(entry, id, &format!("{pointer}{}/{index}", step(kind)), found);
+                    let pointer = format!("{pointer}{}/{index}", step(kind));
+                    if !no_regular_expression(entry, id, &pointer, found) && !no_such_name(entry, id, &pointer, found) {
+                        no_such_number(entry, kind, id, &pointer, found);
+                    }
                 }
             }
         }
@@ -49,6 +52,36 @@ fn no_regular_expression(entry: &Entry<'_>, pattern: &str, pointer: &str, found:
     };
     found.push(entry.finding(&codes::REGULAR_EXPRESSION, pointer, message).help(help));
     true
+}
+
+/// Says of a text that no name is like it, since it was copied with what stood around it; whether it did.
+fn no_such_name(entry: &Entry<'_>, pattern: &str, pointer: &str, found: &mut Vec<Finding>) -> bool {
+    const QUOTES: [char; 8] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}', '"'];
+    let is_quoted = pattern.starts_with(QUOTES) && pattern.ends_with(QUOTES);
+    let is_padded = pattern.trim() != pattern;
+    if !is_quoted && !is_padded {
+        return false;
+    }
+    let what =
+        if is_quoted { "the quotes are a part of the name" } else { "the blank at its end is a part of the name" };
+    let plain = pattern.trim().trim_matches(QUOTES);
+    let message = format!("`{pattern}` matches no name: {what}");
+    found.push(entry.finding(&codes::NO_SUCH_NAME, pointer, message).help(format!("write `{plain}`")));
+    true
+}
+
+/// Says of the id of a job or a run that is no number that none is like it: they are known by numbers, not by names.
+fn no_such_number(entry: &Entry<'_>, kind: &str, id: &str, pointer: &str, found: &mut Vec<Finding>) {
+    let may_be_one = id.contains("${") || id.bytes().all(|byte| byte.is_ascii_digit() || byte == b'*');
+    if !matches!(kind, "job" | "run") || may_be_one {
+        return;
+    }
+    let message = format!("`{id}` matches no {kind}: a {kind} is known by its number");
+    found.push(
+        entry
+            .finding(&codes::NO_SUCH_NAME, pointer, message)
+            .help(format!("write the number of the {kind}, in quotes")),
+    );
 }
 
 /// What somebody wants who writes a regular expression, as a pattern where one can say it; nothing if the text is none.
