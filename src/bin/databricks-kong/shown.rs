@@ -54,7 +54,7 @@ pub(crate) fn for_people(question: &Question, decision: &Decision, style: Style)
         lines.add("groups", &listed);
     }
     if let Some(steps) = &decision.steps {
-        policy(&mut lines, steps, decision);
+        policy(&mut lines, steps, decision, question.job_of_run.is_none());
     }
     lines.add("decision", &verdict(decision, style));
     lines.0
@@ -209,7 +209,7 @@ fn body(question: &Question) -> Vec<String> {
     }
 }
 
-fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision) {
+fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision, asks_for_no_job: bool) {
     let style = lines.1;
     let mark = |good: bool| if good { style.good("+") } else { style.dim("-") };
     let roles = steps.roles.iter().map(|role| {
@@ -232,6 +232,13 @@ fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision) {
         format!("{} {} {why}{}", mark(rule.miss.is_none()), rule.pointer, difference(rule, decision))
     });
     lines.list("rules", rules.collect::<Vec<_>>());
+    let hides_job = |rule: &RuleSeen| rule.miss.as_deref().is_some_and(|why| why.contains("of which `job`"));
+    if asks_for_no_job && steps.rules.iter().any(hides_job) {
+        lines.add(
+            "",
+            "a rule with `lookup: true` asks the workspace for the run's job: say which it is with --job-of-run",
+        );
+    }
     if matches!(steps.outcome, Outcome::NeedsBody) {
         lines.add("", "a rule needs the request's body: give it with --body");
     }
