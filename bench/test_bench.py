@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import json
 import unittest
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import charts
 import publish
 import summary
 import table
+
+
+def script(name: str):
+    """A script of this directory, as a module."""
+    loader = importlib.machinery.SourceFileLoader(name, str(Path(__file__).with_name(name)))
+    spec = importlib.util.spec_from_loader(name, loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
 
 
 def ways(**rounds: list[tuple[float, float]]) -> dict:
@@ -97,6 +110,43 @@ class Published(unittest.TestCase):
         for name, result in self.found.items():
             text = (publish.RESULTS / f"{name}.json").read_text()
             self.assertEqual(json.dumps(result, indent=1, ensure_ascii=False) + "\n", text)
+
+
+class Instructions(unittest.TestCase):
+    counted = script("instructions")
+
+    def test_the_cost_of_a_part_is_its_own_and_that_of_its_calls(self):
+        profile = """events: Ir
+fn=(1) parts::main::part_digest
++10 4
+cfn=(2) compress
+calls=1 0
+* 90
+
+fn=(2)
+12 90
+
+fn=(3) parts::main::part_record
+7 5
+fn=(1)
++2 1
+"""
+        self.assertEqual(self.counted.instructions(profile), {"digest": 95, "record": 5})
+
+    def test_what_is_worse_than_before_is_found_and_what_is_better_is_not(self):
+        def costs(instructions: int, allocations: int) -> dict[str, int]:
+            return {"instructions": instructions, "allocations": allocations}
+
+        known = {name: costs(1000, 3) for name in ("same", "slower", "heavier", "faster", "gone")}
+        now = {
+            "same": costs(1050, 3),
+            "slower": costs(1051, 3),
+            "heavier": costs(1000, 4),
+            "faster": costs(1, 0),
+            "new": costs(1, 1),
+        }
+        found = [fault.split(":")[0] for fault in self.counted.faults(now, known)]
+        self.assertEqual(sorted(found), ["gone", "heavier", "new", "slower"])
 
 
 if __name__ == "__main__":
