@@ -70,7 +70,7 @@ fn the_examples_of_the_rfcs_verify() {
 #[test]
 fn the_examples_of_the_rfcs_are_tokens_as_far_as_they_are_json() {
     let mut expect = expectations();
-    expect.issuer = "joe".to_owned();
+    expect.issuer = "joe".into();
     let keys = key_set(&[rfc_rsa(), rfc_ec(), rfc_okp()]);
     for token in [RFC7515_A2, RFC7515_A3] {
         let token = UnverifiedToken::parse(token.as_bytes(), 16384).unwrap();
@@ -124,7 +124,7 @@ const NOW: u64 = 1_800_000_000;
 
 fn expectations() -> Expectations {
     Expectations {
-        issuer: "https://idp.example".to_owned(),
+        issuer: "https://idp.example".into(),
         audiences: vec!["databricks".to_owned()],
         algorithms: Algorithm::ALL.to_vec(),
         clock_skew: std::time::Duration::from_secs(30),
@@ -477,7 +477,7 @@ fn an_issuer_is_neither_a_template_nor_a_prefix_nor_another_tenant() {
     let token = OKP.sign(claims().with_issuer(tenant)).unwrap();
     let token = UnverifiedToken::parse(token.as_bytes(), 16384).unwrap();
     let fits = |issuer: &str| {
-        let expect = Expectations { issuer: issuer.to_owned(), ..expectations() };
+        let expect = Expectations { issuer: issuer.into(), ..expectations() };
         verify(&token, &key_set(&[okp_jwk()]), &expect, UnixTime::from_secs(NOW)).map_err(|error| error.code())
     };
     assert!(fits(tenant).is_ok());

@@ -142,7 +142,7 @@ fn claims() -> JWTClaims<Value> {
 
 fn expectations(algorithm: Algorithm) -> Expectations {
     Expectations {
-        issuer: "https://idp.example".to_owned(),
+        issuer: "https://idp.example".into(),
         audiences: vec!["databricks".to_owned()],
         algorithms: vec![algorithm],
         clock_skew: std::time::Duration::from_secs(30),
@@ -169,7 +169,7 @@ fn what_the_other_implementation_signs_is_accepted_and_read_alike() {
         assert!((signer.verifies)(&token));
         let caller = ours(signer, token.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", signer.algorithm));
         assert_eq!((caller.subject(), caller.client()), ("anna", Some("portal")));
-        assert_eq!(caller.groups(), &Groups::Listed(vec!["data-engineering".to_owned(), "team-a".to_owned()]));
+        assert_eq!(caller.groups(), &Groups::Listed(["data-engineering", "team-a"].into_iter().collect()));
         assert_eq!(caller.expires_at(), UnixTime::from_secs(NOW + 600));
         assert_eq!(caller.token().expose(), &token);
     }

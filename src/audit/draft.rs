@@ -2,13 +2,14 @@
 
 use super::Settings;
 use super::record::{Decision, Grant, Record, Sql, TokenUse, VERSION};
-use super::text::fit;
-use crate::base::{Reason, SortedMap, UnixTime, sort};
+use super::text::{fit, fit_shared};
+use crate::base::{Label, Reason, SortedMap, UnixTime, sort};
 use crate::databricks::sql::{Kind, Scan};
 use crate::databricks::{Operation, Resource};
-use crate::jwt::{Caller, token_id};
+use crate::jwt::{Caller, TokenDigest};
 use crate::policy::{Denial, Permit};
 use sha2::{Digest, Sha256};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// Bytes that a value may take. All values together fit into a line of the log; see the tests.
@@ -38,9 +39,9 @@ impl Draft {
     }
 
     /// The request arrived.
-    pub fn request(&mut self, id: &str, method: &str, workspace_id: Option<&str>, settings: &Settings) {
+    pub fn request(&mut self, id: &Rc<str>, method: &str, workspace_id: Option<&str>, settings: &Settings) {
         self.record.v = VERSION;
-        self.record.request_id = self.fit(id, SHORT);
+        self.record.request_id = self.share(id, SHORT);
         self.record.method = Some(self.fit(method, WORD));
         self.record.workspace_id = workspace_id.map(|id| self.fit(id, SHORT));
         self.record.config = Some(settings.config.clone());
@@ -58,8 +59,8 @@ impl Draft {
     }
 
     /// A token was brought; whether it is good is not known.
-    pub fn token(&mut self, token: &str) {
-        self.record.token_id = Some(token_id(token));
+    pub fn token(&mut self, token: TokenDigest) {
+        self.record.token_id = Some(token.id());
     }
 
     /// The token will never be accepted, for this reason.
@@ -68,35 +69,44 @@ impl Draft {
     }
 
     /// The token was verified.
-    pub fn caller(&mut self, caller: &Caller, provider: &str, agent: Option<&str>, settings: &Settings) {
-        self.record.idp = Some(self.fit(provider, SHORT));
+    pub fn caller(&mut self, caller: &Caller, provider: &Rc<str>, agent: Option<&Rc<str>>, settings: &Settings) {
+        self.record.idp = Some(self.share(provider, SHORT));
         self.record.subject = Some(if settings.digest_subjects {
-            digest(provider, caller.subject())
+            digest(provider, caller.subject()).into()
         } else {
-            self.fit(caller.subject(), LONG)
+            self.share(caller.shared_subject(), LONG)
         });
-        self.record.client = caller.client().map(|client| self.fit(client, NAME));
+        self.record.client = caller.shared_client().map(|client| self.share(client, NAME));
         let chain = caller.actors().join(", ");
         self.record.act = (!chain.is_empty()).then(|| self.fit(&chain, LONG));
-        self.record.agent = agent.map(|agent| self.fit(agent, SHORT));
-        self.record.token_id = Some(caller.token_id().to_owned());
+        self.record.agent = agent.map(|agent| self.share(agent, SHORT));
+        self.token(caller.token_digest());
     }
 
     /// What it touches, as far as that was read.
     pub fn touches(&mut self, resources: &[Resource], scan: Option<&Scan>, settings: &Settings) {
+        self.record.resources = SortedMap::new();
+        self.record.sql = scan.map(|scan| self.sql(scan, settings.sql_tables));
+        if resources.is_empty() {
+            return;
+        }
+        if let [only] = resources {
+            let id = self.fit(&only.id, NAME);
+            self.record.resources.insert(only.kind, vec![id]);
+            return;
+        }
         let mut named: Vec<_> = resources.iter().map(|resource| (resource.kind, resource.id.as_str())).collect();
         sort(&mut named);
         named.dedup();
         let lists = named.chunk_by(|(one, _), (other, _)| one == other);
         self.record.resources =
             lists.filter_map(|list| Some((list.first()?.0, self.list(list.iter().map(|(_, id)| *id))))).collect();
-        self.record.sql = scan.map(|scan| self.sql(scan, settings.sql_tables));
     }
 
     /// Policy lets it go on, or only records that it would not.
     pub fn permitted(&mut self, permit: &Permit, settings: &Settings) {
-        self.role(permit.role(), settings);
-        self.record.rule = permit.rule().map(|rule| self.fit(rule, SHORT));
+        self.role(permit.shared_role(), settings);
+        self.record.rule = permit.shared_rule().map(|rule| self.share(rule, SHORT));
         self.record.credential = Some(permit.credential().kind());
         self.record.principal = permit.credential().principal().map(|principal| self.fit(principal, SHORT));
         self.record.permits = permit.lets_pass().names().collect();
@@ -122,15 +132,15 @@ impl Draft {
 
     fn about(&mut self, denial: &Denial) {
         let (_, _, rule) = denial.subject();
-        self.record.rule = rule.map(|rule| self.fit(rule, SHORT));
+        self.record.rule = rule.map(|rule| self.share(rule, SHORT));
         if let Denial::AgentLimit { agent, .. } = denial {
-            self.record.agent = Some(self.fit(agent, SHORT));
+            self.record.agent = Some(self.share(agent, SHORT));
         }
     }
 
-    fn role(&mut self, role: &str, settings: &Settings) {
-        self.record.role = Some(self.fit(role, NAME));
-        self.record.grant = settings.grants.get(role).map(|grant| Grant {
+    fn role(&mut self, role: &Rc<str>, settings: &Settings) {
+        self.record.role = Some(self.share(role, NAME));
+        self.record.grant = settings.grants.get(&**role).map(|grant| Grant {
             approved_by: grant.approved_by.as_deref().map(|name| self.fit(name, NAME)),
             ticket: grant.ticket.as_deref().map(|ticket| self.fit(ticket, SHORT)),
             break_glass: grant.break_glass,
@@ -182,20 +192,29 @@ impl Draft {
     fn end(&mut self, now: UnixTime) {
         self.record.v = VERSION;
         if self.record.request_id.is_empty() {
-            self.record.request_id = "unknown".to_owned();
+            self.record.request_id = "unknown".into();
         }
         self.record.time = time(now);
         self.record.callout_ms = u64::try_from(self.waited.as_millis()).unwrap_or(u64::MAX);
         self.decided = true;
     }
 
-    fn fit(&mut self, text: &str, room: usize) -> String {
+    #[inline(never)]
+    fn fit(&mut self, text: &str, room: usize) -> Label {
         let (text, cut) = fit(text, room);
         self.record.truncated |= cut;
         text
     }
 
-    fn list<'t>(&mut self, items: impl IntoIterator<Item = &'t str>) -> Vec<String> {
+    #[inline(never)]
+    fn share(&mut self, text: &Rc<str>, room: usize) -> Label {
+        let (text, cut) = fit_shared(text, room);
+        self.record.truncated |= cut;
+        text
+    }
+
+    #[inline(never)]
+    fn list<'t>(&mut self, items: impl IntoIterator<Item = &'t str>) -> Vec<Label> {
         let mut items = items.into_iter();
         let list = items.by_ref().take(MOST).map(|item| self.fit(item, NAME)).collect();
         self.record.truncated |= items.next().is_some();
@@ -228,10 +247,10 @@ fn digest(provider: &str, subject: &str) -> String {
 }
 
 /// RFC 3339 in UTC, with milliseconds.
-pub(super) fn time(now: UnixTime) -> String {
+pub(super) fn time(now: UnixTime) -> Label {
     // what lies beyond the year 9999 cannot be written
     const LAST: u64 = 253_402_300_799_999;
     let since = Duration::from_millis(now.as_millis().min(LAST));
     let time = SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH);
-    humantime::format_rfc3339_millis(time).to_string()
+    Label::of(&humantime::format_rfc3339_millis(time))
 }

@@ -12,7 +12,7 @@ mod text;
 pub use draft::Draft;
 pub use record::{Decision, Grant, LONGEST_LINE, Record, Sql, TokenUse};
 
-use crate::base::SortedMap;
+use crate::base::{Label, SortedMap};
 use std::rc::Rc;
 
 /// What a configuration says about records.
@@ -26,13 +26,13 @@ pub struct Settings {
     pub digest_subjects: bool,
     /// By which the configuration is told from others: the first 16 hex digits of SHA-256 of its text, members in the order of their names,
     /// no blanks.
-    pub config: String,
+    pub config: Label,
     /// Why roles are granted, by their names.
     pub grants: SortedMap<Rc<str>, Grant>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { log: true, sql_tables: true, digest_subjects: false, config: String::new(), grants: SortedMap::new() }
+        Self { log: true, sql_tables: true, digest_subjects: false, config: Label::default(), grants: SortedMap::new() }
     }
 }

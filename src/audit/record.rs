@@ -2,7 +2,7 @@
 
 use super::draft::time;
 use super::text::to_ascii_json;
-use crate::base::{Reason, SortedMap, UnixTime};
+use crate::base::{Label, Reason, SortedMap, UnixTime};
 use serde::Serialize;
 
 /// The longest record in a log line: Kong cuts lines at 2048 bytes, its own words included (`NGX_MAX_ERROR_STR`).
@@ -18,9 +18,9 @@ pub struct Record {
     /// The version of this form: 2.
     pub v: u8,
     /// When it was decided, in UTC (RFC 3339, with milliseconds).
-    pub time: String,
+    pub time: Label,
     /// The request's name: `x-request-id` of the answer to a refused request, and the end of the `User-Agent` that Databricks sees.
-    pub request_id: String,
+    pub request_id: Label,
     /// How it was decided.
     pub decision: Decision,
     /// Why: `ALLOWED`, or the reason code of the refusal; with `would_deny`, of the refusal that was not enforced.
@@ -32,44 +32,44 @@ pub struct Record {
     pub code: Option<&'static str>,
     /// The rule that decided, as a JSON pointer into the configuration; absent if none did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
+    pub rule: Option<Label>,
     /// The role that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
+    pub role: Option<Label>,
     /// Why the role is granted, as configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<Grant>,
     /// The configuration's name of the identity provider that vouches for the caller. Absent, like all that a token says, unless the
     /// token was verified.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub idp: Option<String>,
+    pub idp: Option<Label>,
     /// Who asked; with `audit.subject: sha256`, a digest that is the same for the same subject of the same identity provider.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    pub subject: Option<Label>,
     /// The application that the token was issued to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client: Option<String>,
+    pub client: Option<Label>,
     /// The first entry of `agents` that the caller is; if one refused the request, that one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
+    pub agent: Option<Label>,
     /// Who acts for the subject (`act.sub` of the token); where that goes on inside, those before it follow, with commas between.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub act: Option<String>,
+    pub act: Option<Label>,
     /// The first 16 hex digits of SHA-256 of the token, also of one that was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub token_id: Option<String>,
+    pub token_id: Option<Label>,
     /// The Databricks operation, by the SDK's name; absent if the catalogue does not know it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<&'static str>,
     /// The request's method.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
+    pub method: Option<Label>,
     /// The operation's path with placeholders. The path itself is never recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_template: Option<&'static str>,
     /// Ids that the request carries, by type, as far as the decision needed to read it.
     #[serde(skip_serializing_if = "SortedMap::is_empty")]
-    pub resources: SortedMap<&'static str, Vec<String>>,
+    pub resources: SortedMap<&'static str, Vec<Label>>,
     /// Features of the request's body that the rule let pass by its `permit`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub permits: Vec<&'static str>,
@@ -81,17 +81,17 @@ pub struct Record {
     pub credential: Option<&'static str>,
     /// The client id of the service principal that the request runs as, where the credential is one's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub principal: Option<String>,
+    pub principal: Option<Label>,
     /// The OAuth scope of the Databricks token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scope: Option<String>,
+    pub scope: Option<Label>,
     /// The configured id of the workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub workspace_id: Option<String>,
+    pub workspace_id: Option<Label>,
     /// The configuration that decided: the first 16 hex digits of SHA-256 of its JSON text, members in the order of their names, no blanks.
     /// Absent if there was none to decide by.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub config: Option<String>,
+    pub config: Option<Label>,
     /// Where the Databricks token came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_cache: Option<TokenUse>,
@@ -145,10 +145,10 @@ impl Decision {
 pub struct Grant {
     /// Who approved it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub approved_by: Option<String>,
+    pub approved_by: Option<Label>,
     /// The ticket that asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ticket: Option<String>,
+    pub ticket: Option<Label>,
     /// Whether it is an emergency access.
     pub break_glass: bool,
 }
@@ -163,7 +163,7 @@ pub struct Sql {
     pub class: Option<String>,
     /// The tables, and other things with a name, that it reads or writes. Empty with `audit.sql_tables: false`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tables: Vec<String>,
+    pub tables: Vec<Label>,
     /// Whether the text was understood.
     pub parsed: bool,
 }
@@ -185,7 +185,7 @@ impl Record {
     /// The record of a request of which no more is known than that it was refused.
     #[must_use]
     pub fn refused(request_id: &str, reason: Reason, now: UnixTime) -> Self {
-        Self { v: VERSION, time: time(now), request_id: request_id.to_owned(), reason: Some(reason), ..Self::default() }
+        Self { v: VERSION, time: time(now), request_id: request_id.into(), reason: Some(reason), ..Self::default() }
     }
 
     /// Why it was decided so, as the record says it.

@@ -1,8 +1,10 @@
 //! Texts as they may stand in a record: short, plain, and no credentials.
 
+use crate::base::Label;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use std::io;
+use std::rc::Rc;
 
 /// What stands in place of a text that looks like a credential.
 const REDACTED: &str = "[redacted]";
@@ -11,13 +13,13 @@ const CUT: char = '…';
 
 /// `text` without its end, if it would take more than `room` bytes as JSON; whether it was cut. A text that looks like a credential is
 /// replaced.
-pub(super) fn fit(text: &str, room: usize) -> (String, bool) {
+#[inline(never)]
+pub(super) fn fit(text: &str, room: usize) -> (Label, bool) {
     if looks_like_credential(text) {
-        return (REDACTED.to_owned(), false);
+        return (REDACTED.into(), false);
     }
-    // as nearly all are
-    if text.len() <= room && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
-        return (text.to_owned(), false);
+    if is_plain(text, room) {
+        return (text.into(), false);
     }
     let mut left = room;
     for (at, character) in text.char_indices() {
@@ -26,11 +28,22 @@ pub(super) fn fit(text: &str, room: usize) -> (String, bool) {
             None => {
                 let mut cut = text.get(..at).unwrap_or_default().to_owned();
                 cut.push(CUT);
-                return (cut, true);
+                return (cut.into(), true);
             }
         }
     }
-    (text.to_owned(), false)
+    (text.into(), false)
+}
+
+/// As [`fit`], of a text that is shared, and stays so.
+pub(super) fn fit_shared(text: &Rc<str>, room: usize) -> (Label, bool) {
+    if is_plain(text, room) && !looks_like_credential(text) { (text.into(), false) } else { fit(text, room) }
+}
+
+/// Whether a text stands in JSON as it is and there is room for it, as of nearly all.
+#[inline(never)]
+fn is_plain(text: &str, room: usize) -> bool {
+    text.len() <= room && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
 }
 
 /// How many bytes a character takes in a record.
@@ -102,19 +115,19 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_where_its_json_would_be_too_long() {
-        assert_eq!(fit("abc", 3), ("abc".to_owned(), false));
-        assert_eq!(fit("abcd", 3), ("abc…".to_owned(), true));
-        assert_eq!(fit("\"\"", 3), ("\"…".to_owned(), true));
-        assert_eq!(fit("éé", 11), ("é…".to_owned(), true));
-        assert_eq!(fit("😀", 11), ("…".to_owned(), true));
-        assert_eq!(fit("😀", 12), ("😀".to_owned(), false));
+        assert_eq!(fit("abc", 3), ("abc".into(), false));
+        assert_eq!(fit("abcd", 3), ("abc…".into(), true));
+        assert_eq!(fit("\"\"", 3), ("\"…".into(), true));
+        assert_eq!(fit("éé", 11), ("é…".into(), true));
+        assert_eq!(fit("😀", 11), ("…".into(), true));
+        assert_eq!(fit("😀", 12), ("😀".into(), false));
     }
 
     #[test]
     fn what_looks_like_a_credential_is_not_recorded() {
         let jwt = format!("eyJ{}.eyJ{}.sig", "a".repeat(20), "b".repeat(20));
         for text in [jwt.as_str(), &format!("x-{jwt}"), &format!("dapi{}", "0".repeat(32)), &"dose".repeat(9)] {
-            assert_eq!(fit(text, 500), (REDACTED.to_owned(), false), "{text}");
+            assert_eq!(fit(text, 500), (REDACTED.into(), false), "{text}");
         }
         for text in ["keyJobs", "dapi-team", "main.sales.orders", "anna@example.com"] {
             assert_eq!(fit(text, 500).0, text);

@@ -15,6 +15,11 @@ impl<T> Secret<T> {
         Self(value)
     }
 
+    /// What `change` makes of the value, as a secret again.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Secret<U> {
+        Secret(change(self.0))
+    }
+
     /// The value itself. The caller must not write it anywhere but into the request that needs it.
     pub const fn expose(&self) -> &T {
         &self.0

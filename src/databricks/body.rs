@@ -141,30 +141,23 @@ impl Reader<'_> {
             (Leaf::ForeignCatalog, _) => String::new(),
             (_, value) => plain(value)?,
         };
-        self.found.resources.extend(of_leaf(member.leaf(), &text, Origin::Body(member.name()))?);
-        Ok(())
+        of_leaf(member.leaf(), &text, Origin::Body(member.name()), &mut self.found.resources)
     }
 }
 
-/// What the text of a leaf names.
-pub(super) fn of_leaf(leaf: Leaf, text: &str, origin: Origin) -> Result<Vec<Resource>, IdFault> {
-    let one = |kind| Resource::new(Some(kind), text, origin).map(|resource| vec![resource]);
+/// Adds what the text of a leaf names.
+#[inline(never)]
+pub(super) fn of_leaf(leaf: Leaf, text: &str, origin: Origin, found: &mut Vec<Resource>) -> Result<(), IdFault> {
+    let mut one = |kind, id: &str| Resource::new(Some(kind), id, origin).map(|resource| found.push(resource));
     match leaf {
-        Leaf::Data => Ok(Vec::new()),
-        Leaf::Id(kind) => one(kind),
-        Leaf::TraceLocation if text.bytes().all(|byte| byte.is_ascii_digit()) => one("experiment"),
-        Leaf::TraceLocation => trace_location(text, origin).map(|resource| vec![resource]),
-        Leaf::ForeignCatalog => one("table_id"),
-        Leaf::Files => {
-            files::named_in(text)?.into_iter().map(|path| Resource::new(Some("path"), path, origin)).collect()
-        }
-        Leaf::ResourceName => {
-            let named = named_resource(text).map(|(kind, id)| Resource::new(Some(kind), id, origin));
-            Ok(named.transpose()?.into_iter().collect())
-        }
-        Leaf::SecretReferences => {
-            secret_scopes(text).map(|scope| Resource::new(Some("secret_scope"), scope, origin)).collect()
-        }
+        Leaf::Data => Ok(()),
+        Leaf::Id(kind) => one(kind, text),
+        Leaf::TraceLocation if text.bytes().all(|byte| byte.is_ascii_digit()) => one("experiment", text),
+        Leaf::TraceLocation => trace_location(text, origin).map(|resource| found.push(resource)),
+        Leaf::ForeignCatalog => one("table_id", text),
+        Leaf::Files => files::named_in(text)?.into_iter().try_for_each(|path| one("path", path)),
+        Leaf::ResourceName => named_resource(text).map_or(Ok(()), |(kind, id)| one(kind, id)),
+        Leaf::SecretReferences => secret_scopes(text).try_for_each(|scope| one("secret_scope", scope)),
     }
 }
 

@@ -4,7 +4,7 @@ use super::catalogue::Catalogue;
 use std::borrow::Cow;
 
 /// One kind of resource.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
     /// Its name in rules: `job`, `table`.
     pub name: &'static str,
@@ -273,7 +273,7 @@ impl Kind {
             NamedOrPlain => 1,
             _ => 0,
         };
-        id.starts_with('.') || (names > 0 && id.ends_with('.')) || id.split('.').count() < names
+        id.starts_with('.') || (names > 0 && (id.ends_with('.') || id.split('.').count() < names))
     }
 
     /// Whether resources of the kind `other` may stand in one of this kind.

@@ -22,6 +22,8 @@ pub struct Resource {
     pub id: String,
     /// Where it stands.
     pub origin: Origin,
+    /// What ids of this type are like.
+    form: &'static Kind,
 }
 
 /// Where in a request an id stands.
@@ -91,7 +93,7 @@ impl Resource {
     pub(super) fn new(kind: Option<&'static str>, id: &str, origin: Origin) -> Result<Self, IdFault> {
         let kind = kind.and_then(Kind::named).ok_or(IdFault::UnknownType)?;
         if kind.is_plain(id) {
-            Ok(Self { kind: kind.name, id: kind.canonical(id), origin })
+            Ok(Self { kind: kind.name, id: kind.canonical(id), origin, form: kind })
         } else {
             Err(IdFault::NotAnId)
         }
@@ -100,7 +102,7 @@ impl Resource {
     /// What it says about resources of the kind `other`: a table, of the schema and the catalog that it stands in.
     #[must_use]
     pub fn within(&self, other: &str) -> Within<'_> {
-        Kind::named(self.kind).map_or(Within::No, |kind| kind.within(&self.id, other))
+        self.form.within(&self.id, other)
     }
 
     /// Whether it is a folder whose files are used, wherever they lie below it: a project's sources.
@@ -114,7 +116,7 @@ impl Resource {
     /// What the ids of all resources of the kind `other` begin with that stand in it, if any can.
     #[must_use]
     pub fn around(&self, other: &str) -> Option<String> {
-        Kind::named(self.kind)?.around(&self.id, other)
+        self.form.around(&self.id, other)
     }
 }
 
@@ -168,6 +170,14 @@ pub fn carried(
     }
     let mut found = Vec::new();
     for id in operation.ids() {
+        let mut places = id.places();
+        // most stand in one place
+        if let (Some(place), None, false) = (places.next(), places.next(), id.kind() == "@typed") {
+            for text in values(operation, place, target, headers)? {
+                body::of_leaf(id.leaf(), &text, place.origin(), &mut found)?;
+            }
+            continue;
+        }
         let mut parts = Vec::new();
         for place in id.places() {
             parts.push(values(operation, place, target, headers)?);
@@ -278,16 +288,13 @@ fn join(id: Id, parts: Vec<Vec<String>>, found: &mut Vec<Resource>) -> Result<()
         found.push(body::typed(&parts.concat(), origin)?);
         return Ok(());
     }
-    let texts = match <[Vec<String>; 1]>::try_from(parts) {
-        Ok([values]) => values,
-        Err(parts) if parts.iter().any(Vec::is_empty) => return Ok(()),
-        Err(parts) if parts.iter().all(|part| part.len() == 1) => vec![parts.concat().join(".")],
-        Err(_) => return Err(IdFault::NotAnId),
-    };
-    for text in texts {
-        found.extend(body::of_leaf(id.leaf(), &text, origin)?);
+    if parts.iter().any(Vec::is_empty) {
+        return Ok(());
     }
-    Ok(())
+    if !parts.iter().all(|part| part.len() == 1) {
+        return Err(IdFault::NotAnId);
+    }
+    body::of_leaf(id.leaf(), &parts.concat().join("."), origin, found)
 }
 
 /// An id, or a pattern of ids, in the one spelling in which ids are compared.
@@ -296,6 +303,7 @@ pub fn canonical(kind: &str, id: &str) -> String {
     Kind::named(kind).map_or_else(|| id.to_owned(), |kind| kind.canonical(id))
 }
 
+#[inline(never)]
 fn values(
     operation: Operation,
     place: Place,

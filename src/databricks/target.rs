@@ -107,11 +107,15 @@ impl<'a> Target<'a> {
             return Err(Ambiguity::OtherWorkspace);
         }
         for (key, value) in &self.query {
-            match key.to_ascii_lowercase().as_str() {
-                "o" | "w" if Some(value.as_ref()) != workspace_id => return Err(Ambiguity::OtherWorkspace),
-                "a" | "aid" | "access_token" => return Err(Ambiguity::IdentityParameter),
-                key if is_method_override(key) => return Err(Ambiguity::MethodOverride),
-                _ => {}
+            let is_one_of = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(key));
+            if is_one_of(&["o", "w"]) && Some(value.as_ref()) != workspace_id {
+                return Err(Ambiguity::OtherWorkspace);
+            }
+            if is_one_of(&["a", "aid", "access_token"]) {
+                return Err(Ambiguity::IdentityParameter);
+            }
+            if is_method_override(key) {
+                return Err(Ambiguity::MethodOverride);
             }
         }
         Ok(())
@@ -158,11 +162,10 @@ fn is_in_files(path: &str, at: usize) -> bool {
 
 /// The header's names, and those that web frameworks look for in the query.
 fn is_method_override(parameter: &str) -> bool {
-    let name = parameter.replace('_', "-");
-    matches!(
-        name.as_str(),
-        "-method" | "-httpmethod" | "x-http-method-override" | "x-http-method" | "x-method-override"
-    )
+    let dashed = parameter.bytes().map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+    ["-method", "-httpmethod", "x-http-method-override", "x-http-method", "x-method-override"]
+        .iter()
+        .any(|name| name.len() == parameter.len() && name.bytes().eq(dashed.clone()))
 }
 
 fn check_path(path: &str) -> Result<(), Ambiguity> {
@@ -170,6 +173,17 @@ fn check_path(path: &str) -> Result<(), Ambiguity> {
     if path.contains(['\\', ';']) {
         return Err(Ambiguity::PathCharacter);
     }
+    // most paths encode nothing
+    if path.contains('%') {
+        check_encodings(path)?;
+    }
+    // one slash at the end makes an empty last segment, which is as far from ambiguous as its absence
+    let segments = segments.strip_suffix('/').unwrap_or(segments);
+    let dubious = |segment: &str| matches!(segment, "" | "." | "..");
+    if path.len() > 1 && segments.split('/').any(dubious) { Err(Ambiguity::Segment) } else { Ok(()) }
+}
+
+fn check_encodings(path: &str) -> Result<(), Ambiguity> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     let mut has_encoded_slash = false;
@@ -200,10 +214,7 @@ fn check_path(path: &str) -> Result<(), Ambiguity> {
     if has_encoded_slash && !is_plain_when_decoded(path) {
         return Err(Ambiguity::PathCharacter);
     }
-    // one slash at the end makes an empty last segment, which is as far from ambiguous as its absence
-    let segments = segments.strip_suffix('/').unwrap_or(segments);
-    let dubious = |segment: &str| matches!(segment, "" | "." | "..");
-    if path.len() > 1 && segments.split('/').any(dubious) { Err(Ambiguity::Segment) } else { Ok(()) }
+    Ok(())
 }
 
 /// Whether the path of a file, its slashes decoded, is one that every reader walks alike.
@@ -214,21 +225,24 @@ fn is_plain_when_decoded(path: &str) -> bool {
 
 fn read_query(query: &str) -> Result<Vec<Parameter<'_>>, Ambiguity> {
     let parameters = read_form(query)?;
-    let mut seen: Vec<&str> = Vec::new();
-    for (name, _) in parameters.iter().filter(|(name, _)| names_a_resource(name)) {
-        if seen.iter().any(|other| other.eq_ignore_ascii_case(name)) {
-            return Err(Ambiguity::RepeatedParameter);
-        }
-        seen.push(name);
+    let is_repeated = |(place, (name, _)): (usize, &Parameter<'_>)| {
+        let before = parameters.iter().take(place);
+        names_a_resource(name) && before.into_iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
+    };
+    if parameters.iter().enumerate().any(is_repeated) {
+        return Err(Ambiguity::RepeatedParameter);
     }
     Ok(parameters)
 }
 
 fn names_a_resource(parameter: &str) -> bool {
-    let name = parameter.to_ascii_lowercase();
-    name.ends_with("id")
-        || name.ends_with("name")
-        || matches!(name.as_str(), "o" | "w" | "a" | "path" | "scope" | "key")
+    let name = parameter.as_bytes();
+    let ends_with = |end: &[u8]| {
+        name.len() >= end.len() && name.iter().rev().zip(end.iter().rev()).all(|(a, b)| a.eq_ignore_ascii_case(b))
+    };
+    ends_with(b"id")
+        || ends_with(b"name")
+        || ["o", "w", "a", "path", "scope", "key"].iter().any(|known| known.eq_ignore_ascii_case(parameter))
 }
 
 #[cfg(test)]

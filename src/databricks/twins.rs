@@ -17,11 +17,14 @@ pub fn has_twin(operation: Operation, target: &Target<'_>) -> bool {
 }
 
 fn is_twin(operation: Operation, parameter: &str) -> bool {
-    let parameter = fold(parameter);
-    if operation.ids().flat_map(Id::places).any(|place| matches!(place, Place::Query(name) if fold(name) == parameter))
+    if operation
+        .ids()
+        .flat_map(Id::places)
+        .any(|place| matches!(place, Place::Query(name) if is_alike(name, parameter)))
     {
         return false;
     }
+    let parameter = fold(parameter);
     // `a.b` and `a[b]` are the field `b` of `a`
     let mut steps = parameter.split(['.', '[']);
     let first = steps.next().unwrap_or_default();
@@ -53,6 +56,10 @@ pub(super) fn reads_as(other: &str, name: &str) -> bool {
 
 fn fold(name: &str) -> String {
     folded(name).filter(|character| !matches!(character, '-' | ' ')).collect()
+}
+
+fn is_alike(name: &str, other: &str) -> bool {
+    name == other || fold(name) == fold(other)
 }
 
 /// Whether a placeholder is of this name. The SDK's `{name}` and `{parent}` stand in templates written out: a name for a path that ends

@@ -24,7 +24,7 @@ pub struct Errand<'a> {
     /// What tells workspaces apart.
     pub workspace: &'a str,
     /// The request's own name.
-    pub request: &'a str,
+    pub request: &'a Rc<str>,
     /// What plugins brought with it.
     pub shared: &'a SharedSecrets,
 }
@@ -43,7 +43,7 @@ impl Exchange {
         let secret = own_text(exchanged, errand.shared)?;
         let signing = own_key(exchanged, errand.shared, keys)?;
         let key = token_key(&purpose(&permit), exchanged, errand.workspace, secret.as_ref());
-        let request = errand.request.to_owned();
+        let request = Rc::clone(errand.request);
         Ok(Self::Needed(Pending { whom: Whom::Permit(permit), key, secret, signing, request }))
     }
 }
@@ -103,7 +103,7 @@ fn token_key(
 }
 
 fn bearer(token: &str) -> Secret<String> {
-    Secret::new(format!("Bearer {token}"))
+    Secret::new(["Bearer ", token].concat())
 }
 
 /// What a token is for, beside the workspace.
@@ -126,7 +126,7 @@ pub struct Pending {
     key: Fingerprint,
     secret: Option<Secret<String>>,
     signing: Option<Rc<SigningKey>>,
-    request: String,
+    request: Rc<str>,
 }
 
 /// For whom a token is asked.
@@ -163,7 +163,7 @@ impl Pending {
         let key = token_key(&purpose, exchanged, workspace, secret.as_ref());
         let (name, credential) = (Rc::clone(&role.name), Rc::clone(&role.credential));
         let ahead = Ahead { role: name, credential, scope: scope.clone(), caller: None };
-        Some(Self { whom: Whom::Ahead(Box::new(ahead)), key, secret, signing, request: "ahead".to_owned() })
+        Some(Self { whom: Whom::Ahead(Box::new(ahead)), key, secret, signing, request: "ahead".into() })
     }
 
     /// The same wish once more, for the time after the request.
@@ -362,6 +362,12 @@ impl Authorized {
     #[must_use]
     pub const fn authorization(&self) -> Option<&Secret<String>> {
         self.authorization.as_ref()
+    }
+
+    /// As [`Self::authorization`], once that is all that is needed.
+    #[must_use]
+    pub fn into_authorization(self) -> Option<Secret<String>> {
+        self.authorization
     }
 
     /// The Databricks token, so that it can be forgotten if the workspace refuses it.

@@ -3,7 +3,7 @@
 use super::decide::Decide;
 use super::refusal::Refusal;
 use super::request::Routed;
-use super::stage::{Context, Next, Stage};
+use super::stage::{Context, Next};
 use super::{certificate, quota};
 use crate::config::Provider;
 use crate::jwt::Caller;
@@ -22,6 +22,6 @@ impl Admit {
         let Self { routed, caller, provider } = self;
         certificate::check(&caller, routed.certificate, cx.env.config.client_certificate)?;
         quota::count_caller(&caller, cx.env)?;
-        Ok(Next::Go(Stage::Decide(Box::new(Decide::new(routed, caller, provider, cx.env)))))
+        Decide::new(routed, caller, provider, cx.env).step(cx)
     }
 }

@@ -62,6 +62,7 @@ impl Decide {
         Self(Asker { runs_job: Some(job), ..asker })
     }
 
+    #[inline(never)]
     pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self(mut asker) = self;
         match asker.answer(cx.env.config, Some(cx.audit), cx.env) {
@@ -71,7 +72,7 @@ impl Decide {
                     cx.env.log.push(format!("would deny {}: {denial}", asker.routed.id));
                 }
                 quota::count_role(&permit, cx.env)?;
-                Ok(Next::Go(Stage::Exchange(Box::new(Exchange { asker, permit: *permit }))))
+                Exchange { asker, permit: *permit }.step(cx)
             }
             Outcome::Denied(denial) => Err(denial.into()),
             Outcome::NeedsBody if !matches!(asker.body, HeldBody::Unread) => {
@@ -80,11 +81,11 @@ impl Decide {
             Outcome::NeedsBody if !asker.routed.has_body => {
                 // hosts may not know of a body before it comes
                 asker.routed.bodiless = true;
-                Ok(Next::Go(Stage::Decide(Box::new(Self(Asker { body: HeldBody::Absent, ..asker })))))
+                Self(Asker { body: HeldBody::Absent, ..asker }).step(cx)
             }
             Outcome::NeedsBody => Ok(Next::AwaitBody(Stage::AwaitBody(Box::new(AwaitBody(asker))))),
             Outcome::NeedsJob(_) if asker.runs_job.is_some() => Err(Refusal::Internal("a run was looked up twice")),
-            Outcome::NeedsJob(permit) => Ok(Next::Go(Stage::Lookup(Box::new(Lookup { asker, permit: *permit })))),
+            Outcome::NeedsJob(permit) => Lookup { asker, permit: *permit }.step(cx),
             Outcome::Ambiguous(fault) => Err(Refusal::Ambiguous(fault.to_string())),
         }
     }
@@ -96,7 +97,7 @@ impl AwaitBody {
         let body = HeldBody::Json(read_json(&asker.routed, body)?);
         // the client may have taken its time
         asker.still_valid(cx.env)?;
-        Ok(Next::Go(Stage::Decide(Box::new(Decide(Asker { body, ..asker })))))
+        Decide(Asker { body, ..asker }).step(cx)
     }
 }
 

@@ -39,11 +39,12 @@ pub(super) struct AwaitToken {
 const ON_THE_WAY: Duration = Duration::from_secs(2);
 
 impl Exchange {
+    #[inline(never)]
     pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { asker, permit } = self;
         let errand = Errand {
             workspace: &cx.env.config.workspace.identity,
-            request: asker.routed.id.as_str(),
+            request: asker.routed.id.shared(),
             shared: &asker.routed.shared,
         };
         let pending = match exchange::Exchange::start(permit, &errand, &mut cx.env.memory.signing_keys)? {
@@ -278,9 +279,9 @@ impl Asker {
         match granted {
             Granted::Request(authorized) => {
                 self.still_permitted(authorized.permit(), cx.audit.has_waited(), cx.env)?;
-                Ok(Next::Forward(Box::new((authorized, self.routed))))
+                Ok(Next::Forward(authorized, self.routed))
             }
-            Granted::LookUp(lookup) => Ok(Next::Go(Stage::Question(Box::new(Question { asker: self, lookup })))),
+            Granted::LookUp(lookup) => Ok(Question { asker: self, lookup }.step(cx)),
         }
     }
 }

@@ -68,7 +68,7 @@ fn unique(caller: &Caller, routed: &Routed, memory: &mut Memory, now: Now) -> St
     memory.signed = memory.signed.wrapping_add(1);
     let numbers = [now.wall.as_millis(), now.uptime.as_millis(), memory.signed];
     let name = Fingerprint::builder("identity").field(routed.id.as_str().as_bytes());
-    let name = name.field(caller.token_id().as_bytes());
+    let name = name.field(caller.token_digest().id().as_bytes());
     numbers.iter().fold(name, |name, number| name.field(&number.to_be_bytes())).finish().to_hex()
 }
 

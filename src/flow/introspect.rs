@@ -4,12 +4,10 @@ use super::callout::{Answer, Callout};
 use super::introspection::{Heard, Inquiry, InquiryStep, Said};
 use super::refusal::Refusal;
 use super::stage::{Context, Next, Stage};
-use super::verdicts::TokenDigest;
-use super::verify::{Purpose, Verified};
+use super::verify::{Purpose, Verified, brought};
 use super::{Env, Metric};
-use crate::base::Secret;
 use crate::config::{Introspection, Provider};
-use crate::jwt::{Introspected, TokenError};
+use crate::jwt::{BearerToken, Introspected, TokenError};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,7 +18,6 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Introspect {
     pub(super) verified: Verified,
-    pub(super) digest: TokenDigest,
     pub(super) introspection: Rc<Introspection>,
 }
 
@@ -32,17 +29,16 @@ pub(super) struct AwaitIntrospection {
 }
 
 impl Introspect {
-    /// Notes who it is, and begins.
-    pub(super) fn note(self, cx: &mut Context<'_, '_>) -> Next {
-        self.verified.write_down(cx);
-        Next::Go(Stage::Introspect(Box::new(self)))
-    }
-
+    /// Notes who it is, and asks.
+    #[inline(never)]
     pub(super) fn step(mut self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
-        match cx.env.memory.introspections.heard(self.digest, &self.verified.provider, cx.env.now) {
-            Heard::Active(caller) => {
-                self.verified.caller = caller;
-                Ok(self.verified.go_to_revocation())
+        self.verified.write_down(cx);
+        let digest = self.verified.caller.token_digest();
+        match cx.env.memory.introspections.heard(digest, &self.verified.provider, cx.env.now) {
+            Heard::Active(vouched) => {
+                let caller = vouched.brought_by(&self.verified.caller);
+                self.verified.caller = Rc::new(caller.ok_or(Refusal::Internal("a token was heard of as another"))?);
+                self.verified.go_to_revocation(cx)
             }
             Heard::Refused(why) => Err(why.map_or(Refusal::Inactive, Refusal::from)),
             Heard::Nothing => {
@@ -68,7 +64,7 @@ impl AwaitIntrospection {
         };
         introspect.verified.still_valid(cx.env)?;
         introspect.judge(&said, cx.env)?;
-        Ok(introspect.verified.go_to_revocation())
+        introspect.verified.go_to_revocation(cx)
     }
 }
 
@@ -82,11 +78,11 @@ impl Introspect {
         match judged {
             Ok((caller, ends)) => {
                 self.verified.caller = caller;
-                keep(self.digest, &self.verified, ends, said, env);
+                keep(&self.verified, ends, said, env);
                 Ok(())
             }
             Err(why) => {
-                env.memory.introspections.refuse(self.digest, provider, why.clone(), env.now);
+                env.memory.introspections.refuse(caller.token_digest(), provider, why.clone(), env.now);
                 Err(why.map_or(Refusal::Inactive, Refusal::from))
             }
         }
@@ -94,18 +90,17 @@ impl Introspect {
 }
 
 /// What another asked is kept by whoever asked, who knows when that was.
-fn keep(digest: TokenDigest, verified: &Verified, ends: crate::base::UnixTime, said: &Said, env: &mut Env<'_>) {
+fn keep(verified: &Verified, ends: crate::base::UnixTime, said: &Said, env: &mut Env<'_>) {
     if !said.shared {
         let times = (said.asked_at, env.now);
-        env.memory.introspections.keep(digest, &verified.caller, &verified.provider, ends, times);
+        env.memory.introspections.keep(&verified.caller, &verified.provider, ends, times);
     }
 }
 
 /// A token that nothing can be read from.
 #[derive(Debug)]
 pub(super) struct Opaque {
-    token: Secret<String>,
-    digest: TokenDigest,
+    token: BearerToken,
     purpose: Purpose,
     /// The providers that are still to be asked, the next one last.
     left: Vec<Rc<Provider>>,
@@ -125,35 +120,30 @@ pub(super) struct AwaitOpaque {
 
 impl Opaque {
     /// The stage, if there is somebody to ask; in the order of the configuration.
-    pub(super) fn new(
-        token: Secret<String>,
-        digest: TokenDigest,
-        purpose: Purpose,
-        env: &Env<'_>,
-    ) -> Result<Self, Secret<String>> {
+    pub(super) fn new(token: BearerToken, purpose: Purpose, env: &Env<'_>) -> Option<Self> {
         let takes = |provider: &&Rc<Provider>| provider.introspection.is_some() && purpose.takes(provider);
         let asked = env.config.providers.iter().rev().filter(takes);
         let left: Vec<_> = asked.cloned().collect();
         // what no header can hold is no token, and nobody is asked about it
-        if left.is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(token);
+        if left.is_empty() || !token.text().expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
         }
-        Ok(Self { token, digest, purpose, left, failed: false, wrong: None })
+        Some(Self { token, purpose, left, failed: false, wrong: None })
     }
 
     pub(super) fn step(mut self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         while let Some(provider) = self.left.pop() {
-            match cx.env.memory.introspections.heard(self.digest, &provider, cx.env.now) {
-                Heard::Active(caller) => {
+            match cx.env.memory.introspections.heard(self.token.digest(), &provider, cx.env.now) {
+                Heard::Active(vouched) => {
                     cx.env.count(Metric::VerdictCacheHit);
-                    caller.still_valid(cx.env.now.wall, provider.expectations.clock_skew)?;
-                    return Ok(Verified::new(self.purpose, caller, provider).note(cx));
+                    let caller = brought(&vouched, self.token, &provider, cx.env)?;
+                    return Verified::new(self.purpose, caller, provider).note(cx);
                 }
                 Heard::Refused(why) => self.wrong = self.wrong.take().or(why),
                 Heard::Nothing => return self.ask(provider, cx),
             }
         }
-        cx.audit.token(self.token.expose());
+        cx.audit.token(self.token.digest());
         Err(match (self.failed, self.wrong) {
             (true, _) => Refusal::IntrospectionUnavailable { retry_after: RETRY },
             (false, Some(error)) => error.into(),
@@ -167,7 +157,7 @@ impl Opaque {
             return Err(Refusal::Internal("a provider without introspection was to be asked"));
         };
         let how = (self.purpose.shared(), true);
-        let (inquiry, callout) = Inquiry::begin(&self.token, &provider, &introspection, how, cx.env)?;
+        let (inquiry, callout) = Inquiry::begin(self.token.text(), &provider, &introspection, how, cx.env)?;
         Ok(AwaitOpaque { opaque: self, provider, inquiry }.wait(callout))
     }
 }
@@ -185,7 +175,7 @@ impl AwaitOpaque {
         };
         let Some(said) = said else {
             opaque.failed = true;
-            return opaque.next();
+            return opaque.step(cx);
         };
         cx.env.count(Metric::VerdictCacheMiss);
         let judged = match &said.what {
@@ -197,20 +187,14 @@ impl AwaitOpaque {
         match judged {
             Ok(caller) => {
                 let known = Verified::new(opaque.purpose, Rc::new(caller), provider);
-                keep(opaque.digest, &known, known.caller.expires_at(), &said, cx.env);
-                Ok(known.note(cx))
+                keep(&known, known.caller.expires_at(), &said, cx.env);
+                known.note(cx)
             }
             Err(why) => {
-                cx.env.memory.introspections.refuse(opaque.digest, &provider, why.clone(), cx.env.now);
+                cx.env.memory.introspections.refuse(opaque.token.digest(), &provider, why.clone(), cx.env.now);
                 opaque.wrong = opaque.wrong.take().or(why);
-                opaque.next()
+                opaque.step(cx)
             }
         }
-    }
-}
-
-impl Opaque {
-    fn next(self) -> Result<Next, Refusal> {
-        Ok(Next::Go(Stage::Opaque(Box::new(self))))
     }
 }

@@ -2,12 +2,11 @@
 
 use super::callout::{Answer, Callout, CalloutReply, Purpose};
 use super::fetch::{Fault, Fetch, Fetched, Need};
-use super::verdicts::TokenDigest;
 use super::{Env, Metric};
 use crate::base::{Bounded, Budget, Fingerprint, Now, Secret, UnixTime, Uptime};
 use crate::config::{Introspection, Provider};
 use crate::exchange::{SecretUnavailable, SharedSecrets, client_secret_basic, resolve};
-use crate::jwt::{Caller, Introspected, IntrospectionFault, TokenError};
+use crate::jwt::{Caller, Introspected, IntrospectionFault, TokenDigest, TokenError, Vouched};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ const REFUSED: Duration = Duration::from_secs(10);
 const REFUSALS: Budget = Budget { entries: 1024, bytes: usize::MAX };
 
 /// A token and the provider that was asked.
-type Name = (Fingerprint, Fingerprint);
+type Name = (TokenDigest, Fingerprint);
 
 /// What was said of tokens, by the clock that never goes back.
 #[derive(Debug)]
@@ -31,7 +30,7 @@ pub(super) struct Introspections {
 #[derive(Clone, Debug)]
 pub(super) enum Heard {
     /// It is this caller's, and in force.
-    Active(Rc<Caller>),
+    Active(Vouched),
     /// It is not (`None`); or it is, and not for this gateway.
     Refused(Option<TokenError>),
     /// The provider has to be asked.
@@ -54,20 +53,14 @@ impl Introspections {
     }
 
     /// Keeps that the token was in force when its provider was asked, for as long as is configured, and not past its end.
-    pub(super) fn keep(
-        &mut self,
-        token: TokenDigest,
-        caller: &Rc<Caller>,
-        provider: &Provider,
-        ends: UnixTime,
-        (asked_at, now): (Now, Now),
-    ) {
+    pub(super) fn keep(&mut self, caller: &Caller, provider: &Provider, ends: UnixTime, (asked_at, now): (Now, Now)) {
         let cache = provider.introspection.as_ref().map_or(Duration::ZERO, |introspection| introspection.cache);
         let until = asked_at.uptime.plus(cache.min(ends.since(asked_at.wall)));
         if now.uptime < until {
-            // the claims are those of the verdict, or as long as the answer
-            let bytes = caller.token().expose().len().saturating_add(4096);
-            self.active.insert(name(token, provider), Heard::Active(Rc::clone(caller)), until, bytes, now.uptime);
+            let vouched = caller.vouched();
+            let bytes = vouched.bytes().saturating_add(PLACE);
+            let name = name(caller.token_digest(), provider);
+            self.active.insert(name, Heard::Active(vouched), until, bytes, now.uptime);
         }
     }
 
@@ -78,8 +71,11 @@ impl Introspections {
     }
 }
 
-fn name(token: TokenDigest, provider: &Provider) -> Name {
-    (token.fingerprint(), provider.id)
+/// What an entry takes up beside what is known of the caller.
+const PLACE: usize = 512;
+
+const fn name(token: TokenDigest, provider: &Provider) -> Name {
+    (token, provider.id)
 }
 
 /// A question for a token, with its tries.

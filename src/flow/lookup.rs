@@ -69,10 +69,10 @@ impl Lookup {
     pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { asker, permit } = self;
         let key = key(&permit, &cx.env.config.workspace.identity);
-        Ok(Next::Go(match cx.env.memory.runs.0.get(&key, cx.env.now.wall).cloned() {
-            Some(job) => Stage::Decide(Box::new(Decide::with_runs_job(asker, Some(job)))),
-            None => Stage::Exchange(Box::new(Exchange { asker, permit })),
-        }))
+        match cx.env.memory.runs.0.get(&key, cx.env.now.wall).cloned() {
+            Some(job) => Decide::with_runs_job(asker, Some(job)).step(cx),
+            None => Exchange { asker, permit }.step(cx),
+        }
     }
 }
 
@@ -102,7 +102,7 @@ impl AwaitJob {
         }
         // the caller's own token may have ended meanwhile
         asker.still_valid(cx.env)?;
-        Ok(Next::Go(Stage::Decide(Box::new(Decide::with_runs_job(asker, job)))))
+        Decide::with_runs_job(asker, job).step(cx)
     }
 }
 

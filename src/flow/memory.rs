@@ -14,7 +14,7 @@ use crate::exchange::{SigningKeys, TokenCache};
 use std::rc::{Rc, Weak};
 
 /// What verified callers may take up, in bytes by their own account.
-const VERDICT_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const VERDICT_BYTES: usize = 64 * 1024 * 1024;
 /// What callers of whom a provider said that they are in force may take up.
 const INTROSPECTION_BYTES: usize = 32 * 1024 * 1024;
 /// What Databricks tokens may take up.

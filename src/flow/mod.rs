@@ -10,7 +10,7 @@
 //!                      sign-in: see login/mod.rs
 //! ```
 //!
-//! Every stage is a value in a file of its own (`stage.rs` lists them). It owns what it needs, is used up by its step, and hands on a proof:
+//! Every stage is a value in a file of its own (`stage.rs` lists those that are kept). It owns what it needs, is used up by its step, and hands on a proof:
 //! a `Routed` request, a verified `Caller`, a `Permit`, an `Authorized`. While a step runs, `Done` stands in its place, so that whatever
 //! goes wrong meets `Done`, which answers nothing but a refusal.
 
@@ -196,7 +196,7 @@ impl Flow {
                     self.stage = waiting;
                     return Ok(Step::AwaitBody);
                 }
-                Next::Forward(authorized) => return self.forward(*authorized, env),
+                Next::Forward(authorized, routed) => return self.forward(authorized, &routed, env),
                 Next::Reply(reply) => return Ok(Step::Reply(reply)),
             }
         }
@@ -219,10 +219,10 @@ impl Flow {
         Ok(callout)
     }
 
-    fn forward(&mut self, (authorized, routed): (Authorized, Box<Routed>), env: &mut Env<'_>) -> Result<Step, Refusal> {
-        let assertion = identity::assert(&authorized, &routed, env)?;
+    fn forward(&mut self, authorized: Authorized, routed: &Routed, env: &mut Env<'_>) -> Result<Step, Refusal> {
+        let assertion = identity::assert(&authorized, routed, env)?;
         self.sent = authorized.token().cloned();
-        Ok(Step::Forward(Edits::new(authorized, assertion, &routed, env.config)))
+        Ok(Step::Forward(Edits::new(authorized, assertion, routed, env.config)))
     }
 
     fn refuse(&mut self, refusal: Refusal, env: &mut Env<'_>) -> Reply {

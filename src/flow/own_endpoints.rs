@@ -119,7 +119,7 @@ fn authorization_server(base: &str, config: &Config) -> Value {
 }
 
 fn issuers(config: &Config) -> Vec<&str> {
-    config.providers.iter().map(|provider| provider.expectations.issuer.as_str()).collect()
+    config.providers.iter().map(|provider| &*provider.expectations.issuer).collect()
 }
 
 fn databricks_config(base: &str, config: &Config) -> Value {

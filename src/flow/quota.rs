@@ -56,7 +56,7 @@ impl Quotas {
 pub(super) fn count_caller(caller: &Caller, env: &mut Env<'_>) -> Result<(), Refusal> {
     match &env.config.quota {
         Some(quota) if quota.per == QuotaPer::Subject => count(&[caller.issuer(), caller.subject()], env),
-        Some(quota) if quota.per == QuotaPer::Agent => match env.config.policy.agent_of(caller).map(str::to_owned) {
+        Some(quota) if quota.per == QuotaPer::Agent => match env.config.policy.agent_of(caller).cloned() {
             Some(agent) => count(&[&agent], env),
             // who is no agent has no quota as one
             None => Ok(()),

@@ -19,8 +19,8 @@ pub(super) struct AwaitForm {
 
 pub(super) fn step(request: Request, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
     let workspace_id = cx.env.config.workspace.id.as_deref();
-    cx.audit.request(request.id.as_str(), &request.method, workspace_id, &cx.env.config.audit);
-    let routed = request.route(workspace_id)?;
+    cx.audit.request(request.id.shared(), &request.method, workspace_id, &cx.env.config.audit);
+    let mut routed = request.route(workspace_id)?;
     match own_endpoints::find(&routed, cx.env.config)? {
         Some(OwnEndpoint::Document(document)) => Ok(Next::Reply(document.reply(&routed, cx.env.config))),
         Some(OwnEndpoint::Keys) => identity::key_set(&routed.shared, cx.env).map(Next::Reply),
@@ -39,8 +39,8 @@ pub(super) fn step(request: Request, cx: &mut Context<'_, '_>) -> Result<Next, R
         }
         None => {
             cx.audit.operation(routed.operation);
-            let token = routed.bearer()?;
-            Ok(Next::Go(Stage::Verify(Box::new(Verify { token, purpose: Purpose::Proxy(routed) }))))
+            let token = routed.take_bearer()?;
+            Verify { token, purpose: Purpose::Proxy(routed) }.step(cx)
         }
     }
 }
@@ -61,12 +61,12 @@ fn login(wanted: Wanted, config: &Config) -> Result<Next, Refusal> {
 }
 
 impl AwaitForm {
-    pub(super) fn step(self, body: ReadBody, cx: &Context<'_, '_>) -> Result<Next, Refusal> {
+    pub(super) fn step(self, body: ReadBody, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let config = cx.env.config;
         match own_endpoints::brought(&self.routed, body, config)? {
             Ok(Brought::Token(token)) => {
                 let purpose = Purpose::Echo(self.routed.shared);
-                Ok(Next::Go(Stage::Verify(Box::new(Verify { token, purpose }))))
+                Verify { token, purpose }.step(cx)
             }
             Ok(Brought::Grant(grant)) => login(Wanted::Tokens(grant, self.routed.shared), config),
             Err(reply) => Ok(Next::Reply(reply)),

@@ -174,7 +174,9 @@ impl Refusal {
             Self::Denied(denial) => {
                 let (operation, role, rule) = denial.subject();
                 let operation = operation.map(crate::databricks::Operation::name);
-                for (key, value) in [("operation", operation), ("role", role), ("rule", rule)] {
+                let texts = [role, rule].map(|text| text.map(|text| &**text));
+                for (key, value) in ["operation", "role", "rule"].into_iter().zip([operation].into_iter().chain(texts))
+                {
                     value.map(|value| add(key, value));
                 }
             }

@@ -71,8 +71,8 @@ pub enum HeaderProblem {
 pub struct Inspected {
     /// Names of headers to take off, as the client wrote them.
     pub removals: Vec<Vec<u8>>,
-    /// Every `Authorization` there is.
-    pub authorization: Vec<Secret<Vec<u8>>>,
+    /// The last `Authorization`. If there is more than one, that is a problem.
+    pub authorization: Option<Secret<Vec<u8>>>,
     /// Why the request is to be refused.
     pub problem: Option<HeaderProblem>,
     /// The method.
@@ -160,9 +160,9 @@ impl Inspected {
         // twins with `_` are taken off, not believed
         match if name.contains(&b'_') || std::str::from_utf8(name).is_err() { "" } else { folded } {
             "authorization" => {
-                self.authorization.push(Secret::new(value.to_vec()));
+                let before = self.authorization.replace(Secret::new(value.to_vec()));
                 // hosts may join two headers to one, and no token has a comma
-                if self.authorization.len() > 1 || value.contains(&b',') {
+                if before.is_some() || value.contains(&b',') {
                     self.problem = Some(HeaderProblem::RepeatedAuthorization);
                 }
             }
@@ -286,8 +286,14 @@ impl Request {
     ///
     /// `target` is what will be sent, `has_body` whether a body follows, `shared` what the configuration's secrets need.
     #[must_use]
-    pub fn new(id: RequestId, seen: Inspected, target: Vec<u8>, has_body: bool, shared: SharedSecrets) -> Option<Self> {
-        let method = String::from_utf8(seen.method.clone()?).ok()?;
+    pub fn new(
+        id: RequestId,
+        mut seen: Inspected,
+        target: Vec<u8>,
+        has_body: bool,
+        shared: SharedSecrets,
+    ) -> Option<Self> {
+        let method = String::from_utf8(seen.method.take()?).ok()?;
         let certificate = match seen.certificates.as_slice() {
             [] => Shown::Nothing,
             [only] => Shown::read(only, CertificateDigest::of_field),
@@ -346,15 +352,24 @@ impl Routed {
     }
 
     /// The bearer token (RFC 6750 section 2.1), the only form in which a caller may bring one.
-    pub(super) fn bearer(&self) -> Result<Secret<String>, Refusal> {
-        let [value] = self.seen.authorization.as_slice() else { return Err(Refusal::TokenMissing) };
+    pub(super) fn take_bearer(&mut self) -> Result<Secret<String>, Refusal> {
+        let value = self.seen.authorization.as_ref().ok_or(Refusal::TokenMissing)?;
         let text = std::str::from_utf8(value.expose()).map_err(|_| Refusal::TokenMissing)?;
         let (scheme, token) = text.trim().split_once(' ').ok_or(Refusal::TokenMissing)?;
         let token = token.trim_start();
         if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
             return Err(Refusal::TokenMissing);
         }
-        Ok(Secret::new(token.to_owned()))
+        // it is not copied: what stands before it and behind it goes
+        let begin = token.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        let end = begin.saturating_add(token.len());
+        let value = self.seen.authorization.take().ok_or(Refusal::TokenMissing)?;
+        Ok(value.map(|bytes| {
+            let mut text = String::from_utf8(bytes).unwrap_or_default();
+            text.truncate(end);
+            text.drain(..begin);
+            text
+        }))
     }
 }
 
@@ -578,6 +593,6 @@ mod tests {
     fn names_that_are_not_text_are_no_trouble() {
         let headers = [(&b"x-\xff"[..], &b"\xfe"[..]), (b"authorization", b"\xff")];
         let seen = inspect_headers(headers.into_iter(), &OwnHeaders::default());
-        assert_eq!((seen.removals.len(), seen.authorization.len()), (1, 1));
+        assert_eq!((seen.removals.len(), seen.authorization.is_some()), (1, true));
     }
 }

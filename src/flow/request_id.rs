@@ -4,6 +4,8 @@ use std::fmt;
 use std::rc::Rc;
 
 const UNKNOWN: &str = "unknown";
+/// What stands before the id at the end of a `User-Agent`.
+pub(super) const MARK: &str = concat!("databricks-kong/", env!("CARGO_PKG_VERSION"), " req/");
 
 /// A request id: at most 64 letters, digits, `-`, `_` and `.`, so that it can stand in any header and log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +39,12 @@ impl RequestId {
 
     /// What a `User-Agent` ends in, by which Databricks' own audit can be joined.
     pub(super) fn mark(&self) -> String {
-        format!("databricks-kong/{} req/{self}", env!("CARGO_PKG_VERSION"))
+        [MARK, self.as_str()].concat()
+    }
+
+    /// The text, to be kept.
+    pub(super) const fn shared(&self) -> &Rc<str> {
+        &self.0
     }
 }
 

@@ -24,9 +24,10 @@ pub(super) struct AwaitFeed {
 }
 
 impl Revocation {
+    #[inline(never)]
     pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self(verified) = self;
-        let Some(feed) = verified.provider.revocation.clone() else { return Ok(verified.go_on(cx)) };
+        let Some(feed) = verified.provider.revocation.clone() else { return verified.go_on(cx) };
         match cx.env.memory.feeds.held(&feed, cx.env.now) {
             Held::Fresh(known) => verified.judge(&known, cx),
             Held::Stale(known) => match FeedFetch::begin(&feed, Need::Stale, verified.shared(), cx.env) {
@@ -72,7 +73,7 @@ impl AwaitFeed {
 
 impl Verified {
     fn judge(self, known: &Known, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
-        if known.revocations.cut_off(&Marks::of(&self.caller)) { Err(Refusal::Revoked) } else { Ok(self.go_on(cx)) }
+        if known.revocations.cut_off(&Marks::of(&self.caller)) { Err(Refusal::Revoked) } else { self.go_on(cx) }
     }
 }
 

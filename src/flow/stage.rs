@@ -1,17 +1,17 @@
-//! Where a request stands: each stage is a value that owns what it needs, and is used up by its step.
+//! Where a request stands: each stage is a value that owns what it needs, and is used up by its step. Those that wait for nothing call each
+//! other, for most requests never wait; those that wait, and where people sign in, are kept in a [`Stage`].
 
-use super::admit::Admit;
 use super::callout::{Answer, Callout};
-use super::decide::{AwaitBody, Decide};
-use super::exchange::{AwaitToken, Exchange};
-use super::introspect::{AwaitIntrospection, AwaitOpaque, Introspect, Opaque};
+use super::decide::AwaitBody;
+use super::exchange::AwaitToken;
+use super::introspect::{AwaitIntrospection, AwaitOpaque};
 use super::login::{AwaitEndpoints, AwaitGrant, Login};
-use super::lookup::{AwaitJob, Lookup, Question};
+use super::lookup::AwaitJob;
 use super::receive::{self, AwaitForm};
 use super::refusal::{Refusal, Reply};
 use super::request::Routed;
-use super::revocation::{AwaitFeed, Revocation};
-use super::verify::{AwaitKeys, Verify};
+use super::revocation::AwaitFeed;
+use super::verify::AwaitKeys;
 use super::{Env, ReadBody, Request};
 use crate::audit::Draft;
 use crate::exchange::Authorized;
@@ -30,36 +30,18 @@ pub(super) enum Stage {
     AwaitEndpoints(Box<AwaitEndpoints>),
     /// The provider is asked for the tokens of a person who signs in.
     AwaitGrant(Box<AwaitGrant>),
-    /// Who is it?
-    Verify(Box<Verify>),
     /// The provider's keys are asked for.
     AwaitKeys(Box<AwaitKeys>),
-    /// The provider is to be asked of a verified token.
-    Introspect(Box<Introspect>),
-    /// It is asked.
+    /// The provider is asked of a verified token.
     AwaitIntrospection(Box<AwaitIntrospection>),
-    /// Providers are to be asked of a token that nothing can be read from.
-    Opaque(Box<Opaque>),
-    /// One of them is asked.
+    /// A provider is asked of a token that nothing can be read from.
     AwaitOpaque(Box<AwaitOpaque>),
-    /// Is it cut off?
-    Revocation(Box<Revocation>),
     /// The feed is asked for.
     AwaitFeed(Box<AwaitFeed>),
-    /// May it come in at all?
-    Admit(Box<Admit>),
-    /// May it?
-    Decide(Box<Decide>),
     /// A rule needs the body.
     AwaitBody(Box<AwaitBody>),
-    /// A rule needs the job of a run.
-    Lookup(Box<Lookup>),
-    /// The workspace is to be asked for it.
-    Question(Box<Question>),
-    /// The workspace is asked for it.
+    /// A rule needs the job of a run, and the workspace is asked for it.
     AwaitJob(Box<AwaitJob>),
-    /// With which credential?
-    Exchange(Box<Exchange>),
     /// The token endpoint is asked.
     AwaitToken(Box<AwaitToken>),
     /// A callout stands back until another has made room for it.
@@ -95,6 +77,7 @@ pub(super) enum Input {
 }
 
 /// What follows a step.
+#[allow(clippy::large_enum_variant, reason = "made a few times a request and taken apart at once")]
 pub(super) enum Next {
     /// Another stage, at once.
     Go(Stage),
@@ -103,7 +86,7 @@ pub(super) enum Next {
     /// The body, for this stage.
     AwaitBody(Stage),
     /// The request goes on.
-    Forward(Box<(Authorized, Box<Routed>)>),
+    Forward(Authorized, Box<Routed>),
     /// The gateway answers.
     Reply(Reply),
 }
@@ -123,21 +106,12 @@ impl Stage {
             (Self::Login(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitEndpoints(stage), Input::Answer(answer)) => stage.step(answer, cx),
             (Self::AwaitGrant(stage), Input::Answer(answer)) => stage.step(answer, cx),
-            (Self::Verify(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitKeys(stage), Input::Answer(answer)) => stage.step(answer, cx),
-            (Self::Introspect(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitIntrospection(stage), Input::Answer(answer)) => stage.step(answer, cx),
-            (Self::Opaque(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitOpaque(stage), Input::Answer(answer)) => stage.step(answer, cx),
-            (Self::Revocation(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitFeed(stage), Input::Answer(answer)) => stage.step(answer, cx),
-            (Self::Admit(stage), Input::Begin) => stage.step(cx),
-            (Self::Decide(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitBody(stage), Input::Body(body)) => stage.step(body, cx),
-            (Self::Lookup(stage), Input::Begin) => stage.step(cx),
-            (Self::Question(stage), Input::Begin) => Ok(stage.step(cx)),
             (Self::AwaitJob(stage), Input::Answer(answer)) => stage.step(answer, cx),
-            (Self::Exchange(stage), Input::Begin) => stage.step(cx),
             (Self::AwaitToken(stage), Input::Answer(answer)) => stage.step(answer, cx),
             // its turn has come; if the one before failed, the loop finds that nothing may follow
             (Self::Spaced(stage), Input::Answer(_)) => Ok(Next::ask(stage.callout, stage.waiting)),

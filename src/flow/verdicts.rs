@@ -2,7 +2,7 @@
 
 use crate::base::{Bounded, Budget, Fingerprint, UnixTime};
 use crate::config::Provider;
-use crate::jwt::{Caller, KeySet};
+use crate::jwt::{Caller, KeySet, TokenDigest, Vouched};
 use std::rc::Rc;
 
 /// Verified callers. A verdict holds for the very provider and key set that it was made with: a configuration that is replaced and a
@@ -12,27 +12,13 @@ use std::rc::Rc;
 pub(super) struct Verdicts(Bounded<Name, Verdict>);
 
 /// A token and the provider that vouches for it: routes have their own providers, so that one token can have a verdict in each.
-type Name = (Fingerprint, Fingerprint);
+type Name = (TokenDigest, Fingerprint);
 
 #[derive(Debug)]
 struct Verdict {
-    caller: Rc<Caller>,
+    vouched: Vouched,
     // held, so that no other key set can come to stand at the same address
     keys: Rc<KeySet>,
-}
-
-/// A token's digest, by which it is known without being kept. It is made once a request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TokenDigest(Fingerprint);
-
-impl TokenDigest {
-    pub(super) fn of(token: &str) -> Self {
-        Self(Fingerprint::builder("token").field(token.as_bytes()).finish())
-    }
-
-    pub(super) const fn fingerprint(self) -> Fingerprint {
-        self.0
-    }
 }
 
 impl Verdicts {
@@ -51,31 +37,39 @@ impl Verdicts {
         provider: &Provider,
         keys: &Rc<KeySet>,
         now: UnixTime,
-    ) -> Option<Rc<Caller>> {
-        let verdict = self.0.get(&name(token, provider), now)?;
-        Rc::ptr_eq(&verdict.keys, keys).then(|| Rc::clone(&verdict.caller))
+    ) -> Option<&Vouched> {
+        let verdict = self.0.get(&(token, provider.id), now)?;
+        Rc::ptr_eq(&verdict.keys, keys).then_some(&verdict.vouched)
     }
 
     /// Keeps a verdict for as long as the token may be used.
-    pub(super) fn keep(
-        &mut self,
-        token: TokenDigest,
-        caller: &Rc<Caller>,
-        provider: &Provider,
-        keys: &Rc<KeySet>,
-        now: UnixTime,
-    ) {
-        let verdict = Verdict { caller: Rc::clone(caller), keys: Rc::clone(keys) };
+    pub(super) fn keep(&mut self, caller: &Caller, provider: &Provider, keys: &Rc<KeySet>, now: UnixTime) {
+        let vouched = caller.vouched();
+        let bytes = vouched.bytes().saturating_add(PLACE);
         let until = caller.expires_at().plus(provider.expectations.clock_skew);
-        self.0.insert(name(token, provider), verdict, until, size(caller), now);
+        let verdict = Verdict { vouched, keys: Rc::clone(keys) };
+        self.0.insert((caller.token_digest(), provider.id), verdict, until, bytes, now);
     }
 }
 
-/// What a verdict takes up, by a rough account from above: its claims as a tree take some ten times their text.
-fn size(caller: &Caller) -> usize {
-    caller.token().expose().len().saturating_mul(10).saturating_add(1024)
-}
+/// What a verdict takes up beside what is known of the caller: its places in the store, which doubles as it grows.
+const PLACE: usize = 512;
 
-const fn name(token: TokenDigest, provider: &Provider) -> Name {
-    (token.0, provider.id)
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may fail loudly")]
+mod tests {
+    use super::super::memory::VERDICT_BYTES;
+    use super::*;
+    use crate::jwt::testing;
+    use serde_json::json;
+
+    #[test]
+    fn ten_thousand_callers_of_many_groups_have_room() {
+        let groups: Vec<_> = (0..100).map(|number| format!("department-of-{number}")).collect();
+        let caller = testing::caller(json!({ "groups": groups, "jti": "7f1c9a52-5f1e-4d0b-9d3a-2f6f0f1b8a11" }));
+        let bytes = caller.vouched().bytes() + PLACE;
+        assert!(bytes * 10_000 <= VERDICT_BYTES, "{bytes}");
+        // the account is no dream: the text of its groups alone
+        assert!(bytes > groups.iter().map(String::len).sum(), "{bytes}");
+    }
 }

@@ -11,12 +11,11 @@ use super::request::Routed;
 use super::revocation::Revocation;
 use super::source::{Begin, Held, Need};
 use super::stage::{Context, Next, Stage};
-use super::verdicts::TokenDigest;
 use super::{Capabilities, Env, Follow, Metric};
 use crate::base::Secret;
 use crate::config::Provider;
 use crate::exchange::SharedSecrets;
-use crate::jwt::{self, Caller, KeySet, TokenError, UnverifiedToken, is_opaque};
+use crate::jwt::{self, BearerToken, Caller, KeySet, TokenDigest, TokenError, UnverifiedToken, Vouched, is_opaque};
 use std::rc::Rc;
 
 /// A token that is to be verified.
@@ -76,11 +75,12 @@ impl Verified {
     }
 
     /// Notes who it is, and goes on.
-    pub(super) fn note(self, cx: &mut Context<'_, '_>) -> Next {
+    pub(super) fn note(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         self.write_down(cx);
-        self.go_to_revocation()
+        self.go_to_revocation(cx)
     }
 
+    #[inline(never)]
     pub(super) fn write_down(&self, cx: &mut Context<'_, '_>) {
         let config = cx.env.config;
         let agent = config.policy.agent_of(&self.caller);
@@ -88,8 +88,8 @@ impl Verified {
     }
 
     /// The provider said so, or need not be asked.
-    pub(super) fn go_to_revocation(self) -> Next {
-        Next::Go(Stage::Revocation(Box::new(Revocation(self))))
+    pub(super) fn go_to_revocation(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+        Revocation(self).step(cx)
     }
 
     /// The secrets that the request came with.
@@ -103,17 +103,18 @@ impl Verified {
     }
 
     /// Nothing is held against the caller.
-    pub(super) fn go_on(self, cx: &mut Context<'_, '_>) -> Next {
+    #[inline(never)]
+    pub(super) fn go_on(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { purpose, caller, provider } = self;
         match purpose {
-            Purpose::Proxy(routed) => Next::Go(Stage::Admit(Box::new(Admit { routed, caller, provider }))),
+            Purpose::Proxy(routed) => Admit { routed, caller, provider }.step(cx),
             Purpose::Echo(_) => {
                 cx.audit.answer(cx.env.now.wall);
-                Next::Reply(own_endpoints::echo(&caller, cx.env.now.wall))
+                Ok(Next::Reply(own_endpoints::echo(&caller, cx.env.now.wall)))
             }
             Purpose::Login(granted) => {
                 cx.audit.answer(cx.env.now.wall);
-                Next::Reply(granted.reply(&caller, cx.env.now.wall))
+                Ok(Next::Reply(granted.reply(&caller, cx.env.now.wall)))
             }
         }
     }
@@ -131,7 +132,6 @@ pub(super) struct AwaitKeys {
 #[derive(Debug)]
 struct Candidate {
     token: UnverifiedToken,
-    digest: TokenDigest,
     purpose: Purpose,
 }
 
@@ -144,32 +144,46 @@ enum Verdict {
 }
 
 impl Verify {
+    #[inline(never)]
     pub(super) fn step(self, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
         let Self { token, purpose } = self;
-        let digest = TokenDigest::of(token.expose());
-        if is_opaque(token.expose()) && token.expose().len() <= cx.env.config.limits.token_bytes {
-            return match Opaque::new(token, digest, purpose, cx.env) {
-                Ok(opaque) => Ok(Next::Go(Stage::Opaque(Box::new(opaque)))),
-                Err(token) => {
-                    cx.audit.token(token.expose());
-                    Err(TokenError::Malformed("not three parts").into())
-                }
-            };
-        }
-        let known = verified_before(digest, &purpose, cx.env);
-        cx.env.count(if known.is_some() { Metric::VerdictCacheHit } else { Metric::VerdictCacheMiss });
-        let outcome = match known {
-            Some((caller, provider)) => caller
-                .still_valid(cx.env.now.wall, provider.expectations.clock_skew)
-                .map_err(Refusal::from)
-                .map(|()| verified(purpose, digest, caller, provider, cx)),
-            None => UnverifiedToken::parse(token.expose().as_bytes(), cx.env.config.limits.token_bytes)
-                .map_err(Refusal::from)
-                .and_then(|token| Candidate { token, digest, purpose }.verify(cx)),
-        };
+        let token = BearerToken::new(token);
+        let digest = token.digest();
         // of a token that is refused only its digest is recorded
-        outcome.inspect_err(|_| cx.audit.token(token.expose()))
+        self::step(token, purpose, cx).inspect_err(|_| cx.audit.token(digest))
     }
+}
+
+#[inline(never)]
+fn step(token: BearerToken, purpose: Purpose, cx: &mut Context<'_, '_>) -> Result<Next, Refusal> {
+    let most = cx.env.config.limits.token_bytes;
+    let text = token.text().expose();
+    if is_opaque(text) && text.len() <= most {
+        let opaque = Opaque::new(token, purpose, cx.env);
+        return opaque.ok_or(TokenError::Malformed("not three parts"))?.step(cx);
+    }
+    let known = verified_before(token.digest(), &purpose, cx.env);
+    cx.env.count(if known.is_some() { Metric::VerdictCacheHit } else { Metric::VerdictCacheMiss });
+    match known {
+        Some((vouched, provider)) => {
+            let caller = brought(&vouched, token, &provider, cx.env)?;
+            verified(purpose, caller, provider, cx)
+        }
+        None => Candidate { token: UnverifiedToken::read(token, most)?, purpose }.verify(cx),
+    }
+}
+
+/// The caller who was vouched for before and brings the token again, if that has not ended.
+#[inline(never)]
+pub(super) fn brought(
+    vouched: &Vouched,
+    token: BearerToken,
+    provider: &Provider,
+    env: &Env<'_>,
+) -> Result<Rc<Caller>, Refusal> {
+    let brought = vouched.brought(token).map_err(|_| Refusal::Internal("a token was found under another's digest"))?;
+    brought.still_valid(env.now.wall, provider.expectations.clock_skew)?;
+    Ok(Rc::new(brought))
 }
 
 impl Candidate {
@@ -184,7 +198,7 @@ impl Candidate {
             Held::None => Verdict::Lacks(Need::Cold),
         };
         match lacks {
-            Verdict::Caller(caller) => Ok(verified(self.purpose, self.digest, caller, provider, cx)),
+            Verdict::Caller(caller) => verified(self.purpose, caller, provider, cx),
             Verdict::Lacks(need) => match KeyFetch::begin(&provider, need, cx.env) {
                 Ok((fetch, callout)) => Ok(self.wait(need, fetch, callout)),
                 // keys were fetched not long ago, and the token's was not among them
@@ -197,7 +211,7 @@ impl Candidate {
     fn provider(&self, env: &Env<'_>) -> Result<Rc<Provider>, TokenError> {
         let issuer = self.token.issuer().ok_or(TokenError::IssuerMismatch)?;
         let mut providers = env.config.providers.iter().filter(|provider| self.purpose.takes(provider));
-        let provider = providers.find(|provider| provider.expectations.issuer == issuer);
+        let provider = providers.find(|provider| *provider.expectations.issuer == *issuer);
         provider.cloned().ok_or(TokenError::IssuerMismatch)
     }
 
@@ -211,7 +225,7 @@ impl Candidate {
     fn check(&self, keys: &Rc<KeySet>, provider: &Rc<Provider>, env: &mut Env<'_>) -> Result<Rc<Caller>, TokenError> {
         let caller = Rc::new(jwt::verify(&self.token, keys, &provider.expectations, env.now.wall)?);
         if env.config.limits.cached_tokens > 0 {
-            env.memory.verdicts.keep(self.digest, &caller, provider, keys, env.now.wall);
+            env.memory.verdicts.keep(&caller, provider, keys, env.now.wall);
         }
         Ok(caller)
     }
@@ -241,10 +255,8 @@ impl AwaitKeys {
             KeyStep::Done(fetched) => fetched,
         };
         let outcome = candidate.judge_after(fetched, need, &provider, cx.env);
-        match outcome.inspect_err(|_| cx.audit.token(candidate.token.token().expose())) {
-            Ok(caller) => Ok(verified(candidate.purpose, candidate.digest, caller, provider, cx)),
-            Err(refusal) => Err(refusal),
-        }
+        let caller = outcome.inspect_err(|_| cx.audit.token(candidate.token.token().digest()))?;
+        verified(candidate.purpose, caller, provider, cx)
     }
 }
 
@@ -271,29 +283,29 @@ impl Candidate {
 }
 
 /// The caller whose token this is, if its signature was checked before with the keys that are known now.
-fn verified_before(token: TokenDigest, purpose: &Purpose, env: &Env<'_>) -> Option<(Rc<Caller>, Rc<Provider>)> {
+fn verified_before(token: TokenDigest, purpose: &Purpose, env: &Env<'_>) -> Option<(Vouched, Rc<Provider>)> {
     let mut providers = env.config.providers.iter().filter(|provider| purpose.takes(provider));
     providers.find_map(|provider| match env.memory.keys.held(provider, env.now) {
         // a request that finds keys stale is to refresh them first
         Held::Fresh(keys) => {
-            let caller = env.memory.verdicts.find(token, provider, &keys, env.now.wall)?;
-            Some((caller, Rc::clone(provider)))
+            let vouched = env.memory.verdicts.find(token, provider, &keys, env.now.wall)?;
+            Some((vouched.clone(), Rc::clone(provider)))
         }
         Held::Stale(_) | Held::None => None,
     })
 }
 
+#[inline(never)]
 fn verified(
     purpose: Purpose,
-    digest: TokenDigest,
     caller: Rc<Caller>,
     provider: Rc<Provider>,
     cx: &mut Context<'_, '_>,
-) -> Next {
+) -> Result<Next, Refusal> {
     let not_now = purpose.was_just_granted(cx.env.can);
     let verified = Verified::new(purpose, caller, provider);
     match verified.provider.introspection.clone().filter(|introspection| introspection.always && !not_now) {
-        Some(introspection) => Introspect { verified, digest, introspection }.note(cx),
+        Some(introspection) => Introspect { verified, introspection }.step(cx),
         None => verified.note(cx),
     }
 }

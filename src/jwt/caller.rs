@@ -1,12 +1,14 @@
 //! Who sent a request, as far as a provider vouches for it.
 
 use super::claims::{ClaimPath, Expectations};
+use super::compact::JSON_DEPTH;
 use super::verify::Signed;
-use super::{TokenError, groups};
-use crate::base::{Secret, UnixTime};
+use super::{BearerToken, GroupNames, TokenDigest, TokenError, groups};
+use crate::base::{Secret, UnixTime, parse_object_strict};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-use std::fmt::{self, Write};
+use std::cell::OnceCell;
+use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The claim that names the key that a token is bound to (RFC 7800).
@@ -20,21 +22,40 @@ pub const CONFIRMATION: &str = "cnf";
 #[derive(Clone)]
 pub struct Caller {
     token: Secret<String>,
-    token_id: String,
-    claims: Map<String, Value>,
+    known: Rc<Known>,
+    /// The key that the token is bound to by the word of the provider, where the token itself names none.
+    confirmation: Option<Rc<Value>>,
+    /// The claims, once somebody asked for one that is not in `known`.
+    claims: OnceCell<Map<String, Value>>,
+}
+
+/// A caller without the token, to be kept: of 10,000 callers each byte counts. Whoever brings the token again is that caller.
+#[derive(Clone)]
+pub struct Vouched {
+    known: Rc<Known>,
+    confirmation: Option<Rc<Value>>,
+}
+
+/// What was found out of a token. The claims stay text: as a tree they would take ten times as much, and few requests need one.
+struct Known {
+    digest: TokenDigest,
+    claims: Box<str>,
     lifetime: Lifetime,
-    issuer: String,
-    subject: String,
+    issuer: Rc<str>,
+    subject: Rc<str>,
+    raw_subject: Option<Rc<str>>,
+    jwt_id: Option<Box<str>>,
+    session_id: Option<Box<str>>,
     groups: Groups,
-    client: Option<String>,
-    actors: Vec<String>,
+    client: Option<Rc<str>>,
+    actors: Box<[String]>,
 }
 
 /// The groups that a token names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Groups {
     /// These and no others; none, if the claim is not there.
-    Listed(Vec<String>),
+    Listed(GroupNames),
     /// Entra ID left them out because there are too many. Unlike an empty list this says nothing: refuse whatever
     /// depends on groups.
     Overage,
@@ -43,112 +64,128 @@ pub enum Groups {
 impl Caller {
     pub(super) fn new(
         signed: Signed<'_>,
-        token: &Secret<String>,
+        token: &BearerToken,
         lifetime: Lifetime,
         expect: &Expectations,
     ) -> Result<Self, TokenError> {
         let claims = signed.claims();
-        for name in ["sub", "jti", "sid"] {
-            // revocation compares these: a number would never be found in the feed
-            optional_text(claims, &ClaimPath::name(name))?;
-        }
-        Ok(Self {
-            token: token.clone(),
-            token_id: token_id(token.expose()),
+        // revocation compares these: a number would never be found in the feed
+        let compared = |name: &str| optional_text(claims, &ClaimPath::name(name));
+        let [raw_subject, jwt_id, session_id] = [compared("sub")?, compared("jti")?, compared("sid")?];
+        let subject: Rc<str> = subject(claims, &expect.subject)?.into();
+        let shared = |text: String| if *text == *subject { Rc::clone(&subject) } else { text.into() };
+        let raw_subject = raw_subject.map(shared);
+        let known = Known {
+            digest: token.digest(),
+            claims: signed.text().into(),
             lifetime,
-            issuer: expect.issuer.clone(),
-            subject: subject(claims, &expect.subject)?,
+            issuer: Rc::clone(&expect.issuer),
+            raw_subject,
+            jwt_id: jwt_id.map(String::into_boxed_str),
+            session_id: session_id.map(String::into_boxed_str),
             groups: groups::read(claims, &expect.groups, expect.groups_separator)?,
-            client: client(claims, expect.client.as_ref())?,
-            actors: actors(claims)?,
-            claims: claims.clone(),
-        })
+            client: client(claims, expect.client.as_ref())?.map(Rc::from),
+            actors: actors(claims)?.into(),
+            subject,
+        };
+        Ok(Self::of(token.text().clone(), Rc::new(known), None))
     }
 
     /// `iss`, equal to the configured issuer.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        &self.known.issuer
     }
 
     /// Who the caller is, from the configured claim; never empty. Unique within the issuer at most.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.subject
+        &self.known.subject
+    }
+
+    /// As [`Caller::subject`], to be kept.
+    #[must_use]
+    pub fn shared_subject(&self) -> &Rc<str> {
+        &self.known.subject
     }
 
     /// `sub`, which may differ from [`Caller::subject`].
     #[must_use]
     pub fn raw_subject(&self) -> Option<&str> {
-        self.text("sub")
+        self.known.raw_subject.as_deref()
     }
 
     /// The caller's groups.
     #[must_use]
-    pub const fn groups(&self) -> &Groups {
-        &self.groups
+    pub fn groups(&self) -> &Groups {
+        &self.known.groups
     }
 
     /// The application that the caller uses.
     #[must_use]
     pub fn client(&self) -> Option<&str> {
-        self.client.as_deref()
+        self.shared_client().map(|client| &**client)
+    }
+
+    /// As [`Caller::client`], to be kept.
+    #[must_use]
+    pub fn shared_client(&self) -> Option<&Rc<str>> {
+        self.known.client.as_ref()
     }
 
     /// Who acts for the caller: `sub` of the outermost `act` (RFC 8693 4.1), which is the current actor; those inside
     /// it are history, and nothing is decided by them.
     #[must_use]
     pub fn actor(&self) -> Option<&str> {
-        self.actors.first().map(String::as_str)
+        self.known.actors.first().map(String::as_str)
     }
 
     /// The chain of actors: the current one, then the one before it, and so on; at most five.
     #[must_use]
     pub fn actors(&self) -> &[String] {
-        &self.actors
+        &self.known.actors
     }
 
     /// Any claim.
     #[must_use]
     pub fn claim(&self, path: &ClaimPath) -> Option<&Value> {
-        path.find(&self.claims)
+        path.find(self.claims.get_or_init(|| self.known.read_claims(self.confirmation.as_deref())))
     }
 
     /// `exp`: from then on the token is not accepted, clock skew aside.
     #[must_use]
-    pub const fn expires_at(&self) -> UnixTime {
-        self.lifetime.expires_at
+    pub fn expires_at(&self) -> UnixTime {
+        self.known.lifetime.expires_at
     }
 
     /// `nbf`.
     #[must_use]
-    pub const fn not_before(&self) -> Option<UnixTime> {
-        self.lifetime.not_before
+    pub fn not_before(&self) -> Option<UnixTime> {
+        self.known.lifetime.not_before
     }
 
     /// `iat`.
     #[must_use]
-    pub const fn issued_at(&self) -> Option<UnixTime> {
-        self.lifetime.issued_at
+    pub fn issued_at(&self) -> Option<UnixTime> {
+        self.known.lifetime.issued_at
     }
 
-    /// The first 16 hex digits of the token's SHA-256: enough to find a token again in logs, nothing to use it with.
-    /// Not a cache key: 64 bits can be made to collide.
+    /// The token's SHA-256.
     #[must_use]
-    pub fn token_id(&self) -> &str {
-        &self.token_id
+    pub fn token_digest(&self) -> TokenDigest {
+        self.known.digest
     }
 
     /// `jti`.
     #[must_use]
     pub fn jwt_id(&self) -> Option<&str> {
-        self.text("jti")
+        self.known.jwt_id.as_deref()
     }
 
     /// `sid`, the session at the provider.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
-        self.text("sid")
+        self.known.session_id.as_deref()
     }
 
     /// The token itself, to exchange it.
@@ -163,24 +200,90 @@ impl Caller {
     ///
     /// [`TokenError::Expired`] or [`TokenError::NotYetValid`] (clocks do go backwards): drop what was kept, and refuse.
     pub fn still_valid(&self, now: UnixTime, skew: Duration) -> Result<(), TokenError> {
-        self.lifetime.check(now, skew)
+        self.known.lifetime.check(now, skew)
     }
 
     /// The same caller, whose token is bound to a key besides.
     pub(super) fn bound_to(&self, confirmation: Value) -> Self {
-        let mut bound = self.clone();
-        bound.claims.insert(CONFIRMATION.to_owned(), confirmation);
-        bound
+        Self::of(self.token.clone(), Rc::clone(&self.known), Some(Rc::new(confirmation)))
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
-        self.claims.get(name)?.as_str()
+    const fn of(token: Secret<String>, known: Rc<Known>, confirmation: Option<Rc<Value>>) -> Self {
+        Self { token, known, confirmation, claims: OnceCell::new() }
+    }
+
+    /// What may be kept of the caller.
+    #[must_use]
+    pub fn vouched(&self) -> Vouched {
+        Vouched { known: Rc::clone(&self.known), confirmation: self.confirmation.clone() }
+    }
+}
+
+impl Vouched {
+    /// The caller, if `token` is the very one that was vouched for; otherwise it is given back.
+    ///
+    /// # Errors
+    ///
+    /// It is another token.
+    #[inline(never)]
+    pub fn brought(&self, token: BearerToken) -> Result<Caller, BearerToken> {
+        if token.digest() != self.known.digest {
+            return Err(token);
+        }
+        Ok(Caller::of(token.into_text(), Rc::clone(&self.known), self.confirmation.clone()))
+    }
+
+    /// The caller with the token of `other`, who has brought the very one that was vouched for.
+    #[must_use]
+    #[inline(never)]
+    pub fn brought_by(&self, other: &Caller) -> Option<Caller> {
+        let is_same = other.known.digest == self.known.digest;
+        is_same.then(|| Caller::of(other.token.clone(), Rc::clone(&self.known), self.confirmation.clone()))
+    }
+
+    /// How many bytes it takes up, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.known.bytes()
+    }
+}
+
+impl Known {
+    #[inline(never)]
+    fn read_claims(&self, confirmation: Option<&Value>) -> Map<String, Value> {
+        // they were read before, when they were verified
+        let mut claims = parse_object_strict(self.claims.as_bytes(), JSON_DEPTH).unwrap_or_default();
+        if let Some(confirmation) = confirmation {
+            claims.insert(CONFIRMATION.to_owned(), confirmation.clone());
+        }
+        claims
+    }
+
+    #[inline(never)]
+    fn bytes(&self) -> usize {
+        let groups = match &self.groups {
+            Groups::Listed(names) => names.bytes(),
+            Groups::Overage => 0,
+        };
+        let texts = [Some(&*self.subject), self.client.as_deref(), self.jwt_id.as_deref()];
+        let texts = texts.into_iter().chain([self.session_id.as_deref(), self.raw_subject.as_deref()]).flatten();
+        let actors = self.actors.iter().map(|actor| actor.len().saturating_add(size_of::<String>()));
+        // each block of memory has some bytes that are the allocator's, or nobody's
+        let blocks = texts.map(|text| text.len().saturating_add(24)).chain(actors);
+        let inside = [size_of::<Self>(), self.claims.len(), groups].into_iter().chain(blocks);
+        inside.fold(0, usize::saturating_add)
+    }
+}
+
+impl fmt::Debug for Vouched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vouched").field("token", &self.known.digest).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller").field("token_id", &self.token_id).finish_non_exhaustive()
+        f.debug_struct("Caller").field("token", &self.known.digest).finish_non_exhaustive()
     }
 }
 
@@ -299,16 +402,6 @@ pub(super) fn optional_text(claims: &Map<String, Value>, path: &ClaimPath) -> Re
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
         Some(_) => Err(TokenError::ClaimType(path.to_string())),
     }
-}
-
-/// The first 16 hex digits of the token's SHA-256.
-#[must_use]
-pub fn token_id(token: &str) -> String {
-    Sha256::digest(token).iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
-        // writing to a `String` cannot fail
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -538,7 +631,7 @@ mod tests {
     #[test]
     fn groups_and_other_claims_can_be_asked_for() {
         let caller = caller(json!({"groups": ["a"], "cnf": {"x5t#S256": "hash"}, "hasgroups": false}));
-        assert_eq!(caller.groups(), &Groups::Listed(vec!["a".to_owned()]));
+        assert_eq!(caller.groups(), &Groups::Listed(["a"].into_iter().collect()));
         assert_eq!(caller.claim(&ClaimPath::parse("/cnf/x5t#S256").unwrap()), Some(&json!("hash")));
         assert_eq!(caller.claim(&ClaimPath::name("other")), None);
         assert_eq!(caller.issuer(), "https://idp.example");
@@ -548,9 +641,9 @@ mod tests {
 
     #[test]
     fn the_token_id_is_the_start_of_the_tokens_hash() {
-        assert_eq!(token_id("abc"), "ba7816bf8f01cfea");
+        assert_eq!(TokenDigest::of("abc").id(), "ba7816bf8f01cfea");
         let caller = caller(json!({}));
-        assert_eq!(caller.token_id(), token_id(caller.token().expose()));
+        assert_eq!(caller.token_digest(), TokenDigest::of(caller.token().expose()));
         assert_eq!(caller.token().expose(), &sign(&claims(json!({}))));
     }
 

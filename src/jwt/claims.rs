@@ -3,6 +3,7 @@
 use super::Algorithm;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The place of a claim: a name, or a JSON pointer (RFC 6901) if it begins with `/`.
@@ -105,7 +106,7 @@ fn index(step: &str) -> Option<usize> {
 #[derive(Clone, Debug)]
 pub struct Expectations {
     /// `iss`, byte for byte.
-    pub issuer: String,
+    pub issuer: Rc<str>,
     /// `aud` must have one of these. With none, every token is refused.
     pub audiences: Vec<String>,
     /// The signature algorithms that are allowed.

@@ -1,6 +1,6 @@
 //! A token as it arrived: decoded, its signature not yet checked.
 
-use super::{Algorithm, TokenError};
+use super::{Algorithm, BearerToken, TokenError};
 use crate::base::{JsonFault, Secret, parse_object_strict};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use std::fmt;
 /// more.
 const HEADER_BYTES: usize = 2048;
 /// Deepest nesting in header and claims.
-const JSON_DEPTH: usize = 32;
+pub(super) const JSON_DEPTH: usize = 32;
 /// Longest `kid`, in bytes.
 const KEY_ID_BYTES: usize = 256;
 
@@ -20,12 +20,19 @@ const KEY_ID_BYTES: usize = 256;
 /// Only what is needed to choose a provider and a key can be read, and is still only a claim. The rest becomes readable
 /// by [`verify`](super::verify).
 pub struct UnverifiedToken {
-    raw: Secret<String>,
+    raw: BearerToken,
+    parts: Parts,
+}
+
+/// What was read of it.
+struct Parts {
     signing_input_bytes: usize,
     algorithm: Algorithm,
     key_id: Option<String>,
     typed: bool,
     claims: Map<String, Value>,
+    /// The same, as they were written.
+    payload: String,
     signature: Vec<u8>,
 }
 
@@ -50,9 +57,83 @@ impl UnverifiedToken {
         Self::parse_typed(bytes, max_bytes, is_typed_for_access)
     }
 
+    /// As [`UnverifiedToken::parse`], of a token that is at hand, without a copy of it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn read(token: BearerToken, max_bytes: usize) -> Result<Self, TokenError> {
+        let parts = Parts::read(token.text().expose().as_bytes(), max_bytes, is_typed_for_access)?;
+        Ok(Self { raw: token, parts })
+    }
+
     /// As [`UnverifiedToken::parse`], for tokens whose header has a `typ` that `is_typed` knows: it says whether the type is the one that
     /// is meant, rather than none in particular, or refuses the token.
     pub(super) fn parse_typed(
+        bytes: &[u8],
+        max_bytes: usize,
+        is_typed: impl FnOnce(&Map<String, Value>) -> Result<bool, TokenError>,
+    ) -> Result<Self, TokenError> {
+        let parts = Parts::read(bytes, max_bytes, is_typed)?;
+        // it was read as text
+        let text = String::from_utf8(bytes.to_vec()).map_err(|_| TokenError::Malformed("not text"))?;
+        Ok(Self { raw: BearerToken::new(Secret::new(text)), parts })
+    }
+
+    /// `iss`, for choosing the provider whose keys and rules to [`verify`](super::verify) against; compared again
+    /// there.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.parts.claims.get("iss")?.as_str()
+    }
+
+    /// `kid`, for choosing the key. Anyone may have written it: never show it, never build a path or an address from
+    /// it.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.parts.key_id.as_deref()
+    }
+
+    /// `alg`. Which algorithms are acceptable is the provider's configuration, never the token's word.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.parts.algorithm
+    }
+
+    /// Whether the header's `typ` names the kind of token that was parsed for: an access token (RFC 9068 2.1), unless said otherwise.
+    pub(super) const fn is_typed(&self) -> bool {
+        self.parts.typed
+    }
+
+    /// The token's text, to look up or to hand to an introspection endpoint.
+    #[must_use]
+    pub const fn token(&self) -> &BearerToken {
+        &self.raw
+    }
+
+    /// What the signature is over (RFC 7515 5.2, step 8).
+    pub(super) fn signing_input(&self) -> &[u8] {
+        self.raw.text().expose().as_bytes().get(..self.parts.signing_input_bytes).unwrap_or_default()
+    }
+
+    pub(super) fn signature(&self) -> &[u8] {
+        &self.parts.signature
+    }
+
+    /// The unchecked claims: for `verify` alone.
+    pub(super) const fn claims(&self) -> &Map<String, Value> {
+        &self.parts.claims
+    }
+
+    /// The same, as they were written.
+    pub(super) fn payload(&self) -> &str {
+        &self.parts.payload
+    }
+}
+
+impl Parts {
+    #[inline(never)]
+    fn read(
         bytes: &[u8],
         max_bytes: usize,
         is_typed: impl FnOnce(&Map<String, Value>) -> Result<bool, TokenError>,
@@ -74,62 +155,19 @@ impl UnverifiedToken {
         let algorithm = algorithm(&header)?;
         let typed = is_typed(&header)?;
         let key_id = key_id(&header)?;
-        let claims = object(payload, "the payload is not base64url", "the payload is not a JSON object")?;
+        let payload = decode(payload, "the payload is not base64url")?;
+        let claims = read_object(&payload, "the payload is not a JSON object")?;
+        let payload =
+            String::from_utf8(payload).map_err(|_| TokenError::Malformed("the payload is not a JSON object"))?;
         let signature = decode(signature, "the signature is not base64url")?;
         let signing_input_bytes = signing_input.len();
-        let raw = Secret::new(text.to_owned());
-        Ok(Self { raw, signing_input_bytes, algorithm, key_id, typed, claims, signature })
-    }
-
-    /// `iss`, for choosing the provider whose keys and rules to [`verify`](super::verify) against; compared again
-    /// there.
-    #[must_use]
-    pub fn issuer(&self) -> Option<&str> {
-        self.claims.get("iss")?.as_str()
-    }
-
-    /// `kid`, for choosing the key. Anyone may have written it: never show it, never build a path or an address from
-    /// it.
-    #[must_use]
-    pub fn key_id(&self) -> Option<&str> {
-        self.key_id.as_deref()
-    }
-
-    /// `alg`. Which algorithms are acceptable is the provider's configuration, never the token's word.
-    #[must_use]
-    pub const fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-
-    /// Whether the header's `typ` names the kind of token that was parsed for: an access token (RFC 9068 2.1), unless said otherwise.
-    pub(super) const fn is_typed(&self) -> bool {
-        self.typed
-    }
-
-    /// The token's text, to look up or to hand to an introspection endpoint.
-    #[must_use]
-    pub const fn token(&self) -> &Secret<String> {
-        &self.raw
-    }
-
-    /// What the signature is over (RFC 7515 5.2, step 8).
-    pub(super) fn signing_input(&self) -> &[u8] {
-        self.raw.expose().as_bytes().get(..self.signing_input_bytes).unwrap_or_default()
-    }
-
-    pub(super) fn signature(&self) -> &[u8] {
-        &self.signature
-    }
-
-    /// The unchecked claims: for `verify` alone.
-    pub(super) const fn claims(&self) -> &Map<String, Value> {
-        &self.claims
+        Ok(Self { signing_input_bytes, algorithm, key_id, typed, claims, payload, signature })
     }
 }
 
 impl fmt::Debug for UnverifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnverifiedToken").field("algorithm", &self.algorithm).finish_non_exhaustive()
+        f.debug_struct("UnverifiedToken").field("algorithm", &self.parts.algorithm).finish_non_exhaustive()
     }
 }
 
@@ -145,7 +183,11 @@ fn decode(part: &str, fault: &'static str) -> Result<Vec<u8>, TokenError> {
 }
 
 fn object(part: &str, not_base64url: &'static str, not_json: &'static str) -> Result<Map<String, Value>, TokenError> {
-    parse_object_strict(&decode(part, not_base64url)?, JSON_DEPTH).map_err(|fault| {
+    read_object(&decode(part, not_base64url)?, not_json)
+}
+
+fn read_object(bytes: &[u8], not_json: &'static str) -> Result<Map<String, Value>, TokenError> {
+    parse_object_strict(bytes, JSON_DEPTH).map_err(|fault| {
         TokenError::Malformed(match fault {
             JsonFault::DuplicateKey => "a member is there twice",
             JsonFault::TooDeep => "nested too deeply",
@@ -217,7 +259,7 @@ mod tests {
         let parsed = parse(&token).unwrap();
         assert_eq!(parsed.issuer(), Some("https://idp.example"));
         assert_eq!((parsed.key_id(), parsed.algorithm()), (Some("k1"), Algorithm::EdDSA));
-        assert_eq!(parsed.token().expose(), &token);
+        assert_eq!(parsed.token().text().expose(), &token);
         assert_eq!(format!("{parsed:?}"), "UnverifiedToken { algorithm: EdDSA, .. }");
     }
 

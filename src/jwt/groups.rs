@@ -4,6 +4,51 @@ use super::TokenError;
 use super::caller::Groups;
 use super::claims::ClaimPath;
 use serde_json::{Map, Value};
+use std::fmt;
+
+/// Names of groups, in their order, as one text: they are most of what is kept of a caller.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct GroupNames {
+    text: Box<str>,
+    /// Where each ends.
+    ends: Box<[u32]>,
+}
+
+impl GroupNames {
+    /// The names.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut begin = 0;
+        self.ends.iter().map(move |end| {
+            let end = usize::try_from(*end).unwrap_or(usize::MAX);
+            let name = self.text.get(begin..end).unwrap_or_default();
+            begin = end;
+            name
+        })
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len().saturating_add(size_of_val(&*self.ends))
+    }
+}
+
+impl<'n> FromIterator<&'n str> for GroupNames {
+    #[inline(never)]
+    fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        for name in names {
+            text.push_str(name);
+            // a token is far shorter
+            ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        }
+        Self { text: text.into(), ends: ends.into() }
+    }
+}
+
+impl fmt::Debug for GroupNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
 
 /// The groups at `path`.
 ///
@@ -25,11 +70,11 @@ pub(super) fn read(
     }
     let wrong_type = || TokenError::ClaimType(path.to_string());
     match path.find(claims) {
-        None => Ok(Groups::Listed(Vec::new())),
+        None => Ok(Groups::Listed(GroupNames::default())),
         Some(Value::String(text)) => Ok(Groups::Listed(split(text, separator))),
         Some(Value::Array(list)) => {
-            let list: Option<Vec<String>> = list.iter().map(|group| group.as_str().map(str::to_owned)).collect();
-            list.map(Groups::Listed).ok_or_else(wrong_type)
+            let list: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+            Ok(Groups::Listed(list.ok_or_else(wrong_type)?.into_iter().collect()))
         }
         Some(_) => Err(wrong_type()),
     }
@@ -57,12 +102,12 @@ fn says_no(value: &Value) -> bool {
     }
 }
 
-fn split(text: &str, separator: Option<char>) -> Vec<String> {
+fn split(text: &str, separator: Option<char>) -> GroupNames {
     let parts = match separator {
         Some(separator) => text.split(separator).collect(),
         None => vec![text],
     };
-    parts.into_iter().filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    parts.into_iter().filter(|part| !part.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -83,7 +128,7 @@ mod tests {
     }
 
     fn listed(names: &[&str]) -> Result<Groups, TokenError> {
-        Ok(Groups::Listed(names.iter().map(|name| (*name).to_owned()).collect()))
+        Ok(Groups::Listed(names.iter().copied().collect()))
     }
 
     #[test]

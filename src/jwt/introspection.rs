@@ -3,8 +3,8 @@
 use super::caller::{CONFIRMATION, Caller, Lifetime};
 use super::claims::{ClaimPath, Expectations};
 use super::verify::{Signed, check_audience, check_issuer, check_length, check_required};
-use super::{TokenError, token_use};
-use crate::base::{JsonFault, Secret, UnixTime, parse_object_strict};
+use super::{BearerToken, TokenError, token_use};
+use crate::base::{JsonFault, UnixTime, parse_object_strict};
 use serde_json::{Map, Value};
 use std::rc::Rc;
 
@@ -21,7 +21,11 @@ pub enum Introspected {
 }
 
 /// What a provider says of a token that is in force. Only [`Introspected::parse`] makes one.
-pub struct ActiveToken(Map<String, Value>);
+pub struct ActiveToken {
+    claims: Map<String, Value>,
+    /// The same, as they were written.
+    text: String,
+}
 
 /// Why an answer says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +47,7 @@ impl Introspected {
     pub fn parse(bytes: &[u8]) -> Result<Self, IntrospectionFault> {
         let answer = parse_object_strict(bytes, JSON_DEPTH)?;
         match answer.get("active") {
-            Some(Value::Bool(true)) => Ok(Self::Active(ActiveToken(answer))),
+            Some(Value::Bool(true)) => Ok(Self::Active(ActiveToken::new(answer, bytes)?)),
             Some(Value::Bool(false)) => Ok(Self::Inactive),
             _ => Err(IntrospectionFault::Active),
         }
@@ -57,8 +61,18 @@ impl std::fmt::Debug for ActiveToken {
 }
 
 impl ActiveToken {
+    fn new(claims: Map<String, Value>, bytes: &[u8]) -> Result<Self, IntrospectionFault> {
+        // it was read as text
+        let text = String::from_utf8(bytes.to_vec()).map_err(|_| JsonFault::Syntax)?;
+        Ok(Self { claims, text })
+    }
+
     pub(super) const fn claims(&self) -> &Map<String, Value> {
-        &self.0
+        &self.claims
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The caller whose token this is, by this answer alone: the token itself says nothing.
@@ -70,7 +84,7 @@ impl ActiveToken {
     /// # Errors
     ///
     /// [`TokenError`], as of [`verify`](super::verify); refuse the caller.
-    pub fn caller(&self, token: &Secret<String>, expect: &Expectations, now: UnixTime) -> Result<Caller, TokenError> {
+    pub fn caller(&self, token: &BearerToken, expect: &Expectations, now: UnixTime) -> Result<Caller, TokenError> {
         let signed = Signed::answered(self);
         check_stated_issuer(signed, &expect.issuer)?;
         check_audience(signed, &expect.audiences)?;
@@ -109,7 +123,7 @@ impl ActiveToken {
     }
 
     fn bind(&self, caller: &Rc<Caller>) -> Result<Rc<Caller>, TokenError> {
-        match (self.0.get(CONFIRMATION), caller.claim(&ClaimPath::name(CONFIRMATION))) {
+        match (self.claims.get(CONFIRMATION), caller.claim(&ClaimPath::name(CONFIRMATION))) {
             (None, _) => Ok(Rc::clone(caller)),
             (Some(answered), None) => Ok(Rc::new(caller.bound_to(answered.clone()))),
             (Some(answered), Some(signed)) if answered == signed => Ok(Rc::clone(caller)),
@@ -127,6 +141,7 @@ fn check_stated_issuer(signed: Signed<'_>, issuer: &str) -> Result<(), TokenErro
 mod tests {
     use super::super::testing::{NOW, caller, expectations};
     use super::*;
+    use crate::base::Secret;
     use serde_json::json;
 
     fn answer(changes: &Value) -> ActiveToken {
@@ -151,13 +166,13 @@ mod tests {
     /// What is said of an opaque token, and of a JWT that was verified, by an answer with these changes.
     fn judged(changes: Value) -> (&'static str, &'static str) {
         let (answer, expect) = (answer(&changes), expectations());
-        let opaque = answer.caller(&Secret::new("opaque".to_owned()), &expect, NOW);
+        let opaque = answer.caller(&BearerToken::new(Secret::new("opaque".to_owned())), &expect, NOW);
         (code(opaque), code(answer.confirms(&Rc::new(caller(json!({}))), &expect, NOW)))
     }
 
     #[test]
     fn the_callers_attributes_are_those_of_the_answer() {
-        let opaque = Secret::new("opaque".to_owned());
+        let opaque = BearerToken::new(Secret::new("opaque".to_owned()));
         let caller = answer(&json!({"jti": "t1", "sid": "s1"})).caller(&opaque, &expectations(), NOW).unwrap();
         assert_eq!((caller.subject(), caller.client(), caller.issuer()), ("anna", Some("cli"), "https://idp.example"));
         assert_eq!((caller.jwt_id(), caller.session_id()), (Some("t1"), Some("s1")));
@@ -221,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_the_configuration_asks_for_is_asked_of_an_opaque_token_too() {
-        let opaque = Secret::new("opaque".to_owned());
+        let opaque = BearerToken::new(Secret::new("opaque".to_owned()));
         let mut expect = expectations();
         expect.max_lifetime = Some(std::time::Duration::from_secs(60));
         assert_eq!(code(answer(&json!({})).caller(&opaque, &expect, NOW)), "lifetime_too_long");

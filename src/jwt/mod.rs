@@ -30,6 +30,7 @@
 //! What the gateway signs itself, [`SigningKey`] does.
 
 mod algorithm;
+mod bearer;
 mod caller;
 mod claims;
 mod compact;
@@ -50,10 +51,12 @@ mod token_use;
 mod verify;
 
 pub use algorithm::Algorithm;
-pub use caller::{CONFIRMATION, Caller, Groups, numeric_date, token_id};
+pub use bearer::{BearerToken, TokenDigest};
+pub use caller::{CONFIRMATION, Caller, Groups, Vouched, numeric_date};
 pub use claims::{ClaimPath, ClaimPathError, Expectations};
 pub use compact::{UnverifiedToken, is_opaque};
 pub use error::TokenError;
+pub use groups::GroupNames;
 pub use introspection::{ActiveToken, Introspected, IntrospectionFault};
 pub use jwks::{JwksError, KeySet, ParsedKeys, SkipReason, SkippedKey};
 pub use security_event::{EventExpectations, EventKind, SecurityEvent, UnverifiedEvent, verify_event};

@@ -175,7 +175,7 @@ mod tests {
     fn expect() -> EventExpectations {
         let tokens = expectations();
         EventExpectations {
-            issuer: tokens.issuer,
+            issuer: tokens.issuer.to_string(),
             audiences: tokens.audiences,
             algorithms: tokens.algorithms,
             clock_skew: tokens.clock_skew,

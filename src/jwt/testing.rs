@@ -62,7 +62,7 @@ pub(crate) fn claims(changes: Value) -> Value {
 /// What [`claims`] without changes satisfy.
 pub(crate) fn expectations() -> Expectations {
     Expectations {
-        issuer: ISSUER.to_owned(),
+        issuer: ISSUER.into(),
         audiences: vec!["databricks".to_owned()],
         algorithms: vec![Algorithm::EdDSA],
         clock_skew: Duration::from_secs(30),

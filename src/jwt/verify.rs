@@ -38,20 +38,28 @@ pub fn verify(
 /// Claims that a provider vouches for: their signature was checked, or it said them itself. Only [`check_signature`] and
 /// [`Signed::answered`] make one, and whatever looks at claims takes one, so that no rule can come to run before.
 #[derive(Clone, Copy)]
-pub(super) struct Signed<'t>(&'t Map<String, Value>);
+pub(super) struct Signed<'t> {
+    claims: &'t Map<String, Value>,
+    /// The same, as they were written.
+    text: &'t str,
+}
 
 impl<'t> Signed<'t> {
     /// What an introspection endpoint said of a token that is in force.
-    pub(super) const fn answered(answer: &'t ActiveToken) -> Self {
-        Self(answer.claims())
+    pub(super) fn answered(answer: &'t ActiveToken) -> Self {
+        Self { claims: answer.claims(), text: answer.text() }
     }
 
     pub(super) const fn claims(self) -> &'t Map<String, Value> {
-        self.0
+        self.claims
+    }
+
+    pub(super) const fn text(self) -> &'t str {
+        self.text
     }
 
     pub(super) fn get(self, name: &str) -> Option<&'t Value> {
-        self.0.get(name)
+        self.claims.get(name)
     }
 }
 
@@ -71,7 +79,7 @@ pub(super) fn check_signature<'t>(
     let verifies =
         candidates.keys.iter().any(|key| key.verify(algorithm, token.signing_input(), token.signature()).is_ok());
     match (verifies, candidates.named) {
-        (true, _) => Ok(Signed(token.claims())),
+        (true, _) => Ok(Signed { claims: token.claims(), text: token.payload() }),
         (false, true) => Err(TokenError::SignatureInvalid),
         (false, false) => Err(TokenError::NoKeyVerifies),
     }

@@ -126,8 +126,10 @@ impl<'a> Action<'a> {
 
     /// Whether the request is for the workspace's own OAuth endpoints.
     pub(super) fn is_oauth(&self) -> bool {
-        let path = self.path().to_ascii_lowercase();
-        path == "/oidc" || path.starts_with("/oidc/")
+        const OIDC: &str = "/oidc";
+        let path = self.path();
+        let begins = path.get(..OIDC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(OIDC));
+        begins && path.get(OIDC.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// All ids that can be told by now, for a record of the request.

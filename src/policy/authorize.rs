@@ -29,8 +29,8 @@ impl Policy {
 
     /// The name of the first agent that `caller` is.
     #[must_use]
-    pub fn agent_of(&self, caller: &Caller) -> Option<&str> {
-        self.agents.iter().find(|agent| agent.is(caller)).map(|agent| &*agent.name)
+    pub fn agent_of(&self, caller: &Caller) -> Option<&Rc<str>> {
+        self.agents.iter().find(|agent| agent.is(caller)).map(|agent| &agent.name)
     }
 
     /// Whether what `role` denies is recorded only.

@@ -2,25 +2,32 @@
 
 /// A pattern: literal text in which `*` stands for any run of characters, none included. Case matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glob(String);
+pub struct Glob {
+    text: String,
+    /// Whether there is no star in it, as in most.
+    is_literal: bool,
+}
 
 impl Glob {
     /// The pattern `text`; every text is one.
     #[must_use]
-    pub const fn new(text: String) -> Self {
-        Self(text)
+    pub fn new(text: String) -> Self {
+        Self { is_literal: !text.contains('*'), text }
     }
 
     /// The pattern as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether the whole of `text` matches. Costs at most pattern length times text length.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
-        let mut parts = self.0.split('*');
+        if self.is_literal {
+            return self.text == text;
+        }
+        let mut parts = self.text.split('*');
         // `split` gives at least one part
         let first = parts.next().unwrap_or_default();
         let Some(mut rest) = text.strip_prefix(first) else { return false };
@@ -36,13 +43,13 @@ impl Glob {
     /// Whether every text that begins with `prefix` matches.
     #[must_use]
     pub fn matches_all_within(&self, prefix: &str) -> bool {
-        self.0.ends_with('*') && self.matches(prefix)
+        self.text.ends_with('*') && self.matches(prefix)
     }
 
     /// Whether some text that begins with `prefix` matches.
     #[must_use]
     pub fn matches_some_within(&self, prefix: &str) -> bool {
-        let mut parts = self.0.split('*');
+        let mut parts = self.text.split('*');
         let first = parts.next().unwrap_or_default();
         let literal = parts.next().is_none();
         // behind a star anything may follow, so only what stands before it can keep the two apart

@@ -79,6 +79,18 @@ impl Permit {
         &self.role
     }
 
+    /// As [`Permit::role`], to be kept.
+    #[must_use]
+    pub const fn shared_role(&self) -> &Rc<str> {
+        &self.role
+    }
+
+    /// As [`Permit::rule`], to be kept.
+    #[must_use]
+    pub const fn shared_rule(&self) -> Option<&Rc<str>> {
+        self.rule.as_ref()
+    }
+
     /// The rule that does, as a JSON pointer into the configuration; `None` if the role has none.
     #[must_use]
     pub fn rule(&self) -> Option<&str> {
@@ -229,7 +241,7 @@ impl Denial {
 
     /// The operation, the role and the rule that the denial is about, as far as it is about some.
     #[must_use]
-    pub fn subject(&self) -> (Option<Operation>, Option<&str>, Option<&str>) {
+    pub const fn subject(&self) -> (Option<Operation>, Option<&Rc<str>>, Option<&Rc<str>>) {
         match self {
             Self::GroupsOverage | Self::NoRole | Self::OperationUnknown | Self::UnknownSensitive => (None, None, None),
             Self::GrantInactive { role } => (None, Some(role), None),

@@ -163,17 +163,16 @@ impl RoleIndex {
 
     /// The places of all roles that may match `caller`, in order.
     pub(super) fn candidates(&self, caller: &Caller) -> Vec<usize> {
-        let groups = match caller.groups() {
-            Groups::Listed(groups) => groups.as_slice(),
-            Groups::Overage => &[],
-        };
-        let of_names = groups.iter().flat_map(|group| self.by_group.of(group));
-        let of_prefixes = groups.iter().flat_map(|group| {
-            // a prefix that ends within a character is none of this group's
-            let prefixes = self.prefix_lengths.iter().filter_map(|length| group.get(..*length));
-            prefixes.flat_map(|prefix| self.by_prefix.of(prefix))
-        });
-        let mut places: Vec<usize> = of_names.chain(of_prefixes).chain(self.others.iter().copied()).collect();
+        let mut places = self.others.clone();
+        if let Groups::Listed(groups) = caller.groups() {
+            for group in groups.iter() {
+                places.extend(self.by_group.of(group));
+                // a prefix that ends within a character is none of this group's
+                for prefix in self.prefix_lengths.iter().filter_map(|length| group.get(..*length)) {
+                    places.extend(self.by_prefix.of(prefix));
+                }
+            }
+        }
         sort(&mut places);
         places.dedup();
         places

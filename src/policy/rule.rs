@@ -119,7 +119,7 @@ impl Rule {
     fn names_for_allowing(&self, action: &Action<'_>) -> bool {
         match action.operation() {
             Some(operation) => {
-                self.operations.contains(operation) || (!operation.is_sensitive() && self.has_path(action))
+                self.operations.contains(operation) || (self.has_path(action) && !operation.is_sensitive())
             }
             None if action.near().is_some_and(Operation::is_sensitive) => false,
             None if action.sensitivity_of_unknown().is_some() => {

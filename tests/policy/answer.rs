@@ -74,7 +74,7 @@ impl Answer {
 impl Denied {
     fn of(denial: &Denial) -> Self {
         let (_, _, rule) = denial.subject();
-        Self { reason: denial.reason().name().to_owned(), rule: rule.map(str::to_owned) }
+        Self { reason: denial.reason().name().to_owned(), rule: rule.map(ToString::to_string) }
     }
 }
 

@@ -151,7 +151,7 @@ fn client(config: &Config, question: &Question, presented: &Presented) -> Client
 fn run(config: &Rc<Config>, question: &Question, presented: &Presented, client: &Client) -> End {
     let issuer = |callout: &Callout| {
         let discovery = callout.url.to_string();
-        let issuers = config.providers.iter().map(|provider| provider.expectations.issuer.clone());
+        let issuers = config.providers.iter().map(|provider| provider.expectations.issuer.to_string());
         issuers.into_iter().find(|issuer| discovery.starts_with(issuer.trim_end_matches('/')))
     };
     let mut world = |purpose: Purpose, callout: &Callout| match purpose {
@@ -224,7 +224,7 @@ fn caller(config: &Config, question: &Question, presented: &Presented) -> Option
     let token = presented.token.as_ref()?;
     let token = UnverifiedToken::parse(token.expose().as_bytes(), config.limits.token_bytes).ok()?;
     let issuer = token.issuer()?;
-    let provider = config.providers.iter().find(|provider| provider.expectations.issuer == issuer)?;
+    let provider = config.providers.iter().find(|provider| *provider.expectations.issuer == *issuer)?;
     let keys = KeySet::parse(presented.keys.as_bytes()).ok()?.keys;
     let caller = jwt::verify(&token, &keys, &provider.expectations, question.now).ok()?;
     Some((Rc::new(caller), Rc::clone(&provider.name)))
@@ -301,7 +301,7 @@ fn explain_to(decision: &mut Decision, config: &Config, question: &Question, see
         if let Some(denial) = permit.would_deny() {
             // as audit records have it: whose credential is used, and what would have refused
             decision.decision = "would_deny";
-            decision.rule = denial.subject().2.map(str::to_owned);
+            decision.rule = denial.subject().2.map(ToString::to_string);
             decision.reason = Some(denial.reason());
             decision.message = Some(denial.to_string());
         }

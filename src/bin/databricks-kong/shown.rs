@@ -161,7 +161,7 @@ fn times(token: &Token, reason: Option<Reason>) -> Vec<String> {
 fn groups(decision: &Decision) -> Option<Vec<String>> {
     let (caller, _) = decision.caller.as_ref()?;
     Some(match caller.groups() {
-        Groups::Listed(names) => names.clone(),
+        Groups::Listed(names) => names.iter().map(str::to_owned).collect(),
         Groups::Overage => Vec::new(),
     })
 }

@@ -14,7 +14,7 @@ use super::raw::{self, RawConfig, RawMode, RawProviders};
 use super::read::{ConfigError, Errors, FromConfig, Node};
 use super::{CalloutLimits, ClientCertificate, Config, Endpoint, Limits, OwnHeaders, Provider, Settings, Workspace};
 use crate::audit::{self, Grant};
-use crate::base::{Fingerprint, SortedMap, Url, parse_noting_duplicates, sort};
+use crate::base::{Fingerprint, Label, SortedMap, Url, parse_noting_duplicates, sort};
 use crate::jwt::ClaimPath;
 use crate::policy::Policy;
 use serde_json::Value;
@@ -133,7 +133,7 @@ impl Check<'_> {
         }
         let names: Vec<_> = providers.iter().map(|provider| provider.name.to_string()).collect();
         let grants = grants(raw.roles.as_deref().unwrap_or_default());
-        let audit = audit_settings(raw.audit.as_ref(), grants, self.short_digest.clone());
+        let audit = audit_settings(raw.audit.as_ref(), grants, self.short_digest.as_str().into());
         let roles = self.roles(raw.roles.unwrap_or_default(), &names, callouts.allow_http, &mut shared_secrets);
         let agents = self.agents(raw.agents.unwrap_or_default());
         let policy = Policy::new(roles, agents, raw.mode == Some(RawMode::Observe));
@@ -296,7 +296,7 @@ const fn is_bare(raw: &RawConfig) -> bool {
         && raw.audit.is_none()
 }
 
-fn audit_settings(raw: Option<&raw::RawAudit>, grants: SortedMap<Rc<str>, Grant>, config: String) -> audit::Settings {
+fn audit_settings(raw: Option<&raw::RawAudit>, grants: SortedMap<Rc<str>, Grant>, config: Label) -> audit::Settings {
     audit::Settings {
         config,
         log: raw.and_then(|raw| raw.log).unwrap_or(true),
@@ -311,7 +311,10 @@ fn grants(roles: &[raw::RawRole]) -> SortedMap<Rc<str>, Grant> {
     let grant = |role: &raw::RawRole| {
         let raw = role.grant.clone()?;
         let break_glass = raw.break_glass.unwrap_or(false);
-        Some((role.name.as_str().into(), Grant { approved_by: raw.approved_by, ticket: raw.ticket, break_glass }))
+        Some((
+            role.name.as_str().into(),
+            Grant { approved_by: raw.approved_by.map(Label::from), ticket: raw.ticket.map(Label::from), break_glass },
+        ))
     };
     roles.iter().filter_map(grant).collect()
 }

@@ -85,7 +85,7 @@ impl Check<'_> {
             client: claim("client", claims.and_then(|raw| raw.client.as_ref())),
             algorithms: self.algorithms(pointer, raw.algorithms),
             required: self.required(pointer, raw.require.unwrap_or_default()),
-            issuer: raw.issuer,
+            issuer: raw.issuer.into(),
             audiences: raw.audiences,
             clock_skew: Duration::from_secs(skew),
             max_lifetime: raw.max_lifetime.map(Duration::from_secs),

@@ -134,7 +134,7 @@ impl AwaitGrant {
             Ok((token, tokens)) => {
                 let granted = Granted { provider: asked.provider.id, shared, tokens };
                 let purpose = verify::Purpose::Login(granted);
-                Ok(Next::Go(Stage::Verify(Box::new(Verify { token, purpose }))))
+                Verify { token, purpose }.step(cx)
             }
             Err(Fault::Reply(NotGranted::Refused(error))) => {
                 Ok(Next::Reply(oauth_error(error, asked.grant.refused(error))))

@@ -11,6 +11,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod allocations;
 mod cost;
 mod drive;
 mod explorer;
@@ -24,3 +25,6 @@ mod sample;
 mod stage;
 mod stories;
 mod undecided;
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;

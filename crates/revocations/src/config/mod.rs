@@ -271,7 +271,7 @@ impl Reader<'_> {
         }
         Some(Arc::new(Provider {
             name: verified.name.to_string(),
-            issuer: expect.issuer.clone(),
+            issuer: expect.issuer.to_string(),
             subject: expect.subject.to_string(),
             clock_skew: expect.clock_skew,
             retention,
@@ -346,11 +346,11 @@ impl Reader<'_> {
             let url = self.url(&format!("{pointer}/jwks_url"), text, allow_http)?;
             return Some(KeyAddress { url, of_document: None, allow_http, max_stale: verified.keys_max_stale });
         }
-        let of_provider = raw.issuer.as_ref().is_none_or(|issuer| *issuer == verified.expectations.issuer);
+        let of_provider = raw.issuer.as_ref().is_none_or(|issuer| **issuer == *verified.expectations.issuer);
         let (url, of_document) = match &verified.keys {
             KeySource::Jwks(endpoint) if of_provider => (endpoint.url.clone(), None),
             KeySource::Discovery(endpoint) if of_provider => {
-                (endpoint.url.clone(), Some(verified.expectations.issuer.clone()))
+                (endpoint.url.clone(), Some(verified.expectations.issuer.to_string()))
             }
             _ => {
                 let issuer = raw.issuer.clone().unwrap_or_default();
