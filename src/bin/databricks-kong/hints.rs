@@ -14,6 +14,9 @@ pub(crate) fn hint(error: &ConfigError) -> Option<String> {
     if error.message.contains("is no operation") {
         return operation(first).map(|names| format!("did you mean {names}?"));
     }
+    if is_rule_on_a_role(error) {
+        return Some("a rule is an entry of the role's `allow` or `deny`: `allow: [{operations: […]}]`".to_owned());
+    }
     let known = after(&error.message)?;
     let key = error.pointer.rsplit('/').next().unwrap_or_default();
     // the unknown word is a key, or else the message begins with it; of what is no word there is nothing to say
@@ -22,6 +25,15 @@ pub(crate) fn hint(error: &ConfigError) -> Option<String> {
         false => Some(first).filter(|_| error.message.starts_with('`'))?,
     };
     nearest(word, known).map(|near| format!("did you mean `{near}`?"))
+}
+
+/// Whether what belongs into a rule stands one level too high.
+fn is_rule_on_a_role(error: &ConfigError) -> bool {
+    let mut steps = error.pointer.rsplit('/');
+    let is_of_rule =
+        steps.next().is_some_and(|key| ["operations", "paths", "resources", "lookup", "permit", "sql"].contains(&key));
+    let is_role = steps.next().is_some() && steps.next().is_some_and(|list| list == "roles" || list == "agents");
+    is_of_rule && is_role && error.message.starts_with("is not a known key")
 }
 
 /// The operations that a name is nearest to, or that end as it does.
@@ -59,6 +71,15 @@ mod tests {
 
     fn said(pointer: &str, message: &str) -> Option<String> {
         hint(&ConfigError { pointer: pointer.to_owned(), message: message.to_owned() })
+    }
+
+    #[test]
+    fn a_rule_on_the_wrong_level_is_told_where_rules_stand() {
+        let unknown = "is not a known key; known are `name`, `match`, `allow`";
+        assert!(said("/roles/0/operations", unknown).unwrap().contains("`allow`"));
+        assert!(said("/agents/2/paths", unknown).unwrap().contains("`allow`"));
+        assert_eq!(said("/roles/0/allow/1/operations/resources", unknown), None);
+        assert_eq!(said("/identity_providers/0/paths", unknown), None);
     }
 
     #[test]

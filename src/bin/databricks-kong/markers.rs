@@ -56,7 +56,7 @@ pub(crate) fn apply(text: &str, document: Option<&Document>, findings: &mut Vec<
         }
     }
     for marker in markers.iter().filter(|marker| !marker.used) {
-        let message = format!("nothing here is a {}: the exception is of no use", marker.kind.code);
+        let message = format!("there is no {} here: the exception allows nothing", marker.kind.code);
         wrong.push(finding(&codes::UNUSED_MARKER, marker.place.clone(), message, "take it out".to_owned()));
     }
     findings.extend(wrong);
@@ -136,10 +136,10 @@ fn parse(said: &str) -> Result<(Vec<&'static Kind>, &str), (String, String)> {
     let form = |message: &str| (message.to_owned(), FORM.to_owned());
     let listed = said.strip_prefix("allow ").ok_or_else(|| form("this says nothing that `check` understands"))?;
     let (listed, because) =
-        listed.split_once(" because ").ok_or_else(|| form("an exception without a reason is none"))?;
+        listed.split_once(" because ").ok_or_else(|| form("an exception needs a reason"))?;
     let because = because.trim();
     if because.is_empty() {
-        return Err(form("an exception without a reason is none"));
+        return Err(form("an exception needs a reason"));
     }
     let kinds = listed.split([',', ' ']).filter(|code| !code.is_empty()).map(allowable);
     Ok((kinds.collect::<Result<_, _>>()?, because))

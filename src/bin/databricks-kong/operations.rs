@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Only operations that need this OAuth scope
     #[arg(long, value_parser = scope)]
     scope: Option<String>,
-    /// Only operations whose requests carry ids of this type, in their SQL text, too
+    /// Only operations whose requests name resources of this type, also in SQL text
     #[arg(long, value_name = "TYPE", value_parser = resource_type)]
     resource: Option<String>,
     /// Only operations that this official client sends: sdk-python, sdk-go, cli, terraform, jdbc, sql-python, sql-go, sql-nodejs, mlflow,

@@ -38,15 +38,15 @@ pub(crate) fn lint(document: &Document) -> Vec<Finding> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    if !members.get("_format_version").is_some_and(Value::is_string) {
+    let version = members.get("_format_version");
+    if !version.is_some_and(Value::is_string) {
+        let message = match version {
+            None => "Kong refuses a file without `_format_version`",
+            Some(_) => "Kong refuses a `_format_version` that is no text: it needs quotes",
+        };
         found.push(
-            Finding::new(
-                &codes::NO_FORMAT_VERSION,
-                document,
-                "/_format_version",
-                "Kong refuses a file without `_format_version`",
-            )
-            .help("begin the file with `_format_version: \"3.0\"`"),
+            Finding::new(&codes::NO_FORMAT_VERSION, document, "/_format_version", message)
+                .help("begin the file with `_format_version: \"3.0\"`"),
         );
     }
     let look = Look { document, file };

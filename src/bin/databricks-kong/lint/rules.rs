@@ -114,7 +114,7 @@ fn never_holds(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
                 .finding(
                     &codes::NEVER_HOLDS,
                     &format!("{}/operations/{index}", rule.pointer),
-                    format!("requests of `{name}` carry no {what}, so this rule never means them"),
+                    format!("requests of `{name}` carry no {what}, so this rule never matches them"),
                 )
                 .help(cure(name, limit)),
         );

@@ -301,7 +301,7 @@ fn any_provider(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding>) {
     }
     let Some(key) = PATTERNS.iter().chain(&["claims"]).copied().find(is_set) else { return };
     let message = format!(
-        "`{key}` mean whoever has such a name at any of the providers: one gives names that another one gives, too"
+        "`{key}` match at every provider: two providers may give the same name to different people"
     );
     found.push(
         entry
