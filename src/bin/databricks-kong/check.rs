@@ -150,7 +150,9 @@ fn check_file(
     let capacities = arguments.capacity.map(|fleet| capacities(&text, &environment, fleet)).unwrap_or_default();
     let (mut report, count) = check_text(path, text, service, &environment, now);
     if count == 0 && report.findings.is_empty() {
-        return Err(format!("`{path}` has no entry of `databricks_kong`"));
+        return Err(format!(
+            "`{path}` has no filter `databricks_kong` and no plugin `databricks-kong`: is it the file that Kong loads?"
+        ));
     }
     arguments.leave_out_what_is_allowed(&mut report);
     Ok((report, count, capacities))

@@ -44,7 +44,10 @@ impl Source {
         let meant: Vec<_> = all.iter().filter(|entry| wanted.is_none_or(|part| entry.name.contains(part))).collect();
         match (meant.as_slice(), all.is_empty()) {
             ([entry], _) => Ok((*entry).clone()),
-            (_, true) => Err(format!("`{}` has no entry of databricks_kong that decides", self.path)),
+            (_, true) => Err(format!(
+                "`{}` has no filter `databricks_kong` and no plugin `databricks-kong` with roles",
+                self.path
+            )),
             ([], _) => Err(format!("no entry has this name; `{}` has {}", self.path, names(&all))),
             (_, _) => Err(format!("choose one entry of `{}` with --entry: {}", self.path, names(&all))),
         }
