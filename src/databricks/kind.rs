@@ -339,6 +339,11 @@ impl Kind {
         }
     }
 
+    /// Whether nothing more can be taken off: `/Workspace/Workspace/a` is `/Workspace/a` and then `/a` to those who take a prefix off twice.
+    fn is_canonical(&self, id: &str) -> bool {
+        self.canonical(id) == id
+    }
+
     /// Whether an id can be read in one way only. Blanks around it are taken away by some readers.
     #[must_use]
     pub fn is_plain(&self, id: &str) -> bool {
@@ -349,7 +354,9 @@ impl Kind {
         match self.spelling {
             Exact => true,
             Spelling::Path | Dbfs => {
-                is_plain_path(id) && (!is_below_volumes(id) || folds_plainly(id)) && has_plain_scheme(id)
+                let is_plain =
+                    is_plain_path(id) && (!is_below_volumes(id) || folds_plainly(id)) && has_plain_scheme(id);
+                is_plain && self.is_canonical(&self.canonical(id))
             }
             Folded => folds_plainly(id) && is_unquoted(id),
             Hexadecimal => folds_plainly(id),
@@ -544,6 +551,8 @@ mod tests {
             ("path", "s3://bucket/a", true),
             ("path", "/Users/x/file:y", true),
             ("path", "/dbfs:/Volumes/a/b/c", false),
+            ("path", "/Workspace/Workspace/Users/a", false),
+            ("path", "/Workspace/Users/Workspace/a", true),
             ("path", "/Workspace/file:/a", false),
             ("path", "dbfs:/DBFS:/a", false),
             ("dbfs", "/dbfs:/a", false),

@@ -135,8 +135,7 @@ fn comment(line: &str) -> Option<(usize, &str)> {
 fn parse(said: &str) -> Result<(Vec<&'static Kind>, &str), (String, String)> {
     let form = |message: &str| (message.to_owned(), FORM.to_owned());
     let listed = said.strip_prefix("allow ").ok_or_else(|| form("this says nothing that `check` understands"))?;
-    let (listed, because) =
-        listed.split_once(" because ").ok_or_else(|| form("an exception needs a reason"))?;
+    let (listed, because) = listed.split_once(" because ").ok_or_else(|| form("an exception needs a reason"))?;
     let because = because.trim();
     if because.is_empty() {
         return Err(form("an exception needs a reason"));

@@ -300,9 +300,7 @@ fn any_provider(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let Some(key) = PATTERNS.iter().chain(&["claims"]).copied().find(is_set) else { return };
-    let message = format!(
-        "`{key}` match at every provider: two providers may give the same name to different people"
-    );
+    let message = format!("`{key}` match at every provider: two providers may give the same name to different people");
     found.push(
         entry
             .finding(&codes::ANY_PROVIDER, &format!("{}/match/{key}", role.pointer), message)
