@@ -5,6 +5,18 @@ use databricks_kong::databricks::sql::{LONGEST, Unparsed, scan};
 use proptest::prelude::*;
 use std::time::Instant;
 
+/// The text might go on: readers do not agree where a comment with a lone carriage return ends.
+#[test]
+fn a_comment_ends_with_a_line_feed_or_with_the_text_and_never_with_a_lone_carriage_return() {
+    let parsed = |text: &str| scan(text, None, None).parsed;
+    for text in ["SELECT 1 -- x\r", "SELECT 1 -- x\r \t", "SELECT 1 -- x\rFROM t", "SELECT 1 -- x\r\r\n"] {
+        assert_eq!(parsed(text), Err(Unparsed::Unbalanced), "{text:?}");
+    }
+    for text in ["SELECT 1 -- x", "SELECT 1 -- x\n", "SELECT 1 -- x\r\n", "SELECT 1\r", "SELECT 1 -- x\r\n \r"] {
+        assert_eq!(parsed(text), Ok(()), "{text:?}");
+    }
+}
+
 /// Long texts that would be slow, or use up the stack, if anything were looked at again and again.
 fn long_texts() -> Vec<String> {
     let filled = |open: &str, unit: &str, close: &str| {

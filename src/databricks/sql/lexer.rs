@@ -96,7 +96,9 @@ impl<'a> Lexer<'a> {
     /// Spark goes on behind a backslash at the line's end, others do not; and they do not agree on a lone `\r`.
     fn line_comment(&mut self) -> Result<(), Unparsed> {
         let line = self.rest.split('\n').next().unwrap_or_default();
-        let comment = line.strip_suffix('\r').unwrap_or(line);
+        // the last line of a text has no end
+        let has_end = line.len() < self.rest.len();
+        let comment = line.strip_suffix('\r').filter(|_| has_end).unwrap_or(line);
         if comment.ends_with('\\') || comment.contains('\r') {
             return Err(Unparsed::Unbalanced);
         }
