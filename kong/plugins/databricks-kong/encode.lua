@@ -1,10 +1,7 @@
 -- Writes a configuration as the JSON text that the core reads. Kong's tables do not tell an empty list from an empty object, and hold
 -- more than what the user wrote (`$refs`, ids): the schema says what is what.
 
-local cjson = require("cjson").new()
-
--- fourteen digits are the default, and ids of workspaces have sixteen
-cjson.encode_number_precision(16)
+local cjson = require "cjson"
 
 local encode = {}
 
@@ -34,6 +31,27 @@ local function secret(value, secrets)
     return UNRESOLVED
   end
   return cjson.encode(plain)
+end
+
+
+-- A value of any type. cjson writes fourteen digits of a number, not all of them more, and ids of workspaces have sixteen.
+local function json(value)
+  if type(value) == "number" then
+    return string.format("%.16g", value)
+  elseif type(value) ~= "table" or next(value) == nil then
+    return cjson.encode(value)
+  end
+  local parts = {}
+  if value[1] ~= nil then
+    for at, one in ipairs(value) do
+      parts[at] = json(one)
+    end
+    return "[" .. table.concat(parts, ",") .. "]"
+  end
+  for key, one in pairs(value) do
+    parts[#parts + 1] = cjson.encode(tostring(key)) .. ":" .. json(one)
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
 end
 
 
@@ -90,7 +108,7 @@ function write(field, value, secrets)
   elseif field.type == "integer" then
     return string.format("%d", value)
   end
-  return cjson.encode(value)
+  return json(value)
 end
 
 
