@@ -297,7 +297,13 @@ def test_a_caller_becomes_the_credential_of_kong(plugin: Path, start: Start) -> 
     faulty = start()
     faulty.ask()
     send(faulty.gateway.url("main"), "GET", LIST)
-    known, unknown = faulty.gateway.entries()[-2:]
+
+    def logged() -> list[dict[str, Any]]:
+        """Both, which nginx writes behind the answer."""
+        entries = faulty.gateway.entries()
+        return entries[-2:] if len(entries) > 1 else []
+
+    known, unknown = wait_until("both are logged", logged)
     # `main` has two providers, and both may have a caller of this name
     assert known["credential"] == {"id": "rs:faults-alice"}
     assert unknown.get("credential") is None and unknown["status"] == 401
