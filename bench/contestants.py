@@ -90,7 +90,7 @@ class Gateway(Protocol):
 
     def costs(self) -> list[Part]: ...
 
-    def workers(self) -> list[Path]:
+    def threads(self) -> list[Path]:
         """The folders in /proc of the threads whose time counts."""
         ...
 

@@ -98,10 +98,10 @@ class EnvoyUnderBench(EnvoyGateway):
     def url(self, config: str) -> str:
         return f"http://127.0.0.1:{self.other_ports[config]}" if config in self.other_ports else super().url(config)
 
-    def workers(self) -> list[Path]:
+    def threads(self) -> list[Path]:
         # Others of Envoy's threads compile the module, flush statistics and write files: no request waits for them.
-        threads = Path(f"/proc/{self.process.child.pid}/task").iterdir()
-        return [thread for thread in threads if (thread / "comm").read_text().startswith("wrk:worker_")]
+        tasks = Path(f"/proc/{self.process.child.pid}/task").iterdir()
+        return [task for task in tasks if (task / "comm").read_text().startswith("wrk:worker_")]
 
     def version(self) -> str:
         said = subprocess.run([envoy_path(), "--version"], capture_output=True, text=True, check=True).stdout

@@ -80,7 +80,7 @@ class KongUnderBench(kong_gateway.KongGateway):
     def path(self, config: str) -> str:
         return "/" + "-".join(re.findall(r"\w+", config)) + "/gw"
 
-    def workers(self) -> list[Path]:
+    def threads(self) -> list[Path]:
         master = (self.prefix / "pids/nginx.pid").read_text().strip()
         processes = Path(f"/proc/{master}/task/{master}/children").read_text().split()
         return [Path(f"/proc/{process}/task/{process}") for process in processes]

@@ -34,7 +34,7 @@ def processor_seconds(threads: list[Path]) -> float:
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
-def closed_loop(one: Contestant, workers: list[Path], seconds: int, run_dir: Path) -> Closed:
+def closed_loop(one: Contestant, threads: list[Path], seconds: int, run_dir: Path) -> Closed:
     """Sixteen connections that send again as soon as they are answered."""
     request = one.request
     tokens = "-"
@@ -56,9 +56,9 @@ def closed_loop(one: Contestant, workers: list[Path], seconds: int, run_dir: Pat
         one.url + request.target,
     ]
     argv += ["--", request.method, request.body or "-", tokens, *headers]
-    before = processor_seconds(workers)
+    before = processor_seconds(threads)
     run = subprocess.run(argv, capture_output=True, text=True, check=False)
-    spent = processor_seconds(workers) - before
+    spent = processor_seconds(threads) - before
     if run.returncode != 0:
         raise SystemExit(f"wrk failed for {one.name}: {run.stdout}{run.stderr}")
     said = json.loads(run.stdout.splitlines()[-1])

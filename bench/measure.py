@@ -69,12 +69,12 @@ def in_turns(gateway: bench.Gateway, ways: list[bench.Contestant], rounds: int, 
     """Each way's rounds. Each round begins with another way, since the first has the machine that the last round left."""
     # hosts compile what is used much, in threads of their own, whose time would count
     for one in ways:
-        load.closed_loop(one, gateway.workers(), 1, run_dir)
+        load.closed_loop(one, gateway.threads(), 1, run_dir)
     found: dict[str, list[dict[str, float]]] = {one.name: [] for one in ways}
     for number in range(rounds):
         shift = number * 3 % len(ways)
         for one in ways[shift:] + ways[:shift]:
-            found[one.name].append(load.closed_loop(one, gateway.workers(), seconds, run_dir).as_json())
+            found[one.name].append(load.closed_loop(one, gateway.threads(), seconds, run_dir).as_json())
         say(f"round {number + 1} of {rounds}")
     return found
 
