@@ -13,6 +13,7 @@ from typing import Any
 import configs
 import pytest
 from gateway import FILTER, Gateway, hosts_for_443, tls_files
+from growing import GrowingFile, ParsedLines
 from stack import REPO, Idp, Workspace, free_ports, send, wait_until
 
 # Kong's own validator refuses these by the filter's schema: it does not start with them.
@@ -27,6 +28,12 @@ SERIOUS = (" [crit] ", " [alert] ", " [emerg] ", "host trap", "error while execu
 def all_names() -> list[str]:
     """The names of all configurations of the stories."""
     return [one.name for one in configs.all_configs()]
+
+
+def record_in_entry(line: str) -> dict[str, Any] | None:
+    audit = json.loads(line).get("databricks_audit")
+    # the variable is empty where Kong itself refused a request
+    return json.loads(audit) if audit else None
 
 
 class KongGateway(Gateway):
@@ -69,6 +76,8 @@ class KongGateway(Gateway):
         self.ca, self.certificate, self.key = tls_files(run_dir, *self.tls_hosts.values(), "127.0.0.1")
         self.parts = configs.Parts(idp, workspace, self.url, closed)
         self.shipped = run_dir / "shipped.json"
+        self.log = GrowingFile(self.prefix / "logs/error.log")
+        self.audit = ParsedLines(self.shipped, record_in_entry)
         self.declaration = run_dir / "kong.json"
         self.declaration.write_text(json.dumps(self.declared(), indent=1))
         self.environment = self._environment()
@@ -183,23 +192,8 @@ class KongGateway(Gateway):
         one = self.named.get(config)
         return f"/{config}/gw{one.prefix if one else ''}"
 
-    def logs(self) -> str:
-        log = self.prefix / "logs/error.log"
-        return log.read_text(errors="replace") if log.exists() else ""
-
-    def entries(self) -> list[dict[str, Any]]:
-        """What the log plugin wrote."""
-        text = self.shipped.read_bytes().decode(errors="replace") if self.shipped.exists() else ""
-        # the last line may be on its way
-        return [json.loads(line) for line in text.split("\n")[:-1] if line]
-
     def records(self) -> list[dict[str, Any]]:
-        found = []
-        for entry in self.entries():
-            # the variable is empty where Kong itself refused a request
-            if entry.get("databricks_audit"):
-                found.append(json.loads(entry["databricks_audit"]))
-        return found
+        return self.audit.all()
 
     def page(self) -> str:
         return send(f"http://127.0.0.1:{self.status_port}", "GET", "/metrics").text
@@ -215,8 +209,8 @@ class KongGateway(Gateway):
         paths = [*(self.prefix / "logs").glob("*.log"), self.shipped]
         return {path.name: path.read_text(errors="replace") for path in paths if path.exists()}
 
-    def complaints(self) -> list[str]:
-        return [line for line in self.logs().splitlines() if any(word in line for word in self.serious)]
+    def complaints(self, since: int = 0) -> list[str]:
+        return [line for line in self.logs(since).splitlines() if any(word in line for word in self.serious)]
 
     def stop(self) -> None:
         subprocess.run(

@@ -12,6 +12,7 @@ from typing import Any
 import configs
 import pytest
 from gateway import Gateway
+from growing import GrowingFile, ParsedLines
 from stack import REPO, Idp, Process, Workspace, free_ports, send, wait_until
 
 HERE = Path(__file__).resolve().parent
@@ -27,6 +28,17 @@ SERIOUS = (
     "panicked",
     "Lua entry thread aborted",
 )
+
+
+def record_in_entry(line: str) -> dict[str, Any] | None:
+    entry = json.loads(line)
+    if not entry.get("databricks_audit"):
+        return None
+    record = json.loads(entry["databricks_audit"])
+    assert entry["variable"] == entry["databricks_audit"] == entry["serialized"]["databricks_audit"], entry
+    for part in PARTS:
+        assert entry.get(f"databricks_{part}") == record.get(part), entry
+    return record
 
 
 class NginxGateway(Gateway):
@@ -63,6 +75,9 @@ class NginxGateway(Gateway):
         }
         (self.dir / "routes.json").write_text(json.dumps(declared))
         self.shipped.touch()
+        self.log = GrowingFile(self.dir / "logs/error.log")
+        self.plugin_entries = ParsedLines(self.shipped, json.loads)
+        self.audit = ParsedLines(self.shipped, record_in_entry)
         (self.dir / "nginx.conf").write_text(self.configuration())
         environment = {**os.environ, **configs.ENVIRONMENT}
         argv = [nginx(), "-p", str(self.dir), "-c", "nginx.conf", "-e", "logs/error.log"]
@@ -147,26 +162,12 @@ http {{
 }}
 """
 
-    def logs(self) -> str:
-        log = self.dir / "logs/error.log"
-        return log.read_text(errors="replace") if log.exists() else ""
-
     def entries(self) -> list[dict[str, Any]]:
         """What a log plugin would have written."""
-        text = self.shipped.read_text(errors="replace")
-        return [json.loads(line) for line in text.split("\n")[:-1] if line]
+        return self.plugin_entries.all()
 
     def records(self) -> list[dict[str, Any]]:
-        found = []
-        for entry in self.entries():
-            if not entry.get("databricks_audit"):
-                continue
-            record = json.loads(entry["databricks_audit"])
-            assert entry["variable"] == entry["databricks_audit"] == entry["serialized"]["databricks_audit"], entry
-            for part in PARTS:
-                assert entry.get(f"databricks_{part}") == record.get(part), entry
-            found.append(record)
-        return found
+        return self.audit.all()
 
     def counters(self) -> dict[str, int]:
         rows = (line.split(" ") for line in self.pages()["metrics"].splitlines())
@@ -179,8 +180,8 @@ http {{
     def files(self) -> dict[str, str]:
         return {"log": self.logs(), "log plugin": self.shipped.read_text(errors="replace")}
 
-    def complaints(self) -> list[str]:
-        return [line for line in self.logs().splitlines() if any(word in line for word in SERIOUS)]
+    def complaints(self, since: int = 0) -> list[str]:
+        return [line for line in self.logs(since).splitlines() if any(word in line for word in SERIOUS)]
 
     def stop(self) -> None:
         self.process.stop()

@@ -33,7 +33,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
         world = item.funcargs.get("world") if hasattr(item, "funcargs") else None
         # once the stack is being taken down there is nobody to ask
         if isinstance(world, World) and call.when != "teardown":
-            log = world.gateway.logs()[world.log_start :]
+            log = world.gateway.logs(world.log_start)
             report.sections.append(("gateway log of this test", log[-6000:]))
             try:
                 rows = [f"{o.n} {o.method} {o.target} -> {o.status} {o.principal}" for o in world.seen()]
@@ -112,6 +112,7 @@ def gateway(request: pytest.FixtureRequest, run_dir: Path, idp: Idp, workspace: 
         expected = started.asks_ahead * configs.TOKENS_AHEAD
         wait_until("roles have their tokens", lambda: workspace.shared_tokens() >= expected)
     yield started
+    assert not started.complaints(), "the host is well"
     stop_gateway(started)
 
 
@@ -119,8 +120,8 @@ def gateway(request: pytest.FixtureRequest, run_dir: Path, idp: Idp, workspace: 
 def world(gateway: Gateway, idp: Idp, workspace: Workspace, run_dir: Path) -> Iterator[World]:
     workspace.clear_faults()
     workspace.forget_requests()
-    one = World(gateway, idp, workspace, run_dir, log_start=len(gateway.logs()))
+    one = World(gateway, idp, workspace, run_dir, log_start=gateway.log.size())
     yield one
     workspace.clear_faults()
     one.check_promises()
-    assert not gateway.complaints(), "the host is well"
+    assert not gateway.complaints(one.log_start), "the host is well"

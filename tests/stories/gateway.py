@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import configs
+from growing import GrowingFile, ParsedLines
 from stack import REPO, Idp, Process, Response, Workspace, free_ports, send, wait_until
 
 FILTER = Path(os.environ.get("DATABRICKS_KONG_WASM", REPO / "filters/databricks_kong.wasm")).resolve()
@@ -25,6 +26,8 @@ HOSTILE = REPO / ".cache/sdk-filters/hostile_filter.wasm"
 class Gateway(abc.ABC):
     """A running host with the filter, one route for each of `configs.all_configs()`, and one without the filter."""
 
+    # where the host and the filter log
+    log: GrowingFile
     ca: Path | None = None
     no_tls: str = ""  # why there is no TLS route on port 443, if so
     no_mtls: str = ""  # why there is no route that asks clients for a certificate, if so
@@ -47,9 +50,9 @@ class Gateway(abc.ABC):
     def url(self, config: str) -> str:
         """Where clients reach the route with this configuration; `bare` is the route without the filter."""
 
-    @abc.abstractmethod
-    def logs(self) -> str:
-        """Everything that the host and the filter have logged so far."""
+    def logs(self, since: int = 0) -> str:
+        """What the host and the filter have logged so far, behind the first `since` bytes."""
+        return self.log.text(since)
 
     @abc.abstractmethod
     def stop(self) -> None: ...
@@ -70,8 +73,8 @@ class Gateway(abc.ABC):
     def files(self) -> dict[str, str]:
         """What the host wrote, complete once it has stopped."""
 
-    def complaints(self) -> list[str]:
-        """Lines of the log by which the host says that something is wrong with itself."""
+    def complaints(self, since: int = 0) -> list[str]:
+        """Lines of the log, behind the first `since` bytes, by which the host says that something is wrong with itself."""
         return []
 
 
@@ -173,6 +176,11 @@ def hosts_for_443(names: list[str]) -> tuple[dict[str, str], str]:
     return {}, error
 
 
+def record_in_log(line: str) -> dict[str, Any] | None:
+    record = line.partition("databricks_kong.audit ")[2]
+    return json.loads(record) if record else None
+
+
 class EnvoyGateway(Gateway):
     """One Envoy, one listener for each configuration. Envoy has no per-route configuration for wasm filters.
 
@@ -225,6 +233,9 @@ class EnvoyGateway(Gateway):
             ],
             run_dir,
         )
+        # on stderr: a log file of Envoy's own is written every ten seconds only
+        self.log = GrowingFile(self.process.err)
+        self.audit = ParsedLines(self.process.err, record_in_log)
         try:
             wait_until("Envoy is live", self._live, timeout=120)
         except BaseException:
@@ -239,13 +250,8 @@ class EnvoyGateway(Gateway):
             return f"https://{self.tls_hosts[config]}"
         return f"http://127.0.0.1:{self.ports[config]}{one.prefix}"
 
-    def logs(self) -> str:
-        # on stderr: a log file of Envoy's own is written every ten seconds only
-        return self.process.err.read_text(errors="replace")
-
     def records(self) -> list[dict[str, Any]]:
-        lines = (line.partition("databricks_kong.audit ")[2] for line in self.logs().splitlines())
-        return [json.loads(line) for line in lines if line]
+        return self.audit.all()
 
     def counters(self) -> dict[str, int]:
         rows = (line.split(": ") for line in self.admin("/stats?filter=wasmcustom").text.splitlines())

@@ -537,11 +537,17 @@ class Workspace:
         )
 
 
+# Of as many runs of pytest at once (pytest-xdist) each has ports of its own: between finding one free and binding it, another could take it.
+MOST_RUNS = 4
+RUN = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     """Ports that were free a moment ago, all different, and below those that systems give to outgoing connections."""
+    assert RUN < MOST_RUNS, f"at most {MOST_RUNS} at once"
     found: set[int] = set()
     while len(found) < count:
-        port = random.randrange(12_000, 32_000)
+        port = random.randrange(12_000 + RUN, 32_000, MOST_RUNS)
         with socket.socket() as probe:
             try:
                 probe.bind((host, port))

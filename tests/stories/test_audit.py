@@ -285,10 +285,10 @@ def test_a_long_record_is_one_line_of_json(world: World):
 
 def test_records_can_be_kept_out_of_the_log_and_subjects_out_of_records(world: World):
     caller = world.user("runners")
-    start = len(world.gateway.logs())
+    start = world.gateway.log.size()
     reply = world.send("audited_quietly", "GET", "/api/2.2/jobs/get?job_id=202", caller=caller)
     assert_refused(reply, 403, "NO_RULE")
-    assert "databricks_kong.audit" not in world.gateway.logs()[start:]
+    assert "databricks_kong.audit" not in world.gateway.logs(start)
     if world.gateway.ships_records:
         digest = hashlib.sha256(f"rs\0{caller.sub}".encode()).hexdigest()[:32]
         assert world.record(reply)["subject"] == f"sha256:{digest}"

@@ -70,7 +70,7 @@ def beside(gateway: Gateway, run_dir: Path, idp: Idp, workspace: Workspace) -> I
 def world(beside: EnvoyGateway, idp: Idp, workspace: Workspace, run_dir: Path) -> Iterator[World]:
     workspace.clear_faults()
     workspace.forget_requests()
-    one = World(beside, idp, workspace, run_dir, log_start=len(beside.logs()))
+    one = World(beside, idp, workspace, run_dir, log_start=beside.log.size())
     yield one
     workspace.clear_faults()
     one.check_promises()
