@@ -35,8 +35,8 @@ catalogue-check: ## list what the newest SDKs for Python and Go have that the ta
 bench: ## measure what a request costs Envoy, and the Kong of KONG_BIN, beside their own filters and plugins (some minutes)
 	@bench/run $(ARGS)
 
-bench-core: ## measure how long a decision takes with 10 and with 1,000 roles, and a request with a long feed (compiles some minutes)
-	@scripts/with-rust cargo bench --quiet --locked --bench decide --bench feed
+bench-core: ## measure how long a decision takes with 10 and with 1,000 roles, a request with a long feed, and `check` of 20,000 roles (compiles some minutes)
+	@scripts/with-rust cargo bench --quiet --locked --features cli --bench decide --bench feed --bench check
 
 test: ## build, then run what a change most likely breaks (PARTS=envoy for one part, PARTS=--list to see them)
 	@scripts/test $(PARTS)

@@ -65,27 +65,43 @@ pub(super) trait FromConfig: Sized {
     }
 }
 
-/// A value in the configuration, with the way to it.
+/// A value in the configuration, with the way to it, of which a text is made only to say what is wrong.
 pub(super) struct Node<'a> {
     value: &'a Value,
-    pointer: String,
+    /// What it stands in, and where in that; nothing for the whole configuration.
+    within: Option<(&'a Self, Step<'a>)>,
     errors: &'a Errors,
     /// A key that was already used to choose the type of an object.
     tag: Option<&'static str>,
 }
 
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
 impl<'a> Node<'a> {
-    pub(super) fn root(value: &'a Value, errors: &'a Errors) -> Self {
-        Self { value, pointer: String::new(), errors, tag: None }
+    pub(super) const fn root(value: &'a Value, errors: &'a Errors) -> Self {
+        Self { value, within: None, errors, tag: None }
     }
 
-    fn child(&self, key: &str, value: &'a Value) -> Self {
-        let escaped = key.replace('~', "~0").replace('/', "~1");
-        Self { value, pointer: format!("{}/{escaped}", self.pointer), errors: self.errors, tag: None }
+    const fn child<'c>(&'c self, step: Step<'c>, value: &'c Value) -> Node<'c> {
+        Node { value, within: Some((self, step)), errors: self.errors, tag: None }
+    }
+
+    fn pointer(&self) -> String {
+        match self.within {
+            None => String::new(),
+            Some((outer, Step::Key(key))) => {
+                format!("{}/{}", outer.pointer(), key.replace('~', "~0").replace('/', "~1"))
+            }
+            Some((outer, Step::Index(index))) => format!("{}/{index}", outer.pointer()),
+        }
     }
 
     pub(super) fn wrong<T>(&self, message: impl Into<String>) -> Option<T> {
-        self.errors.add(self.pointer.as_str(), message);
+        self.errors.add(self.pointer(), message);
         None
     }
 
@@ -102,9 +118,9 @@ impl<'a> Node<'a> {
             return self.wrong(format!("must have the key `{tag}`: one of {choices}"));
         };
         let Some(name) = name.as_str() else {
-            return self.child(tag, name).wrong(format!("must be one of {choices}"));
+            return self.child(Step::Key(tag), name).wrong(format!("must be one of {choices}"));
         };
-        let rest = Self { value: self.value, pointer: self.pointer.clone(), errors: self.errors, tag: Some(tag) };
+        let rest = Self { value: self.value, within: self.within, errors: self.errors, tag: Some(tag) };
         Some((name, rest))
     }
 
@@ -131,11 +147,11 @@ impl Object<'_> {
         match self.map.get(key) {
             // `key:` without a value is null in YAML, and means that the key was left out
             None | Some(Value::Null) => T::absent().or_else(|| {
-                let pointer = format!("{}/{key}", self.node.pointer);
+                let pointer = format!("{}/{key}", self.node.pointer());
                 self.node.errors.add(pointer, format!("is missing; it must be {}", T::EXPECTED));
                 None
             }),
-            Some(value) => T::read(&self.node.child(key, value)),
+            Some(value) => T::read(&self.node.child(Step::Key(key), value)),
         }
     }
 
@@ -143,7 +159,8 @@ impl Object<'_> {
         for (key, value) in self.map {
             if !self.known.contains(&key.as_str()) {
                 let known = self.known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-                let _: Option<()> = self.node.child(key, value).wrong(format!("is not a known key; known are {known}"));
+                let _: Option<()> =
+                    self.node.child(Step::Key(key), value).wrong(format!("is not a known key; known are {known}"));
             }
         }
     }
@@ -232,7 +249,7 @@ impl<T: FromConfig> FromConfig for Vec<T> {
     fn read(node: &Node<'_>) -> Option<Self> {
         match node.value {
             Value::Array(items) => {
-                let read = items.iter().enumerate().map(|(index, item)| T::read(&node.child(&index.to_string(), item)));
+                let read = items.iter().enumerate().map(|(index, item)| T::read(&node.child(Step::Index(index), item)));
                 // every item is read, so that every item's errors are found
                 read.collect::<Vec<_>>().into_iter().collect()
             }
@@ -249,7 +266,8 @@ impl<T: FromConfig> FromConfig for SortedMap<String, T> {
     fn read(node: &Node<'_>) -> Option<Self> {
         match node.value {
             Value::Object(map) => {
-                let read = map.iter().map(|(key, value)| Some((key.clone(), T::read(&node.child(key, value))?)));
+                let read =
+                    map.iter().map(|(key, value)| Some((key.clone(), T::read(&node.child(Step::Key(key), value))?)));
                 read.collect::<Vec<_>>().into_iter().collect()
             }
             // and the other way about: Lua does not tell an empty object from an empty list

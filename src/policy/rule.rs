@@ -272,6 +272,13 @@ impl OperationSet {
         self.add_all(Catalogue::operations().filter(meant))
     }
 
+    /// Adds all of another set.
+    pub fn join(&mut self, other: &Self) {
+        for (word, more) in self.0.iter_mut().zip(&other.0) {
+            *word |= more;
+        }
+    }
+
     fn add_all(&mut self, operations: impl Iterator<Item = Operation>) -> usize {
         let mut count = 0_usize;
         for operation in operations {

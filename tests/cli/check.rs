@@ -92,6 +92,97 @@ fn a_file_that_cannot_be_read_and_one_without_the_filter_exit_1() {
     assert_eq!(run(&["check", &none]).exit, 1);
 }
 
+#[test]
+fn what_kong_reads_otherwise_is_an_error_wherever_it_stands_in_a_configuration() {
+    let shipped = std::fs::read_to_string("examples/okta/kong.yml").unwrap();
+    for (from, to, said) in [
+        ("groups: [job-runners]", "groups: [yes]", "Kong reads `yes` as `true`, no text"),
+        ("groups: [job-runners]", "groups: [012:30]", "Kong reads `012:30` as the number 750"),
+        ("groups: [job-runners]", "claims: {off: [a]}", "Kong reads the key `off` as `false`, no text"),
+        ("job: [\"101\"", "job: [0101", "Kong reads `0101` as the number 65"),
+        ("job: [\"101\"", "job: [1_01", "Kong reads `1_01` as the number 101"),
+        ("job: [\"101\"", "job: [9007199254740993", "Kong reads `9007199254740993` as the number 9007199254740992"),
+    ] {
+        assert!(shipped.contains(from), "{from}");
+        let file = temporary("otherwise.yml", &shipped.replacen(from, to, 1));
+        let ran = run(&["check", &file, "--format", "json"]);
+        let found = ran.json()["findings"].as_array().unwrap().clone();
+        let errors: Vec<_> = found.iter().filter(|one| one["severity"] == "error").collect();
+        assert_eq!((ran.exit, errors.len()), (3, 1), "{to}: {errors:#?}");
+        assert_eq!(errors[0]["code"], "E003");
+        assert!(errors[0]["message"].as_str().unwrap().starts_with(said), "{errors:#?}");
+        let explained = run(&["explain", &file, "GET", "/api/2.2/jobs/list"]);
+        assert!(explained.exit == 3 && explained.stderr.contains(said), "{}", explained.shown());
+    }
+    // quoted, and outside of the configuration, nothing is to be said
+    let quoted = shipped.replacen("groups: [job-runners]", "groups: ['yes', \"012:30\", 2026-11-01]", 1);
+    let quoted = quoted.replacen("strip_path: false", "strip_path: no", 1);
+    let ran = run(&["check", &temporary("quoted.yml", &quoted)]);
+    assert_eq!(ran.exit, 0, "{}", ran.shown());
+}
+
+#[test]
+fn a_secret_that_kong_reads_otherwise_is_not_shown() {
+    let text = "workspace: {url: https://x.example}\nidentity_providers: [{name: a, issuer: https://i.example, audiences: [d]}]\n\
+                roles:\n- name: r\n  match: {groups: [g]}\n  credential: {type: service_principal_secret, client_id: c, client_secret: 0777123}\n";
+    let ran = run(&["check", &temporary("number.yml", text)]);
+    assert!(ran.exit == 3 && ran.stdout.contains("E003") && !ran.shown().contains("777"), "{}", ran.shown());
+}
+
+#[test]
+fn each_cause_of_a_file_that_is_no_yaml_has_its_cure() {
+    for (text, cure) in [
+        ("a:\n\t- b\n", "indent with blanks"),
+        ("a: \"b\nc: d\n", "end the text with the quote"),
+        ("a: [b, c\nd: e\n", "end the list with `]`"),
+        ("a: b: c\n", "write a blank behind the colon"),
+        ("a: *b\n", "define it before with `&name`"),
+        ("a: 1\na: 2\n", "keep one of the two"),
+        ("a: 1\n1: 2\n", "write `'1': …`"),
+        ("a: !x b\n", "take the tag"),
+        ("a: .nan\n", "quote it if it is text"),
+        ("a: 1\n---\nb: 1\n", "Kong reads the first of several documents only"),
+        ("# nothing\n", "is it the file that you mean?"),
+        ("a: {<<: 1}\n", "`<<` takes a mapping"),
+        ("a: %b\n", "need quotes"),
+    ] {
+        let ran = run(&["check", &temporary("broken.yml", text)]);
+        assert_eq!(ran.exit, 3, "{text:?}: {}", ran.shown());
+        assert!(ran.stdout.contains("E001") && ran.stdout.contains(cure), "{text:?}: {}", ran.shown());
+    }
+}
+
+/// One rule for all commands: 3 where a file is no YAML or not what it must be, 1 where it is not there.
+#[test]
+fn a_file_that_is_no_yaml_exits_3_with_every_command_and_one_that_is_not_there_1() {
+    let broken = temporary("no-yaml.yml", "a: [b\n");
+    let record = r#"{"v": 1, "decision": "allow", "role": "r", "operation": "jobs.list"}"#;
+    let records = temporary("records.jsonl", record);
+    for (file, exit) in [(broken.as_str(), 3), ("not-there.yml", 1)] {
+        for arguments in [
+            &["check", file][..],
+            &["check", "--revocations", file, "kong/minimal.yml"],
+            &["explain", file, "GET", "/api/2.2/jobs/list"],
+            &["test", file],
+            &["learn", "--config", file, &records],
+        ] {
+            let ran = run(arguments);
+            assert_eq!(ran.exit, exit, "{arguments:?}: {}", ran.shown());
+        }
+    }
+}
+
+#[test]
+fn only_test_offers_junit() {
+    for (command, offers) in
+        [("test", true), ("check", false), ("explain", false), ("learn", false), ("operations", false)]
+    {
+        let ran = run(&[command, "--help"]);
+        assert_eq!(ran.stdout.to_lowercase().contains("junit"), offers, "{command}: {}", ran.stdout);
+        assert!(ran.stdout.contains("json"), "{command}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

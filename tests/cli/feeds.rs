@@ -92,12 +92,12 @@ fn what_cuts_off_nobody_is_said_where_it_stands_at_the_gateway() {
 }
 
 #[test]
-fn a_file_that_is_not_the_services_is_a_failure() {
+fn a_file_that_is_not_the_services_is_invalid() {
     for (name, text) in [("kong", GATEWAY), ("no-yaml", "a: [")] {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("feeds-{name}.yml"));
         std::fs::write(&path, text).unwrap();
         let ran = run_with(&["check", "-", "--revocations", path.to_str().unwrap()], GATEWAY);
-        assert_eq!(ran.exit, 1, "{}", ran.shown());
+        assert_eq!(ran.exit, 3, "{}", ran.shown());
         assert!(ran.shown().contains(path.to_str().unwrap()), "{}", ran.shown());
     }
 }

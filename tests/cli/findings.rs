@@ -159,7 +159,9 @@ fn providers_whose_tokens_are_others_or_none() {
         ("issuer: https://example.eu.auth0.com", "issuer: https://example.eu.auth0.com/"),
         ("issuer: https://example.okta.com/oauth2", "issuer: https://example.okta.com/oauth2/default"),
     ] {
-        sample("E021", wrong, &[(ISSUER, wrong)], &[(ISSUER, right)]);
+        // Entra ID knows groups by their ids
+        let id = (MATCH, "match: {groups: [5f0f4f5c-0d0b-4b53-a9f2-1f6b3f8f2c11]}");
+        sample("E021", wrong, &[(ISSUER, wrong)], &[(ISSUER, right), id]);
     }
     sample(
         "W057",
@@ -170,6 +172,25 @@ fn providers_whose_tokens_are_others_or_none() {
     for algorithm in ["EdDSA", "PS256"] {
         let with = format!("{ISSUER}\n            algorithms: [RS256, {algorithm}]");
         sample("W058", "algorithms", &[(ISSUER, &with)], &[(ISSUER, &with), (CREDENTIAL, SECRET)]);
+    }
+}
+
+#[test]
+fn groups_of_entra_id_are_known_by_their_ids() {
+    let tenant = "6f4a1c0e-2a75-4d5d-9a5e-0b8a3f1c7d21";
+    let id = "match: {groups: [5f0f4f5c-0d0b-4b53-a9f2-1f6b3f8f2c11]}";
+    for issuer in [
+        format!("issuer: https://login.microsoftonline.com/{tenant}/v2.0"),
+        format!("issuer: https://sts.windows.net/{tenant}/"),
+        format!("issuer: https://login.microsoftonline.us/{tenant}/v2.0"),
+        format!("issuer: https://login.partner.microsoftonline.cn/{tenant}/v2.0"),
+    ] {
+        sample("W065", "runners", &[(ISSUER, &issuer)], &[(ISSUER, &issuer), (MATCH, id)]);
+        // app roles have names
+        let with_roles = format!("{issuer}\n            claims: {{groups: roles}}");
+        sample("W065", "runners", &[(ISSUER, &issuer)], &[(ISSUER, &with_roles)]);
+        let upper = "match: {groups: [5F0F4F5C-0D0B-4B53-A9F2-1F6B3F8F2C11]}";
+        sample("W065", "5F0F", &[(ISSUER, &issuer), (MATCH, upper)], &[(ISSUER, &issuer), (MATCH, id)]);
     }
 }
 

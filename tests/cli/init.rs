@@ -26,7 +26,12 @@ fn for_each_provider_the_files_pass_check_and_their_tests() {
     let github = ["--owner-id", "4711", "--client-id", "3f2e1d0c-9b8a-4765-8432-10fedcba9876"];
     let providers = [
         ("okta", "https://example.okta.com/oauth2/default", "job-runners", &[][..]),
-        ("entra-id", "https://login.microsoftonline.com/6f4a1c0e-2a75-4d5d-9a5e-0b8a3f1c7d21/v2.0", "5f0f4f5c", &[]),
+        (
+            "entra-id",
+            "https://login.microsoftonline.com/6f4a1c0e-2a75-4d5d-9a5e-0b8a3f1c7d21/v2.0",
+            "5f0f4f5c-2a75-4d5d-9a5e-0b8a3f1c7d21",
+            &[],
+        ),
         ("auth0", "https://example.eu.auth0.com/", "runner", &[]),
         ("keycloak", "https://sso.example.com/realms/data", "runner", &[]),
         ("google", "https://accounts.google.com", "example.com", &[]),
@@ -113,8 +118,61 @@ fn an_answer_that_check_would_not_take_writes_nothing() {
     let directory = directory("wrong");
     let own = ["--provider", "okta", "--issuer", "https://login.microsoftonline.com/common/v2.0", "--who", "g"];
     let ran = run(&[&COMMON[..], &own, &["--audience", "databricks", "--offline", "--directory", &directory]].concat());
-    assert!(ran.exit == 1 && ran.stderr.contains("E021"), "{}", ran.shown());
+    assert!(ran.exit == 1 && ran.stderr.contains("`--issuer`: no token has the issuer"), "{}", ran.shown());
     assert!(!Path::new(&directory).exists());
+}
+
+#[test]
+fn a_flag_that_will_not_do_is_named_before_anything_is_asked() {
+    for (flag, value, said) in [
+        ("--workspace-url", "my workspace", "`--workspace-url`: `my workspace` is not the url of a workspace"),
+        ("--workspace-id", "12a", "`--workspace-id`: `12a` is not the id of a workspace"),
+        ("--gateway", "gw example", "`--gateway`: `gw example` is not the name of a host"),
+        ("--audience", "a b", "`--audience`: `a b` is not an audience"),
+        ("--issuer", "okta", "`--issuer`: `okta` is not an issuer"),
+        ("--job", "nightly", "`--job`: `nightly` is not the number of a job"),
+        ("--client-id", "12", "`--client-id`: `12` is not an application id"),
+        ("--owner-id", "acme", "`--owner-id`: `acme` is not the id of an owner"),
+    ] {
+        let ran = run(&["init", "--provider", "okta", flag, value]);
+        assert!(ran.exit == 1 && ran.stderr.contains(said), "{flag}: {}", ran.shown());
+    }
+    for (provider, who, said) in [
+        ("entra-id", "data-engineers", "`--who`: `data-engineers` is not the object id of a group"),
+        ("google", "anna@example.com", "`--who`: `anna@example.com` is not a domain"),
+        ("github-actions", "lakehouse", "`--who`: `lakehouse` is not a repository"),
+    ] {
+        let ran = run(&["init", "--provider", provider, "--who", who]);
+        assert!(ran.exit == 1 && ran.stderr.contains(said), "{provider}: {}", ran.shown());
+    }
+}
+
+/// The policy of a service principal wants its numeric id, which only Databricks knows: the script asks.
+#[test]
+fn the_federation_command_finds_the_service_principal_itself() {
+    let directory = directory("federation");
+    let own =
+        ["--kind", "plugin", "--provider", "github-actions", "--who", "example/lakehouse", "--audience", "databricks"];
+    let github = ["--owner-id", "4711", "--client-id", "3f2e1d0c-9b8a-4765-8432-10fedcba9876"];
+    let ran = run(&[&COMMON[..], &own, &github, &["--offline", "--directory", &directory]].concat());
+    assert_eq!(ran.exit, 0, "{}", ran.shown());
+    let client = "#!/bin/sh\nif [ \"$2\" = service-principals ]; then\n  [ \"$5\" = \
+                  'applicationId eq \"3f2e1d0c-9b8a-4765-8432-10fedcba9876\"' ] || exit 9\n  \
+                  printf '[\\n  {\\n    \"applicationId\": \"3f2e1d0c\",\\n    \"id\": \"4242\"\\n  }\\n]\\n'\nelse\n  echo \"$@\"\nfi\n";
+    let programs = Path::new(&directory).join("bin");
+    std::fs::create_dir_all(&programs).unwrap();
+    std::fs::write(programs.join("databricks"), client).unwrap();
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let shell =
+        |script: &str| std::process::Command::new("sh").args(["-c", script]).env("PATH", &path).output().unwrap();
+    assert!(shell(&format!("chmod +x '{}/databricks'", programs.display())).status.success());
+    let made = shell(&format!("sh '{directory}/federation-policy.sh'"));
+    let said = String::from_utf8(made.stdout).unwrap();
+    assert!(said.starts_with("account service-principal-federation-policy create 4242 --json {"), "{said}");
+    let none =
+        shell(&format!("sed -i s/4242//  '{}/databricks'; sh '{directory}/federation-policy.sh'", programs.display()));
+    let said = String::from_utf8(none.stderr).unwrap();
+    assert!(!none.status.success() && said.contains("no service principal 3f2e1d0c"), "{said}");
 }
 
 #[test]

@@ -91,11 +91,41 @@ fn with_the_configuration_each_role_says_whom_it_is_for() {
     let of_okta = record(json!({"role": "job-runner", "operation": "jobs.list"}));
     let ran = run_with(&["learn", "-", "--config", "examples/okta/kong.yml"], &of_okta);
     assert!(
-        ran.stdout.contains("- name: \"job-runner\"  # 1 request\n  match: {\"groups\":[\"job-runners\"]}\n"),
+        ran.stdout.contains(
+            "- name: \"job-runner\"  # 1 request\n  match: {\"groups\":[\"job-runners\"]}\n  credential: {\"scope\":\"minimal\",\"type\":\"user_federation\"}\n"
+        ) && !ran.stdout.contains("Put `match`"),
         "{}",
         ran.stdout
     );
     assert_eq!(run_with(&["learn", "-", "--config", "nowhere.yml"], &of_okta).exit, 1);
+}
+
+#[test]
+fn of_an_invalid_configuration_nothing_is_learnt_and_no_secret_is_repeated() {
+    let of_trial = record(json!({"role": "trial", "operation": "jobs.list"}));
+    let config = |credential: &str| {
+        let text = format!(
+            "workspace: {{url: https://x.example}}\nidentity_providers: [{{name: a, issuer: https://i.example, audiences: [d]}}]\n\
+             roles:\n- name: trial\n  match: {{groups: [g]}}\n  credential: {credential}\n"
+        );
+        run_with(&["learn", "-", "--config", &temporary("of-trial.yml", &text)], &of_trial)
+    };
+    let invalid = config("{type: no_such}");
+    assert_eq!((invalid.exit, invalid.stdout.as_str()), (3, ""));
+    assert!(
+        invalid.stderr.contains("of-trial.yml:6:3: /roles/0/credential: has the type `no_such`"),
+        "{}",
+        invalid.stderr
+    );
+    let secret = config("{type: service_principal_secret, client_id: c, client_secret: canary-secret}");
+    assert!(secret.exit == 0 && !secret.shown().contains("canary"), "{}", secret.shown());
+    assert!(
+        secret.stdout.contains("  # `credential.client_secret` is a plain secret, which is not repeated here\n"),
+        "{}",
+        secret.stdout
+    );
+    let from_environment = config("{type: service_principal_secret, client_id: c, client_secret: {env: NAME}}");
+    assert!(from_environment.stdout.contains(r#""client_secret":{"env":"NAME"}"#), "{}", from_environment.stdout);
 }
 
 /// What was seen is allowed by what was learnt, and nothing beside it.

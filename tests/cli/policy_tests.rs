@@ -65,11 +65,19 @@ fn an_invalid_configuration_exits_3() {
 }
 
 #[test]
-fn what_is_no_test_file_is_a_failure() {
+fn what_is_no_test_file_is_said_with_its_line() {
     let file = |name: &str, text: &str| temporary(name, text);
+    for (path, said) in [("nowhere", "`nowhere` cannot be read"), ("tests/cli/snapshots", "no test files are there")] {
+        let ran = run(&["test", path]);
+        assert_eq!((ran.exit, ran.stdout.as_str()), (1, ""), "{path}");
+        assert!(ran.stderr.contains(said), "{path}: {}", ran.stderr);
+    }
     for (path, said) in [
-        ("nowhere".to_owned(), "`nowhere` cannot be read"),
-        ("tests/cli/snapshots".to_owned(), "no test files are there"),
+        (file("broken.yaml", "config: [x\ntests: []\n"), "broken.yaml:2:"),
+        (
+            file("no-time.yaml", "config: examples/okta/kong.yml\nnow: noon\ntests: []\n"),
+            "no-time.yaml:2:1: `noon` is not a point in time",
+        ),
         (file("unknown-key.yaml", "config: x\ntests: []\nextra: 1"), "unknown-key.yaml:3:1: unknown field `extra`"),
         (
             file("short.yml", "config: {}\ntests:\n- name: a\n  request: GET\n  expect: {decision: allow}\n"),
@@ -85,7 +93,51 @@ fn what_is_no_test_file_is_a_failure() {
         ),
     ] {
         let ran = run(&["test", &path]);
-        assert_eq!((ran.exit, ran.stdout.as_str()), (1, ""), "{path}");
+        assert_eq!((ran.exit, ran.stdout.as_str()), (3, ""), "{path}");
         assert!(ran.stderr.contains(said), "{path}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn what_can_never_be_is_an_error_with_its_line() {
+    let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/okta/kong.yml");
+    for (more, said) in [
+        ("expect: {decision: alow}", ":6:12: `alow` is none of `allow`, `deny`, `would_deny`"),
+        (
+            "expect: {decision: deny, reason: NO_ROLL}",
+            ":6:28: `NO_ROLL` is no reason of the gateway's; did you mean `NO_ROLE`?",
+        ),
+        ("expect: {decision: allow, reason: NO_RULE}", ":6:29: a request that is allowed has no reason"),
+        ("expect: {decision: deny, status: 418}", ":6:28: 418 is never the status of `deny`"),
+        ("expect: {decision: deny, status: 401, reason: NO_RULE}", ":6:28: 401 is never the status of `NO_RULE`"),
+        (
+            "expect: {decision: allow, role: job-runer}",
+            ":6:29: `job-runer` is no role of the configuration; it has job-runner",
+        ),
+        (
+            "expect: {decision: deny, rule: /roles/99/allow/0}",
+            ":6:28: the configuration has nothing at `/roles/99/allow/0`",
+        ),
+        (
+            "expect: {decision: deny, operation: jobs.run_nwo}",
+            ":6:28: `jobs.run_nwo` is no operation that the gateway knows; did you mean `jobs.run_now`?",
+        ),
+        ("expect: {decision: deny, credential: passthru}", ":6:28: no role has a credential of type `passthru`"),
+        (
+            "provider: oktaa\n  expect: {decision: deny}",
+            ":6:3: `oktaa` is no identity provider of the configuration; it has okta",
+        ),
+        ("now: noon\n  expect: {decision: deny}", ":6:3: `noon` is not a point in time"),
+    ] {
+        let test = format!(
+            "config: {}\ntests:\n- name: a\n  claims: {{sub: a}}\n  request: GET /api/2.2/jobs/list\n  {more}\n",
+            config.display()
+        );
+        let ran = run(&["test", &temporary("impossible.yaml", &test)]);
+        assert_eq!((ran.exit, ran.stdout.as_str()), (3, ""), "{more}: {}", ran.shown());
+        assert!(ran.stderr.contains(said), "{more}: {}", ran.stderr);
+    }
+    let no_entry = format!("config: {}\nentry: nothing\ntests: []\n", config.display());
+    let ran = run(&["test", &temporary("no-entry.yaml", &no_entry)]);
+    assert!(ran.exit == 3 && ran.stderr.contains("no-entry.yaml:2:1: no entry has this name"), "{}", ran.shown());
 }

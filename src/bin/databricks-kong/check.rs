@@ -10,11 +10,12 @@ use crate::hints;
 use crate::lint::{self, Service, codes};
 use crate::load_model::Fleet;
 use crate::markers;
-use crate::output::{self, Exit, Format, Style};
+use crate::output::{self, Exit, Failure, Format, Style};
 use clap::Args;
 use databricks_kong::base::UnixTime;
 use databricks_kong::config::{SET_ELSEWHERE, Settings};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// Which files are checked, and how.
 #[derive(Args, Debug)]
@@ -61,10 +62,7 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     }
     let service = match arguments.revocations.as_deref().map(read_service).transpose() {
         Ok(service) => service,
-        Err(failure) => {
-            output::fail(&failure);
-            return Exit::Failure;
-        }
+        Err(failure) => return failure.say(),
     };
     let mut reports = Vec::new();
     let mut failures = Vec::new();
@@ -181,8 +179,8 @@ fn check_settings(path: &str, arguments: &Arguments) -> Result<Report, String> {
     Ok(report)
 }
 
-fn read_service(path: &str) -> Result<Service, String> {
-    Service::parse(&read(path)?).map_err(|why| format!("`{path}` {why}"))
+fn read_service(path: &str) -> Result<Service, Failure> {
+    Service::parse(&read(path)?).map_err(|why| Failure::invalid(format!("`{path}` {why}")))
 }
 
 /// The text of a file, or of standard input.
@@ -218,7 +216,7 @@ pub(crate) fn check_text(
                 pointer: String::new(),
                 place: error.at..error.at,
                 message: error.message,
-                help: None,
+                help: Some(error.help.to_owned()),
                 related: None,
             };
             return (Report { path, text, findings: vec![finding], allowed: Vec::new() }, 0);
@@ -233,7 +231,11 @@ pub(crate) fn check_text(
     let mut secrets = Vec::new();
     for entry in &entries {
         let config = configuration(entry, &document);
-        findings.extend(errors(entry, &document, environment));
+        let otherwise = lint::kong_reads::lint(&document, &entry.config, &config);
+        // what is wrong with a value that Kong does not read is no news
+        let errors = errors(entry, &document, environment);
+        findings.extend(errors.into_iter().filter(|error| !otherwise.iter().any(|one| one.pointer == error.pointer)));
+        findings.extend(otherwise);
         let is_native = entry.kind == Kind::Native;
         let place = lint::Entry {
             document: &document,
@@ -254,11 +256,11 @@ pub(crate) fn check_text(
 }
 
 /// The configuration itself, also where it is JSON in a string.
-fn configuration(entry: &Entry, document: &Document) -> Value {
+fn configuration<'d>(entry: &Entry, document: &'d Document) -> Cow<'d, Value> {
     match document.value.pointer(&entry.config) {
-        Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
-        Some(value) => value.clone(),
-        None => Value::Null,
+        Some(Value::String(text)) => Cow::Owned(serde_json::from_str(text).unwrap_or_default()),
+        Some(value) => Cow::Borrowed(value),
+        None => Cow::Owned(Value::Null),
     }
 }
 

@@ -54,12 +54,12 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     let source = match Source::read(&arguments.config) {
         Ok(source) => source,
-        Err(message) => return fail(&message),
+        Err(failure) => return failure.say(),
     };
     let asked = source.entry(arguments.entry.as_deref()).and_then(|entry| Ok((entry, question(arguments)?)));
     let (entry, (question, note)) = match asked {
         Ok(asked) => asked,
-        Err(message) => return fail(&message),
+        Err(failure) => return failure.say(),
     };
     match decide(source.config(&entry), &question) {
         Ok(decision) => {

@@ -3,9 +3,13 @@
 use crate::nearest::nearest;
 use databricks_kong::config::ConfigError;
 use databricks_kong::databricks::{Catalogue, Operation};
+use databricks_kong::policy::Glob;
+use std::collections::BTreeSet;
 
 /// As many operations are offered.
 const MOST: usize = 3;
+/// As many are listed.
+const MOST_NAMED: usize = 8;
 
 /// What an error's unknown word was meant to be, as a question.
 pub(crate) fn hint(error: &ConfigError) -> Option<String> {
@@ -13,6 +17,9 @@ pub(crate) fn hint(error: &ConfigError) -> Option<String> {
     let first = words.first().copied().unwrap_or_default();
     if error.message.contains("is no operation") {
         return operation(first).map(|names| format!("did you mean {names}?"));
+    }
+    if error.message.contains("means sensitive operations only") {
+        return sensitive(first).map(|names| format!("they are {names}"));
     }
     if is_rule_on_a_role(error) {
         return Some("a rule is an entry of the role's `allow` or `deny`: `allow: [{operations: […]}]`".to_owned());
@@ -54,6 +61,17 @@ pub(crate) fn operation(name: &str) -> Option<String> {
     is_few.then(|| same.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(" or "))
 }
 
+/// The sensitive operations that a pattern would mean if patterns meant any.
+fn sensitive(pattern: &str) -> Option<String> {
+    let glob = Glob::new(pattern.to_owned());
+    let meant = Catalogue::operations().filter(|operation| operation.is_sensitive());
+    let names: BTreeSet<_> = meant.flat_map(Operation::names).filter(|name| glob.matches(name)).collect();
+    let listed: Vec<_> = names.iter().take(MOST_NAMED).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(listed.len());
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    (!listed.is_empty()).then(|| format!("{}{more}", listed.join(", ")))
+}
+
 fn backticked(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -80,6 +98,12 @@ mod tests {
         assert!(said("/agents/2/paths", unknown).unwrap().contains("`allow`"));
         assert_eq!(said("/roles/0/allow/1/operations/resources", unknown), None);
         assert_eq!(said("/identity_providers/0/paths", unknown), None);
+    }
+
+    #[test]
+    fn a_pattern_of_sensitive_operations_is_told_which_they_are() {
+        let said = said("/operations/0", "`tokens.*` means sensitive operations only, which must be named in full");
+        assert!(said.unwrap().starts_with("they are `tokens.create`"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::discovery::{Discovered, discover};
 use crate::explain::now;
 use crate::http::Http;
 use crate::init_files::{Kind, Plan, Provider, Who, federation, kong, settings, tests};
-use crate::lint::host_of;
+use crate::lint::{host_of, is_guid, no_token_has};
 use crate::output::{Exit, Style, fail, print};
 use clap::Args;
 use std::io::{BufRead as _, IsTerminal as _};
@@ -142,58 +142,116 @@ fn write(directory: &Path, files: &[(&str, String)], force: bool) -> Result<(), 
     Ok(())
 }
 
-/// What to write, from what is given and what is asked for.
+/// What to write, from what is given and what is asked for. What is given is looked at before anything is asked.
 fn plan(arguments: &Arguments) -> Result<Plan, String> {
+    let given = |flag, value: &Option<String>, check: &dyn Fn(&str) -> Result<(), String>| match value {
+        Some(value) => check(value.trim()).map_err(|why| format!("`--{flag}`: {why}")),
+        None => Ok(()),
+    };
+    given("workspace-url", &arguments.workspace_url, &|text| workspace_of(text).map(drop))?;
+    given("workspace-id", &arguments.workspace_id, &|text| number(text, "the id of a workspace"))?;
+    given("gateway", &arguments.gateway, &|text| host_name(text).map(drop))?;
+    given("audience", &arguments.audience, &audience)?;
+    given("owner-id", &arguments.owner_id, &|text| number(text, "the id of an owner"))?;
+    given("client-id", &arguments.client_id, &|text| uuid(text, "an application id"))?;
+    given("job", &arguments.job, &|text| number(text, "the number of a job"))?;
+    given("role", &Some(arguments.role.clone()), &name)?;
+    if let Some(provider) = arguments.provider {
+        given("issuer", &arguments.issuer, &issuer)?;
+        given("who", &arguments.who, &|text| provider.check_who(text))?;
+    }
+    asked(arguments)
+}
+
+fn asked(arguments: &Arguments) -> Result<Plan, String> {
     let provider = match arguments.provider {
         Some(provider) => provider,
-        None => Provider::named(&ask(
+        None => ask(
             "provider",
             "Identity provider (okta, entra-id, auth0, keycloak, google, cognito, github-actions, other)",
             None,
-        )?)?,
+            Provider::named,
+        )?,
     };
-    let given = |flag: &str, value: &Option<String>, question: &str, default: Option<&str>| match value {
-        Some(value) => Ok(value.clone()),
-        None => ask(flag, question, default),
-    };
-    let workspace = given("workspace-url", &arguments.workspace_url, "Databricks workspace, as https://…", None)?;
-    let (workspace, id) = workspace_of(&workspace)?;
+    let kept = |text: &str| text.to_owned();
+    let workspace = "Databricks workspace, as https://…";
+    let (workspace, id) = answer("workspace-url", &arguments.workspace_url, workspace, None, workspace_of)?;
     let host = host_of(&workspace).unwrap_or_default();
     let known_id = crate::lint::workspace_id(&host).map(str::to_owned).or(id);
     let workspace_id = match known_id.filter(|_| arguments.workspace_id.is_none()) {
         Some(id) => id,
-        None => given("workspace-id", &arguments.workspace_id, "Its id (`o=` in its address bar)", None)?,
+        None => answer("workspace-id", &arguments.workspace_id, "Its id (`o=` in its address bar)", None, |text| {
+            number(text, "the id of a workspace").map(|()| kept(text))
+        })?,
     };
-    let gateway = given("gateway", &arguments.gateway, "Host name of the gateway", None)?;
-    let gateway = host_name(&gateway)?;
+    let gateway = answer("gateway", &arguments.gateway, "Host name of the gateway", None, host_name)?;
     let kind = match arguments.kind {
         Some(kind) => kind,
-        None => Kind::named(&ask("kind", "In Kong as plugin (3.4 and later) or filter (3.9 only)", Some("plugin"))?)?,
+        None => ask("kind", "In Kong as plugin (3.4 and later) or filter (3.9 only)", Some("plugin"), Kind::named)?,
     };
+    let checked_issuer = |text: &str| issuer(text).map(|()| kept(text));
     let issuer = match provider.only_issuer() {
         Some(issuer) => arguments.issuer.clone().unwrap_or_else(|| issuer.to_owned()),
-        None => given("issuer", &arguments.issuer, &format!("Issuer, of the form {}", provider.issuer()), None)?,
+        None => {
+            let question = format!("Issuer, of the form {}", provider.issuer());
+            answer("issuer", &arguments.issuer, &question, None, checked_issuer)?
+        }
     };
-    let audience = given("audience", &arguments.audience, "Audience of tokens for this gateway", Some("databricks"))?;
+    let question = "Audience of tokens for this gateway";
+    let audience = answer("audience", &arguments.audience, question, Some("databricks"), |text| {
+        audience(text).map(|()| kept(text))
+    })?;
     let question = match provider.who() {
+        Who::Group if provider == Provider::EntraId => {
+            "Group of the first role: its object id, which is what Entra ID puts into tokens"
+        }
         Who::Group => "Group of the first role",
         Who::Domain => "Domain of the first role's people",
         Who::Repository => "Repository of the first role, as owner/name",
     };
-    let who = given("who", &arguments.who, question, None)?;
-    let is_repository = provider.who() == Who::Repository;
-    let of_github = |flag: &str, value: &Option<String>, question: &str| {
-        if is_repository { given(flag, value, question, None).map(Some) } else { Ok(None) }
-    };
-    let owner_id =
-        of_github("owner-id", &arguments.owner_id, "Numeric id of its owner (https://api.github.com/users/OWNER)")?;
-    let client_id = of_github("client-id", &arguments.client_id, "Application id of the Databricks service principal")?;
-    let job = given("job", &arguments.job, "Number of a job that the role may run", None)?;
-    if job.is_empty() || !job.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("`{job}` is not the number of a job"));
+    let checked_who = |text: &str| provider.check_who(text).map(|()| kept(text));
+    let who = answer("who", &arguments.who, question, None, checked_who)?;
+    let (mut owner_id, mut client_id) = (None, None);
+    if provider.who() == Who::Repository {
+        let question = "Numeric id of its owner (https://api.github.com/users/OWNER)";
+        owner_id = Some(answer("owner-id", &arguments.owner_id, question, None, |text| {
+            number(text, "the id of an owner").map(|()| kept(text))
+        })?);
+        let question = "Application id of the Databricks service principal";
+        client_id = Some(answer("client-id", &arguments.client_id, question, None, |text| {
+            uuid(text, "an application id").map(|()| kept(text))
+        })?);
     }
+    let job = answer("job", &arguments.job, "Number of a job that the role may run", None, |text| {
+        number(text, "the number of a job").map(|()| kept(text))
+    })?;
     let role = arguments.role.clone();
     Ok(Plan { kind, provider, issuer, audience, workspace, workspace_id, gateway, who, owner_id, client_id, role, job })
+}
+
+fn number(text: &str, what: &str) -> Result<(), String> {
+    let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_one { Ok(()) } else { Err(format!("`{text}` is not {what}")) }
+}
+
+fn uuid(text: &str, what: &str) -> Result<(), String> {
+    if is_guid(text) { Ok(()) } else { Err(format!("`{text}` is not {what}, which is a UUID")) }
+}
+
+fn audience(text: &str) -> Result<(), String> {
+    let is_one = !text.is_empty() && !text.contains([' ', '*', ',']);
+    if is_one { Ok(()) } else { Err(format!("`{text}` is not an audience: it is one name, without `*`")) }
+}
+
+fn name(text: &str) -> Result<(), String> {
+    if text.is_empty() { Err("a role needs a name".to_owned()) } else { Ok(()) }
+}
+
+fn issuer(text: &str) -> Result<(), String> {
+    if host_of(text).is_none_or(|host| !is_host_name(&host)) {
+        return Err(format!("`{text}` is not an issuer, which is a url: `iss` of a token"));
+    }
+    no_token_has(text).map_or(Ok(()), |(why, help)| Err(format!("no token has the issuer `{text}`: {why}; {help}")))
 }
 
 /// The url of a workspace, and its id where that was given with it: people copy what stands in the address bar.
@@ -218,19 +276,46 @@ fn is_host_name(text: &str) -> bool {
     text.split('.').all(is_label)
 }
 
-/// An answer to a question, from a terminal or the next line of standard input.
-fn ask(flag: &str, question: &str, default: Option<&str>) -> Result<String, String> {
-    let stdin = std::io::stdin();
-    if stdin.is_terminal() {
-        let hint = default.map(|text| format!(" [{text}]")).unwrap_or_default();
-        eprint!("{question}{hint}: ");
+/// What was given for a flag, or an answer to the question about it.
+fn answer<T>(
+    flag: &str,
+    given: &Option<String>,
+    question: &str,
+    default: Option<&str>,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, String> {
+    match given {
+        Some(value) => read(value.trim()).map_err(|why| format!("`--{flag}`: {why}")),
+        None => ask(flag, question, default, read),
     }
-    let mut line = String::new();
-    let read = stdin.lock().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
-    match (line.trim(), default) {
-        ("", Some(default)) => Ok(default.to_owned()),
-        ("", None) if read == 0 => Err(format!("`--{flag}` is missing")),
-        ("", None) => ask(flag, question, default),
-        (answer, _) => Ok(answer.to_owned()),
+}
+
+/// An answer to a question, from a terminal, where it is asked until it will do, or the next line of standard input.
+fn ask<T>(
+    flag: &str,
+    question: &str,
+    default: Option<&str>,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, String> {
+    let stdin = std::io::stdin();
+    let is_terminal = stdin.is_terminal();
+    loop {
+        if is_terminal {
+            let hint = default.map(|text| format!(" [{text}]")).unwrap_or_default();
+            eprint!("{question}{hint}: ");
+        }
+        let mut line = String::new();
+        let length = stdin.lock().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
+        let given = match (line.trim(), default) {
+            ("", Some(default)) => default,
+            ("", None) if length == 0 => return Err(format!("`--{flag}` is missing")),
+            ("", None) => continue,
+            (given, _) => given,
+        };
+        match read(given) {
+            Err(why) if is_terminal => eprintln!("{why}"),
+            // the lines behind it are answers to other questions
+            read => return read.map_err(|why| format!("{why} (`--{flag}`)")),
+        }
     }
 }

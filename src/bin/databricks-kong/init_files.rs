@@ -1,5 +1,6 @@
 //! The files that `init` writes.
 
+use crate::lint::is_guid;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
@@ -84,6 +85,26 @@ impl Provider {
             Self::Google => Who::Domain,
             Self::GithubActions => Who::Repository,
             _ => Who::Group,
+        }
+    }
+
+    /// # Errors
+    /// Nobody at this provider is known so.
+    pub(crate) fn check_who(self, text: &str) -> Result<(), String> {
+        let is_domain = || text.contains('.') && !text.contains(['@', '/', ' ', '*']);
+        let is_repository = || {
+            text.split_once('/').is_some_and(|(owner, name)| {
+                !owner.is_empty() && !name.is_empty() && !name.contains('/') && !text.contains(['*', ' ', ':'])
+            })
+        };
+        match self.who() {
+            Who::Group if text.is_empty() => Err("a group has a name".to_owned()),
+            Who::Group if self == Self::EntraId && !is_guid(&text.to_ascii_lowercase()) => Err(format!(
+                "`{text}` is not the object id of a group: Entra ID puts ids into tokens, not names (Groups → the group → Object Id)"
+            )),
+            Who::Domain if !is_domain() => Err(format!("`{text}` is not a domain, such as `example.com`")),
+            Who::Repository if !is_repository() => Err(format!("`{text}` is not a repository, as owner/name")),
+            _ => Ok(()),
         }
     }
 
@@ -371,20 +392,26 @@ pub(crate) fn federation(plan: &Plan) -> String {
     add("audiences", json!([plan.audience]));
     let command = if plan.client_id.is_some() {
         add("subject", json!(format!("repo:{}:ref:refs/heads/main", plan.who)));
-        "service-principal-federation-policy create SERVICE_PRINCIPAL_ID"
+        "service-principal-federation-policy create \"$id\""
     } else {
         add("subject_claim", json!(plan.provider.user_name()));
         "federation-policy create"
     };
     let json = format!("{:#}", json!({ "oidc_policy": policy })).replace('\'', "'\\''");
-    let note = if plan.client_id.is_some() {
-        "# SERVICE_PRINCIPAL_ID is the service principal's numeric id, not its application id. `subject` is `sub` of a workflow's token:\n\
-         # look at one, as repositories can write it in another way.\n"
-    } else {
-        "# The claim `subject_claim` must hold the name of a user that exists in the Databricks account.\n"
+    let before = match &plan.client_id {
+        // the policy wants the service principal's numeric id, which is not its application id
+        Some(client_id) => format!(
+            "# `subject` is `sub` of a workflow's token: look at one, as repositories can write it in another way.\n\
+             set -eu\n\
+             id=$(databricks account service-principals list --filter 'applicationId eq \"{client_id}\"' --output json |\n  \
+             sed -n 's/^.*\"id\": *\"\\([0-9][0-9]*\\)\".*$/\\1/p' | head -n 1)\n\
+             [ -n \"$id\" ] || {{ echo 'the account has no service principal {client_id}' >&2; exit 1; }}\n"
+        ),
+        None => "# The claim `subject_claim` must hold the name of a user that exists in the Databricks account.\n"
+            .to_owned(),
     };
     format!(
-        "#!/bin/sh\n# Written by `databricks-kong init`. Run once, as an account admin of Databricks.\n{note}\
+        "#!/bin/sh\n# Written by `databricks-kong init`. Run once, as an account admin of Databricks.\n{before}\
          databricks account {command} --json '{json}'\n"
     )
 }

@@ -4,11 +4,13 @@
 //! for somebody to decide: sensitive operations, and what was only asked for by agents.
 
 use crate::check::counted;
-use crate::output::{Exit, Format, fail, print};
+use crate::output::{Exit, Failure, Format, fail, print};
 use crate::records::Records;
 use crate::source::Source;
 use clap::Args;
+use databricks_kong::config::{SET_ELSEWHERE, Settings};
 use databricks_kong::databricks::{Catalogue, Operation, has_statement};
+use databricks_kong::exchange::secret_members;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -23,7 +25,7 @@ pub(crate) struct Arguments {
     /// Audit records, one a line, as they are in Kong's log, a host's log or Loki; or Loki's whole answer; `-` is standard input
     #[arg(required = true)]
     files: Vec<String>,
-    /// The configuration that made the records: each role's `match`, and so the group that it is for, is then written beside its rules
+    /// The configuration that made the records: each role's `match` and `credential` are then written beside its rules
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Which entry of that file is meant: a part of its service's or route's name
@@ -49,12 +51,12 @@ pub(crate) fn run(arguments: &Arguments, format: Format) -> Exit {
     if learnt.roles.is_empty() && learnt.left_out.is_empty() {
         return fail("there is no audit record of a verified caller");
     }
-    let matches = arguments.config.as_deref().map(|path| matches(path, arguments.entry.as_deref())).transpose();
-    let matches = match matches {
-        Ok(matches) => matches.unwrap_or_default(),
-        Err(message) => return fail(&message),
+    let known = arguments.config.as_deref().map(|path| known_roles(path, arguments.entry.as_deref())).transpose();
+    let known = match known {
+        Ok(known) => known.unwrap_or_default(),
+        Err(failure) => return failure.say(),
     };
-    let roles = learnt.proposals(arguments.most_ids, &matches);
+    let roles = learnt.proposals(arguments.most_ids, &known);
     match format {
         Format::Json => {
             let roles: Vec<_> = roles.iter().map(Proposal::json).collect();
@@ -64,19 +66,58 @@ pub(crate) fn run(arguments: &Arguments, format: Format) -> Exit {
         Format::Human | Format::Junit => {
             print("roles:\n");
             roles.iter().for_each(|role| print(&role.yaml()));
-            print(&learnt.notes(others));
+            print(&learnt.notes(others, roles.iter().all(|role| role.known.is_some())));
         }
     }
     Exit::Fine
 }
 
-/// The `match` of each role of a configuration.
-fn matches(path: &Path, entry: Option<&str>) -> Result<BTreeMap<String, Value>, String> {
+/// What a configuration says of a role beside its rules.
+#[derive(Clone, Debug)]
+struct Known {
+    /// Whom it is for.
+    matches: Value,
+    /// What it sends to Databricks, without secrets that were written out.
+    credential: Value,
+    /// The names of those secrets.
+    left_out: Vec<&'static str>,
+}
+
+/// The roles of a valid configuration.
+fn known_roles(path: &Path, entry: Option<&str>) -> Result<BTreeMap<String, Known>, Failure> {
     let source = Source::read(path)?;
     let entry = source.entry(entry)?;
-    let roles = source.config(&entry).get("roles").and_then(Value::as_array).into_iter().flatten();
-    let named = roles.filter_map(|role| Some((role.get("name")?.as_str()?.to_owned(), role.get("match")?.clone())));
-    Ok(named.collect())
+    let config = source.config(&entry);
+    if let Err(errors) = Settings::parse(config.to_string().as_bytes(), &|_| Some(SET_ELSEWHERE.to_owned())) {
+        let errors: Vec<_> = errors.iter().map(|error| source.located(&entry, error)).collect();
+        return Err(Failure::invalid(format!("the configuration is invalid:\n{}", errors.join("\n"))));
+    }
+    let inner = config.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let config = inner.as_ref().unwrap_or(config);
+    let roles = config.get("roles").and_then(Value::as_array).into_iter().flatten();
+    Ok(roles.filter_map(|role| Some((role.get("name")?.as_str()?.to_owned(), Known::new(role)))).collect())
+}
+
+impl Known {
+    fn new(role: &Value) -> Self {
+        let of = |key: &str| role.get(key).cloned().unwrap_or_default();
+        let mut credential = of("credential");
+        let kind = credential.get("type").and_then(Value::as_str).unwrap_or_default();
+        let written = |member: &&&str| credential.get(**member).is_some_and(Value::is_string);
+        let left_out: Vec<_> = secret_members(kind).iter().filter(written).copied().collect();
+        for member in &left_out {
+            credential.as_object_mut().map(|members| members.remove(*member));
+        }
+        Self { matches: of("match"), credential, left_out }
+    }
+
+    fn yaml(&self) -> String {
+        let mut text = format!("  match: {}\n  credential: {}\n", self.matches, self.credential);
+        for member in &self.left_out {
+            let _ = writeln!(text, "  # `credential.{member}` is a plain secret, which is not repeated here");
+        }
+        text
+    }
 }
 
 /// What requests of one sort asked for: those of one operation that carried ids of the same types.
@@ -146,7 +187,7 @@ impl Learnt {
             .extend(classes.into_iter().flat_map(|classes| classes.split(',')).map(|one| one.trim().to_owned()));
     }
 
-    fn proposals(&self, most_ids: usize, matches: &BTreeMap<String, Value>) -> Vec<Proposal> {
+    fn proposals(&self, most_ids: usize, known: &BTreeMap<String, Known>) -> Vec<Proposal> {
         let proposal = |(role, sorts): (&String, &BTreeMap<Sort, Asked>)| {
             let mut rules: Vec<Rule> = Vec::new();
             for (sort, asked) in &without_known(sorts) {
@@ -157,12 +198,12 @@ impl Learnt {
                 }
             }
             let count = sorts.values().map(|asked| asked.count).sum();
-            Proposal { role: role.clone(), matches: matches.get(role).cloned(), count, rules }
+            Proposal { role: role.clone(), known: known.get(role).cloned(), count, rules }
         };
         self.roles.iter().map(proposal).collect()
     }
 
-    fn notes(&self, others: usize) -> String {
+    fn notes(&self, others: usize, is_whole: bool) -> String {
         let mut text = String::new();
         for (why, count) in &self.left_out {
             let _ = writeln!(text, "# left out: {} {why}", counted(*count, "request"));
@@ -170,7 +211,13 @@ impl Learnt {
         if others > 0 {
             let _ = writeln!(text, "# left out: {} without a record", counted(others, "line"));
         }
-        text.push_str("# Records do not say what needs `permit`. Put `match` and `credential` of each role beside `allow`, and try it with `observe: true` first.\n");
+        text.push_str("# Records do not say what needs `permit`. ");
+        text.push_str(match is_whole {
+            true => "Try it with `observe: true` first.\n",
+            false => {
+                "Put `match` and `credential` of each role beside `allow`, and try it with `observe: true` first.\n"
+            }
+        });
         text
     }
 }
@@ -222,8 +269,8 @@ fn ids(record: &Map<String, Value>) -> BTreeMap<String, BTreeSet<String>> {
 #[derive(Debug)]
 struct Proposal {
     role: String,
-    /// Whom it is for, where that is known.
-    matches: Option<Value>,
+    /// What its configuration says of it, where that was given and has it.
+    known: Option<Known>,
     count: usize,
     rules: Vec<Rule>,
 }
@@ -336,9 +383,7 @@ fn note(operation: Operation, sort: &Sort) -> Option<String> {
 impl Proposal {
     fn yaml(&self) -> String {
         let mut text = format!("- name: {}  # {}\n", json!(self.role), counted(self.count, "request"));
-        if let Some(matches) = &self.matches {
-            let _ = writeln!(text, "  match: {matches}");
-        }
+        text.push_str(&self.known.as_ref().map(Known::yaml).unwrap_or_default());
         // a list of comments alone would be `null`, which allows nearly everything
         let is_empty = self.rules.iter().all(|rule| rule.held_back.is_some());
         text.push_str(if is_empty { "  allow: []\n" } else { "  allow:\n" });
@@ -348,6 +393,10 @@ impl Proposal {
 
     fn json(&self) -> Value {
         let rules: Vec<_> = self.rules.iter().map(Rule::json).collect();
-        json!({"name": self.role, "match": self.matches, "requests": self.count, "rules": rules})
+        let of = |value: fn(&Known) -> &Value| self.known.as_ref().map(value);
+        json!({
+            "name": self.role, "match": of(|known| &known.matches), "credential": of(|known| &known.credential),
+            "requests": self.count, "rules": rules,
+        })
     }
 }

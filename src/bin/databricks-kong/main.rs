@@ -19,6 +19,7 @@ mod identity;
 mod init;
 mod init_files;
 mod junit;
+mod kong_yaml;
 mod learn;
 mod lint;
 mod load_model;
@@ -52,14 +53,14 @@ Examples:
   databricks-kong learn records.jsonl
   databricks-kong revocations serve --config revocations.yml
 
-Exit codes: 0 fine or allowed, 1 failure, 2 denied, 3 invalid configuration.";
+Exit codes: 0 fine or allowed, 1 failure, 2 denied, 3 a file that is not YAML or not valid.";
 
 /// Checks, explains and tests what the databricks_kong filter would do, with the filter's own code
 #[derive(Parser, Debug)]
 #[command(version, after_help = EXAMPLES, max_term_width = 110)]
 struct Arguments {
     /// The form of the output
-    #[arg(long, global = true, value_enum, default_value = "human")]
+    #[arg(long, global = true, value_parser = Format::of_every_command(), default_value = "human")]
     format: Format,
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value = "auto")]
@@ -103,15 +104,12 @@ fn main() -> ExitCode {
         }
     };
     let style = Style::new(arguments.color);
-    if arguments.format == Format::Junit && !matches!(arguments.command, Command::Test(_)) {
-        return output::fail("`--format junit` is for `test`").into();
-    }
     let exit = match arguments.command {
         Command::Init(plan) => init::run(&plan, style),
         Command::Doctor(patient) => doctor::run(&patient, arguments.format, style),
         Command::Check(files) => check::run(&files, arguments.format, style),
         Command::Explain(explained) => explain::run(&explained, arguments.format, style),
-        Command::Test(tests) => test::run(&tests, arguments.format, style),
+        Command::Test(tests) => test::run(&tests, style),
         Command::Learn(learnt) => learn::run(&learnt, arguments.format),
         Command::Operations(wanted) => operations::run(&wanted, arguments.format, style),
         Command::Revocations(handed_on) => revocations::run(&handed_on),

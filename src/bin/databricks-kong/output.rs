@@ -1,6 +1,7 @@
 //! How answers are written: for people or for programs, and as exit codes.
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
@@ -28,6 +29,33 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Why a command did not do what it is for: 3 where a file is not YAML, or not what it must be, which is no other command's to say otherwise;
+/// 1 for all else.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    /// A file is not YAML, or not what it must be.
+    pub(crate) const fn invalid(message: String) -> Self {
+        Self { exit: Exit::Invalid, message }
+    }
+
+    /// Says it on standard error. What is wrong at a line of a file begins with that, as compilers have it.
+    pub(crate) fn say(&self) -> Exit {
+        eprintln!("databricks-kong: {}", self.message);
+        self.exit
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self { exit: Exit::Failure, message }
+    }
+}
+
 /// For whom answers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -35,8 +63,15 @@ pub(crate) enum Format {
     Human,
     /// For programs
     Json,
-    /// For build servers, as JUnit XML; `test` only
+    /// For build servers, as JUnit XML
     Junit,
+}
+
+impl Format {
+    /// Reads the forms that every command has.
+    pub(crate) fn of_every_command() -> impl TypedValueParser<Value = Self> {
+        PossibleValuesParser::new(["human", "json"]).map(|name| if name == "json" { Self::Json } else { Self::Human })
+    }
 }
 
 /// When colours are used.

@@ -1,13 +1,15 @@
 //! A decision and what led to it, as it is shown: to people line by line, to programs as JSON.
 
-use crate::decide::{Decision, Question, Token};
+use crate::decide::{Decision, Question, RoleMiss, Token};
+use crate::nearest::distance;
 use crate::output::Style;
 use databricks_kong::base::Reason;
 use databricks_kong::databricks::Resource;
 use databricks_kong::databricks::sql::{Kind, Object, Scan};
 use databricks_kong::jwt::Groups;
-use databricks_kong::policy::{Explanation, Outcome, RuleSeen, Standing};
+use databricks_kong::policy::{Explanation, Outcome, RoleSeen, RuleSeen, Standing};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +19,15 @@ const LONGEST: usize = 60;
 const SKEW: u64 = 30;
 /// As many members of a body are shown.
 const MOST: usize = 12;
+/// As many roles that are for others are shown.
+const MOST_STRANGERS: usize = 8;
+/// As many pairs of values are compared to find the nearest role.
+const MOST_COMPARED: usize = 256;
+/// As many values are shown of what a role wants, or a caller has.
+const MOST_VALUES: usize = 5;
+/// Functions that come with Databricks SQL and reach further than their arguments; names that end in `_` begin such.
+const REACHING: [&str; 8] =
+    ["ai_", "http_request", "read_", "remote_query", "secret", "vector_search", "java_method", "reflect"];
 
 /// Lines with a word before them.
 struct Lines(String, Style);
@@ -108,7 +119,14 @@ fn token_facts(token: &Token) -> Vec<String> {
 
 fn shown(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), |text| format!("`{text}`"));
-    if text.chars().count() > LONGEST { format!("{}…", text.chars().take(LONGEST).collect::<String>()) } else { text }
+    cut(&text)
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    format!("{}…", text.chars().take(LONGEST).collect::<String>())
 }
 
 fn time(seconds: u64) -> String {
@@ -191,10 +209,23 @@ fn sql(scan: &Scan) -> Vec<String> {
     };
     lines.extend(scan.reads.iter().map(|one| object("reads", one)));
     lines.extend(scan.writes.iter().map(|one| object("writes", one)));
+    let reaching = scan.reads.iter().filter(|one| one.kind == Kind::Function);
+    lines.extend(reaching.filter(|_| scan.parsed.is_ok()).map(|one| of_function(&one.name)));
     if !scan.functions.is_empty() {
         lines.push(format!("calls {}", quoted(&scan.functions)));
     }
     lines
+}
+
+/// Why a rule on tables says no to a function.
+fn of_function(name: &str) -> String {
+    let own = name.rsplit('.').next().unwrap_or(name);
+    let is_known = |known: &&str| own == *known || known.ends_with('_') && own.starts_with(*known);
+    let why = match REACHING.iter().any(is_known) {
+        true => "reads more than its arguments",
+        false => "is none of those known to read their arguments only, and may read any table",
+    };
+    format!("function `{own}` {why}: no rule with `table`, `schema` or `catalog` allows it")
 }
 
 /// What the body of a request holds, member by member.
@@ -212,10 +243,18 @@ fn body(question: &Question) -> Vec<String> {
 fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision, asks_for_no_job: bool) {
     let style = lines.1;
     let mark = |good: bool| if good { style.good("+") } else { style.dim("-") };
-    let roles = steps.roles.iter().map(|role| {
+    let shown = shown_strangers(decision);
+    let is_shown = |role: &&RoleSeen| !matches!(role.standing, Standing::NotMatched(_)) || shown.is_none();
+    let roles = steps.roles.iter().filter(is_shown).map(|role| {
         let why = match role.standing {
             Standing::Held => "is the caller's".to_owned(),
-            Standing::NotMatched(key) => format!("is for others: its `{key}` do not match"),
+            Standing::NotMatched(key) => {
+                let miss = decision.strangers.iter().find(|miss| *miss.role == *role.name);
+                miss.map_or_else(
+                    || format!("is for others: its `{key}` do not match"),
+                    |miss| is_for_others(miss, false),
+                )
+            }
             Standing::NotInForce => "is the caller's, but not at this time".to_owned(),
             Standing::NotAskedFor => "is the caller's, who asked for another; its denials hold".to_owned(),
         };
@@ -223,7 +262,15 @@ fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision, asks_for_
         let observes = if role.observes && held { "; it observes: its denials are recorded only" } else { "" };
         format!("{} `{}` {why}{observes}", mark(held), role.name)
     });
-    lines.list("roles", roles.collect::<Vec<_>>());
+    let mut roles: Vec<_> = roles.collect();
+    if let Some(nearest) = shown {
+        let has_none = decision.reason == Some(Reason::NoRole);
+        let line = |miss: &&RoleMiss| format!("{} `{}` {}", mark(false), miss.role, is_for_others(miss, has_none));
+        roles.extend(nearest.iter().map(line));
+        let more = decision.strangers.len().saturating_sub(nearest.len());
+        roles.extend((more > 0).then(|| format!("  and {more} more roles, which are for others")));
+    }
+    lines.list("roles", roles);
     for agent in &steps.agents {
         lines.add("agent", &format!("the caller is agent `{agent}`, whose rules bound it too"));
     }
@@ -242,6 +289,38 @@ fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision, asks_for_
     if matches!(steps.outcome, Outcome::NeedsBody) {
         lines.add("", "a rule needs the request's body: give it with --body");
     }
+}
+
+/// The roles for others that are shown in place of all of them, the nearest first: where no role is the caller's, so that the mistyped one
+/// stands first, and where they are too many. Otherwise each stands in its place.
+fn shown_strangers(decision: &Decision) -> Option<Vec<&RoleMiss>> {
+    if decision.reason != Some(Reason::NoRole) && decision.strangers.len() <= MOST_STRANGERS {
+        return None;
+    }
+    let mut nearest: Vec<_> = decision.strangers.iter().collect();
+    nearest.sort_by_cached_key(|miss| how_far(miss));
+    nearest.truncate(MOST_STRANGERS);
+    Some(nearest)
+}
+
+/// By how many letters what the caller has differs from what the role wants.
+fn how_far(miss: &RoleMiss) -> usize {
+    let pairs = miss.wanted.iter().flat_map(|wanted| miss.had.iter().map(move |had| (wanted, had)));
+    let letters = |(wanted, had): (&String, &String)| {
+        distance(&wanted.replace('*', "").to_lowercase(), &had.to_lowercase(), usize::MAX)
+    };
+    pairs.take(MOST_COMPARED).filter_map(letters).min().unwrap_or(usize::MAX)
+}
+
+fn is_for_others(miss: &RoleMiss, with_had: bool) -> String {
+    let values = |all: &[String]| {
+        let more = all.len().saturating_sub(MOST_VALUES);
+        let listed = quoted(&all.iter().take(MOST_VALUES).map(|text| cut(text)).collect::<Vec<_>>());
+        if more == 0 { listed } else { format!("{listed} and {more} more") }
+    };
+    let had = if miss.had.is_empty() { "none".to_owned() } else { values(&miss.had) };
+    let had = if with_had { format!(", and the caller has {had}") } else { String::new() };
+    format!("is for others: `{}` must be {}{had}", miss.key, values(&miss.wanted))
 }
 
 /// What the request carries and what the rule names.
@@ -340,6 +419,7 @@ fn sql_as_json(scan: &Scan) -> Value {
 }
 
 fn steps_as_json(steps: &Explanation, decision: &Decision) -> Value {
+    let by_role: HashMap<&str, _> = decision.strangers.iter().map(|miss| (miss.role.as_str(), miss)).collect();
     let roles = steps.roles.iter().map(|role| {
         let (standing, key) = match role.standing {
             Standing::Held => ("held", None),
@@ -347,7 +427,13 @@ fn steps_as_json(steps: &Explanation, decision: &Decision) -> Value {
             Standing::NotInForce => ("not_in_force", None),
             Standing::NotAskedFor => ("not_asked_for", None),
         };
-        json!({"role": &*role.name, "standing": standing, "key": key, "observes": role.observes})
+        let mut value = json!({"role": &*role.name, "standing": standing, "key": key, "observes": role.observes});
+        let miss = by_role.get(&*role.name).filter(|_| key.is_some());
+        if let (Some(miss), Some(members)) = (miss, value.as_object_mut()) {
+            members.insert("wanted".to_owned(), json!(miss.wanted));
+            members.insert("had".to_owned(), json!(miss.had));
+        }
+        value
     });
     let rules = steps.rules.iter().map(|rule| {
         let owner = if rule.is_agent { "agent" } else { "role" };

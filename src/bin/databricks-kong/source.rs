@@ -3,6 +3,8 @@
 use crate::document::{Document, line_and_column};
 use crate::entries::{Entry, entries};
 use crate::hints;
+use crate::lint::kong_reads;
+use crate::output::Failure;
 use databricks_kong::config::ConfigError;
 use serde_json::Value;
 use std::path::Path;
@@ -23,14 +25,14 @@ impl Source {
     ///
     /// # Errors
     /// What is wrong, with path, line and column.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
         match Document::parse(&text) {
             Ok(document) => Ok(Self { path: shown, text, document }),
             Err(error) => {
                 let (line, column) = line_and_column(&text, error.at);
-                Err(format!("{shown}:{line}:{column}: {}", error.message))
+                Err(Failure::invalid(format!("{shown}:{line}:{column}: {}; {}", error.message, error.help)))
             }
         }
     }
@@ -38,8 +40,19 @@ impl Source {
     /// The entry that decides and whose name holds `wanted`; the only one that decides, if nothing is wanted.
     ///
     /// # Errors
-    /// None or several are meant; all are listed.
-    pub(crate) fn entry(&self, wanted: Option<&str>) -> Result<Entry, String> {
+    /// None or several are meant; all are listed. Or Kong reads something in it otherwise than this tool.
+    pub(crate) fn entry(&self, wanted: Option<&str>) -> Result<Entry, Failure> {
+        let entry = self.chosen(wanted)?;
+        match self.document.kong_reads(&entry.config).first() {
+            Some((pointer, kong)) => {
+                let (message, help) = kong_reads::said(kong);
+                Err(Failure::invalid(self.at(pointer, &format!("{message}; {help}"))))
+            }
+            None => Ok(entry),
+        }
+    }
+
+    fn chosen(&self, wanted: Option<&str>) -> Result<Entry, String> {
         let all: Vec<_> = entries(&self.document).into_iter().filter(|entry| !self.is_guard(entry)).collect();
         let meant: Vec<_> = all.iter().filter(|entry| wanted.is_none_or(|part| entry.name.contains(part))).collect();
         match (meant.as_slice(), all.is_empty()) {
@@ -60,10 +73,14 @@ impl Source {
 
     /// `path:line:column: message` of an error in the configuration of `entry`.
     pub(crate) fn located(&self, entry: &Entry, error: &ConfigError) -> String {
-        let place = self.document.place(&entry.in_file(&error.pointer));
-        let (line, column) = line_and_column(&self.text, place.start);
         let hint = hints::hint(error).map(|hint| format!("; {hint}")).unwrap_or_default();
-        format!("{}:{line}:{column}: {error}{hint}", self.path)
+        self.at(&entry.in_file(&error.pointer), &format!("{error}{hint}"))
+    }
+
+    /// `path:line:column: message`.
+    pub(crate) fn at(&self, pointer: &str, message: &str) -> String {
+        let (line, column) = line_and_column(&self.text, self.document.place(pointer).start);
+        format!("{}:{line}:{column}: {message}", self.path)
     }
 
     fn is_guard(&self, entry: &Entry) -> bool {

@@ -3,7 +3,7 @@
 use crate::coverage::Coverage;
 use crate::decide::{Decision, Question, Undecided, decide};
 use crate::junit;
-use crate::output::{Exit, Format, Style, fail, print};
+use crate::output::{Exit, Failure, Format, Style, fail, print};
 use crate::shown::{as_json, for_people};
 use crate::test_file::{File, files};
 use clap::Args;
@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// Only tests whose name holds this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// The form of the output
+    #[arg(id = "format", long, value_enum, default_value = "human")]
+    pub(crate) format: Format,
     /// Also says which rules no test exercises
     #[arg(long)]
     coverage: bool,
@@ -35,7 +38,7 @@ pub(crate) struct Outcome {
     decision: Decision,
 }
 
-pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
+pub(crate) fn run(arguments: &Arguments, style: Style) -> Exit {
     let files = match files(&arguments.paths) {
         Ok(files) if files.is_empty() => return fail("no test files are there; their names end in `-tests.yaml`"),
         Ok(files) => files,
@@ -46,10 +49,7 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     for file in files {
         match run_file(&file, arguments.only.as_deref(), &mut coverage) {
             Ok(of_file) => outcomes.extend(of_file),
-            Err((exit, message)) => {
-                eprintln!("databricks-kong: {message}");
-                return exit;
-            }
+            Err(failure) => return failure.say(),
         }
     }
     if outcomes.is_empty() {
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed()).count();
     let coverage = arguments.coverage.then_some(coverage);
-    match format {
+    match arguments.format {
         Format::Json => print(&format!("{:#}\n", summary(&outcomes, coverage.as_ref()))),
         Format::Junit => print(&junit::report(&outcomes)),
         Format::Human => {
@@ -72,26 +72,26 @@ pub(crate) fn run(arguments: &Arguments, format: Format, style: Style) -> Exit {
     if failed == 0 { Exit::Fine } else { Exit::Failure }
 }
 
-fn run_file(path: &Path, only: Option<&str>, coverage: &mut Coverage) -> Result<Vec<Outcome>, (Exit, String)> {
-    let failure = |message: String| (Exit::Failure, message);
-    let file = File::read(path).map_err(failure)?;
+fn run_file(path: &Path, only: Option<&str>, coverage: &mut Coverage) -> Result<Vec<Outcome>, Failure> {
+    let file = File::read(path)?;
     let mut outcomes = Vec::new();
     for (pointer, case) in &file.cases {
         if only.is_some_and(|part| !case.name.contains(part)) {
             continue;
         }
-        let question = file.question(pointer, case).map_err(failure)?;
+        let question = file.question(pointer, case)?;
         let shown = file.path();
         let decision = decide(&file.policy.config, &question).map_err(|why| match why {
             Undecided::Config(errors) => {
                 let errors = errors.iter().map(|error| format!("\n  {error}")).collect::<String>();
-                (Exit::Invalid, format!("{shown}: the configuration is invalid:{errors}"))
+                Failure::invalid(format!("{shown}: the configuration is invalid:{errors}"))
             }
-            Undecided::Guard => failure(format!("{shown}: the entry is a guard")),
+            Undecided::Guard => format!("{shown}: the entry is a guard").into(),
             Undecided::Question(message) => {
-                failure(format!("{shown}:{}: `{}`: {message}", file.line(pointer), case.name))
+                Failure::invalid(format!("{shown}:{}: `{}`: {message}", file.line(pointer), case.name))
             }
         })?;
+        file.check_expected(pointer, case)?;
         coverage.add(shown, &file.policy, &decision);
         outcomes.push(Outcome {
             file: shown.to_owned(),

@@ -3,12 +3,18 @@
 use crate::decide::{Decision, Question};
 use crate::document::line_and_column;
 use crate::explain::{now, point_in_time};
+use crate::hints;
 use crate::identity::Identity;
+use crate::nearest::nearest;
+use crate::output::Failure;
 use crate::source::Source;
+use databricks_kong::base::{Reason, UnixTime};
+use databricks_kong::databricks::Catalogue;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Names of test files in a directory end in one of these.
@@ -74,7 +80,7 @@ pub(crate) struct File {
     source: Source,
     /// Where the configuration comes from.
     pub(crate) policy: Policy,
-    now: Option<String>,
+    now: Option<UnixTime>,
     /// Each test with the pointer to it.
     pub(crate) cases: Vec<(String, Case)>,
 }
@@ -126,17 +132,19 @@ impl File {
     ///
     /// # Errors
     /// What is wrong, with path and line.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let source = Source::read(path)?;
         let raw: Raw = typed(&source, "", &source.document.value)?;
-        let policy = Policy::read(&raw, path)?;
+        let now = raw.now.as_deref().map(point_in_time).transpose();
+        let now = now.map_err(|message| Failure::invalid(source.at("/now", &message)))?;
+        let policy = Policy::read(&raw, &source, path)?;
         let mut cases = Vec::new();
         for (index, value) in raw.tests.iter().enumerate() {
             let pointer = format!("/tests/{index}");
             let case = typed(&source, &pointer, value)?;
             cases.push((pointer, case));
         }
-        Ok(Self { source, policy, now: raw.now, cases })
+        Ok(Self { source, policy, now, cases })
     }
 
     /// The path, as it was given.
@@ -153,8 +161,8 @@ impl File {
     ///
     /// # Errors
     /// What is wrong with it, with path and line.
-    pub(crate) fn question(&self, pointer: &str, case: &Case) -> Result<Question, String> {
-        let at = |key: &str, message: String| located(&self.source, &format!("{pointer}/{key}"), &message);
+    pub(crate) fn question(&self, pointer: &str, case: &Case) -> Result<Question, Failure> {
+        let at = |key: &str, message: String| Failure::invalid(self.source.at(&format!("{pointer}/{key}"), &message));
         let request = match &case.request {
             Value::String(line) => {
                 let parts = line.split_once(' ');
@@ -174,10 +182,15 @@ impl File {
             Value::String(text) => text,
             other => other.to_string(),
         });
-        let now = match case.now.as_deref().or(self.now.as_deref()) {
+        let now = match &case.now {
             Some(text) => point_in_time(text).map_err(|message| at("now", message))?,
-            None => now(),
+            None => self.now.unwrap_or_else(now),
         };
+        if let Some(name) = case.provider.as_deref().filter(|name| !self.policy.has("identity_providers", name)) {
+            let known = self.policy.names("identity_providers");
+            let message = format!("`{name}` is no identity provider of the configuration; it has {known}");
+            return Err(at("provider", message));
+        }
         Ok(Question {
             identity,
             method: request.method,
@@ -190,25 +203,79 @@ impl File {
     }
 }
 
+impl File {
+    /// Looks whether anything could ever be as a test expects it; a slip of the hand would be a test that fails for ever, or of a denial
+    /// that passes for another reason.
+    ///
+    /// # Errors
+    /// What cannot be, with path and line.
+    pub(crate) fn check_expected(&self, pointer: &str, case: &Case) -> Result<(), Failure> {
+        match case.expect.impossible(&self.policy) {
+            Some((key, message)) => Err(Failure::invalid(self.source.at(&format!("{pointer}/expect/{key}"), &message))),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Policy {
-    fn read(raw: &Raw, path: &Path) -> Result<Self, String> {
+    /// The configuration, also where it is JSON in a string.
+    fn config(&self) -> Cow<'_, Value> {
+        match &self.config {
+            Value::String(text) => Cow::Owned(serde_json::from_str(text).unwrap_or_default()),
+            value => Cow::Borrowed(value),
+        }
+    }
+
+    /// Whether a list has an entry of this name.
+    fn has(&self, list: &str, name: &str) -> bool {
+        let config = self.config();
+        let mut entries = config.get(list).and_then(Value::as_array).into_iter().flatten();
+        entries.any(|entry| entry.get("name").and_then(Value::as_str) == Some(name))
+    }
+
+    /// The types of credentials that roles have.
+    fn credentials(&self) -> Vec<String> {
+        let config = self.config();
+        let roles = config.get("roles").and_then(Value::as_array).into_iter().flatten();
+        let kinds: BTreeSet<_> =
+            roles.filter_map(|role| role.pointer("/credential/type")?.as_str()).map(str::to_owned).collect();
+        kinds.into_iter().collect()
+    }
+
+    /// The names that a list has.
+    fn names(&self, list: &str) -> String {
+        let config = self.config();
+        let entries = config.get(list).and_then(Value::as_array).into_iter().flatten();
+        let names: Vec<_> = entries.filter_map(|entry| entry.get("name")?.as_str()).map(str::to_owned).collect();
+        names.join(", ")
+    }
+
+    fn read(raw: &Raw, test: &Source, path: &Path) -> Result<Self, Failure> {
         let Value::String(name) = &raw.config else { return Ok(Self { from: None, config: raw.config.clone() }) };
         let beside = path.parent().unwrap_or(Path::new("")).join(name);
         let source = Source::read(&beside)?;
-        let entry = source.entry(raw.entry.as_deref())?;
+        let named = |failure: Failure| match &raw.entry {
+            Some(_) => Failure::invalid(test.at("/entry", &failure.message)),
+            None => failure,
+        };
+        let entry = source.entry(raw.entry.as_deref()).map_err(named)?;
         let config = source.config(&entry).clone();
         Ok(Self { from: Some((source, entry.config)), config })
     }
 }
 
+fn did_you_mean(near: Option<&str>) -> String {
+    near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
 /// A value of the file as what it must be.
-fn typed<T: DeserializeOwned>(source: &Source, pointer: &str, value: &Value) -> Result<T, String> {
+fn typed<T: DeserializeOwned>(source: &Source, pointer: &str, value: &Value) -> Result<T, Failure> {
     serde_json::from_value(value.clone()).map_err(|error| {
         let message = error.to_string();
         // the member that is not known is the best place
         let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
         let member = unknown.and_then(|name| pointer_to(value, name)).unwrap_or_default();
-        located(source, &format!("{pointer}{member}"), &message)
+        Failure::invalid(source.at(&format!("{pointer}{member}"), &message))
     })
 }
 
@@ -221,12 +288,57 @@ fn pointer_to(value: &Value, name: &str) -> Option<String> {
     members.iter().find_map(|(key, inner)| Some(format!("/{key}{}", pointer_to(inner, name)?)))
 }
 
-fn located(source: &Source, pointer: &str, message: &str) -> String {
-    let (line, column) = line_and_column(&source.text, source.document.place(pointer).start);
-    format!("{}:{line}:{column}: {message}", source.path)
-}
-
 impl Expected {
+    /// What can never be, with the key that says so.
+    fn impossible(&self, policy: &Policy) -> Option<(&'static str, String)> {
+        let decision = self.decision.as_str();
+        let reason = self.reason.as_deref().map(|name| (name, Reason::ALL.iter().find(|reason| reason.name() == name)));
+        if !["allow", "deny", "would_deny"].contains(&decision) {
+            return Some(("decision", format!("`{decision}` is none of `allow`, `deny`, `would_deny`")));
+        }
+        if let Some((name, None)) = reason {
+            let near = nearest(name, Reason::ALL.iter().map(|reason| reason.name()));
+            return Some(("reason", format!("`{name}` is no reason of the gateway's{}", did_you_mean(near))));
+        }
+        if reason.is_some() && decision == "allow" {
+            return Some(("reason", "a request that is allowed has no reason: take it out".to_owned()));
+        }
+        let of_reason = reason.and_then(|(_, reason)| reason);
+        if let Some(status) = self.status {
+            let can_be = match (decision, of_reason) {
+                ("deny", Some(reason)) => reason.status() == status,
+                ("deny", None) => Reason::ALL.iter().any(|reason| reason.status() == status),
+                // what the gateway answers itself
+                ("allow", _) => matches!(status, 200 | 302),
+                _ => false,
+            };
+            if !can_be {
+                let what = of_reason.map_or_else(|| format!("`{decision}`"), |reason| format!("`{}`", reason.name()));
+                return Some(("status", format!("{status} is never the status of {what}")));
+            }
+        }
+        if let Some(role) = self.role.as_deref().filter(|role| !policy.has("roles", role)) {
+            let message = format!("`{role}` is no role of the configuration; it has {}", policy.names("roles"));
+            return Some(("role", message));
+        }
+        if let Some(rule) = self.rule.as_deref().filter(|rule| policy.config().pointer(rule).is_none()) {
+            return Some((
+                "rule",
+                format!("the configuration has nothing at `{rule}`: it is a JSON pointer to a rule"),
+            ));
+        }
+        if let Some(name) = self.operation.as_deref().filter(|name| Catalogue::named(name).next().is_none()) {
+            let near = hints::operation(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            return Some(("operation", format!("`{name}` is no operation that the gateway knows{near}")));
+        }
+        let types = || policy.credentials();
+        if let Some(kind) = self.credential.as_deref().filter(|kind| !types().iter().any(|known| known == kind)) {
+            let known = types().join(", ");
+            return Some(("credential", format!("no role has a credential of type `{kind}`; there are {known}")));
+        }
+        None
+    }
+
     /// What was expected and what is, by key, where they differ.
     pub(crate) fn differences(&self, decision: &Decision) -> Vec<(&'static str, String, String)> {
         let text = |value: &Option<String>| value.clone();

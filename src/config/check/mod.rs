@@ -16,9 +16,10 @@ use super::{CalloutLimits, ClientCertificate, Config, Endpoint, Limits, OwnHeade
 use crate::audit::{self, Grant};
 use crate::base::{Fingerprint, Label, SortedMap, Url, parse_noting_duplicates, sort};
 use crate::jwt::ClaimPath;
-use crate::policy::Policy;
+use crate::policy::{OperationSet, Policy};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,8 +35,7 @@ impl Settings {
         let errors = Errors::default();
         let settings = read_value(text, &errors).and_then(|value| {
             let raw = RawConfig::read(&Node::root(&value, &errors))?;
-            Check { errors: &errors, environment, digest: digest(&value), short_digest: short_digest(&value) }
-                .settings(raw)
+            Check::new(&value, &errors, environment).settings(raw)
         });
         match settings {
             Some(settings) if errors.is_empty() => Ok(settings),
@@ -58,7 +58,7 @@ impl Provider {
         let value = serde_json::json!({ "identity_providers": identity_providers });
         let errors = Errors::default();
         let raw = RawProviders::read(&Node::root(&value, &errors));
-        let check = Check { errors: &errors, environment, digest: digest(&value), short_digest: short_digest(&value) };
+        let check = Check::new(&value, &errors, environment);
         let providers = raw.map(|raw| check.providers(raw.identity_providers, allow_http, &mut Vec::new()));
         match providers {
             Some(providers) if errors.is_empty() => Ok(providers),
@@ -84,21 +84,25 @@ fn read_value(text: &[u8], errors: &Errors) -> Option<Value> {
     }
 }
 
-/// What tells configurations apart: members in the order of their names, no blanks.
-fn digest(value: &Value) -> Fingerprint {
-    Fingerprint::builder("configuration").field(value.to_string().as_bytes()).finish()
-}
-
-/// By which an auditor finds the configuration that decided: the first 16 hex digits of SHA-256 of the same text.
-fn short_digest(value: &Value) -> String {
-    Sha256::digest(value.to_string()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
 struct Check<'a> {
+    /// By which an auditor finds the configuration that decided: the first 16 hex digits of SHA-256 of the same text.
     short_digest: String,
     errors: &'a Errors,
     environment: Environment<'a>,
+    /// What tells configurations apart.
     digest: Fingerprint,
+    /// Patterns of operations that rules had so far: each with whether it means sensitive ones too, which it means, and how many.
+    patterns: RefCell<Vec<(String, bool, OperationSet, usize)>>,
+}
+
+impl<'a> Check<'a> {
+    fn new(value: &Value, errors: &'a Errors, environment: Environment<'a>) -> Self {
+        // members in the order of their names, no blanks
+        let text = value.to_string();
+        let digest = Fingerprint::builder("configuration").field(text.as_bytes()).finish();
+        let short_digest = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { short_digest, errors, environment, digest, patterns: RefCell::default() }
+    }
 }
 
 impl Check<'_> {

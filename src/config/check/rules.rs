@@ -95,7 +95,7 @@ impl Check<'_> {
     fn has(operations: &OperationSet, kind: fn(Operation) -> bool) -> bool {
         // an operation that is wrong in itself is reported by itself
         let none = Catalogue::operations().all(|operation| !operations.contains(operation));
-        none || Catalogue::operations().any(|operation| kind(operation) && operations.contains(operation))
+        none || Catalogue::operations().any(|operation| operations.contains(operation) && kind(operation))
     }
 
     fn sql(&self, pointer: &str, classes: &[raw::RawSqlClass]) -> SqlClasses {
@@ -121,7 +121,7 @@ impl Check<'_> {
     fn operations(&self, pointer: &str, patterns: Vec<String>, purpose: Purpose) -> OperationSet {
         let mut set = OperationSet::default();
         for (index, pattern) in patterns.into_iter().enumerate() {
-            if set.add(&pattern, purpose == Purpose::Deny) > 0 {
+            if self.add_operations(&mut set, &pattern, purpose == Purpose::Deny) > 0 {
                 continue;
             }
             let sensitive = OperationSet::default().add(&pattern, true) > 0;
@@ -133,6 +133,27 @@ impl Check<'_> {
             self.errors.add(format!("{pointer}/operations/{index}"), message);
         }
         set
+    }
+
+    /// [`OperationSet::add`], which looks through the whole catalogue for a pattern: the few that a policy has are each looked for once.
+    fn add_operations(&self, set: &mut OperationSet, pattern: &str, sensitive: bool) -> usize {
+        const MOST: usize = 64;
+        if !pattern.contains('*') {
+            return set.add(pattern, sensitive);
+        }
+        let is_it = |(known, with, ..): &&(String, bool, OperationSet, usize)| known == pattern && *with == sensitive;
+        if let Some((_, _, meant, count)) = self.patterns.borrow().iter().find(is_it) {
+            set.join(meant);
+            return *count;
+        }
+        let mut meant = OperationSet::default();
+        let count = meant.add(pattern, sensitive);
+        set.join(&meant);
+        let mut patterns = self.patterns.borrow_mut();
+        if patterns.len() < MOST {
+            patterns.push((pattern.to_owned(), sensitive, meant, count));
+        }
+        count
     }
 
     fn paths(&self, pointer: &str, patterns: Vec<String>) -> Vec<PathPattern> {

@@ -14,6 +14,7 @@ macro_rules! kinds {
 kinds! {
     UNREADABLE: error "E001" "unreadable",
     INVALID_SETTING: error "E002" "invalid-setting",
+    READ_OTHERWISE: error "E003" "kong-reads-otherwise",
     OPEN_TO_STRANGERS: error "E020" "open-to-strangers",
     ISSUER_OF_NO_TOKEN: error "E021" "issuer-of-no-token",
     VAULT_REFERENCE: error "E022" "vault-reference-as-text",
@@ -30,6 +31,7 @@ kinds! {
     DEADLY_RESETS: error "E110" "deadly-resets",
     WASM_OFF: error "E111" "wasm-off",
     PLUGIN_OFF: error "E112" "plugin-off",
+    PLUGIN_TWICE: error "E113" "plugin-twice",
     BROAD_OPERATIONS: warning "W001" "broad-operations",
     NO_ALLOW: warning "W002" "no-allow",
     BROAD_PATHS: warning "W003" "broad-paths",
@@ -69,6 +71,7 @@ kinds! {
     FEED_OF_ANOTHER: warning "W062" "feed-of-another",
     SUBJECTS_OF_EVENTS: warning "W063" "subjects-of-events",
     FEED_SECRET: warning "W064" "feed-secret",
+    GROUP_NAME: warning "W065" "entra-group-name",
     BAD_MARKER: warning "W090" "bad-marker",
     UNUSED_MARKER: warning "W091" "unused-marker",
     GUARD_NOT_LAST: warning "W101" "guard-not-last",
@@ -79,6 +82,7 @@ kinds! {
     SMUGGLING: warning "W106" "request-smuggling",
     NO_GUARD: warning "W107" "no-guard",
     OPEN_ROUTE: warning "W108" "open-route",
+    SECOND_TWICE: warning "W109" "second-plugin-twice",
     SETTING: warning "W110" "kong-setting",
 }
 

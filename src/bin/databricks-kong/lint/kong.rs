@@ -4,6 +4,7 @@ use super::{addresses, codes, framing, neighbours, open_routes, routing};
 use crate::document::{Document, step};
 use crate::findings::Finding;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// The filter's name in Kong's configuration.
 const FILTER: &str = "databricks_kong";
@@ -50,6 +51,7 @@ pub(crate) fn lint(document: &Document) -> Vec<Finding> {
         );
     }
     let look = Look { document, file };
+    look.twice(&neighbours::for_everyone(&look), &mut found);
     for (index, service) in items(file, "services") {
         look.service(service, &format!("/services/{index}"), &mut found);
     }
@@ -119,6 +121,7 @@ impl<'a> Look<'a> {
 
     fn service(&self, service: &'a Value, pointer: &str, found: &mut Vec<Finding>) {
         let place = Place { value: service, word: "service" };
+        self.twice(&self.about("plugins", place, pointer), found);
         let nested = items(service, "routes").map(|(index, route)| (route, format!("{pointer}/routes/{index}")));
         let elsewhere = items(self.file, "routes").filter(|(_, route)| refers(route, place));
         let elsewhere = elsewhere.map(|(index, route)| (route, format!("/routes/{index}")));
@@ -179,6 +182,10 @@ impl<'a> Look<'a> {
             let help = format!("add `- {{name: {SECOND}}}` to the file's own `plugins`, once for all routes");
             found.push(self.finding(&codes::SECOND_PLUGIN, first, &message).help(help));
         }
+        if native.is_some() {
+            self.second_twice(&places_of(service, place, pointer).collect::<Vec<_>>(), found);
+        }
+        self.twice(&self.about("plugins", place, pointer), found);
         let decides = config.map(|entry| entry.pointer.clone()).or(native);
         if let Some(at) = &decides {
             self.stripped(route, pointer, at, found);
@@ -191,12 +198,42 @@ impl<'a> Look<'a> {
     }
 
     /// The configuration at a pointer, also where it is JSON in a string.
-    pub(super) fn config(&self, pointer: &str) -> Value {
+    pub(super) fn config(&self, pointer: &str) -> Cow<'a, Value> {
         match self.file.pointer(pointer) {
-            Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
-            Some(value) => value.clone(),
-            None => Value::Null,
+            Some(Value::String(text)) => Cow::Owned(serde_json::from_str(text).unwrap_or_default()),
+            Some(value) => Cow::Borrowed(value),
+            None => Cow::Owned(Value::Null),
         }
+    }
+
+    /// The native plugin, or its second half, twice in one place, where Kong takes one plugin of a name.
+    fn twice(&self, plugins: &[(&Value, String)], found: &mut Vec<Finding>) {
+        for name in [PLUGIN, SECOND] {
+            let mut named = plugins.iter().filter(|(plugin, _)| is_named(plugin, name));
+            let (Some((_, first)), Some((_, second))) = (named.next(), named.next()) else { continue };
+            let message = format!("`{name}` stands twice in one place: Kong refuses the file");
+            found.push(
+                self.finding(&codes::PLUGIN_TWICE, second, &message)
+                    .related(self.document, first, "the first")
+                    .help("take one of them out"),
+            );
+        }
+    }
+
+    /// The second half at several places over one route, of which Kong runs the nearest only.
+    fn second_twice(&self, places: &[(Place<'a>, &str)], found: &mut Vec<Finding>) {
+        let of_places = places.iter().map(|(place, at)| self.about("plugins", *place, at));
+        let levels = of_places.chain([neighbours::for_everyone(self)]);
+        let mut at = levels.filter_map(|plugins| plugins.into_iter().find(|(plugin, _)| is_named(plugin, SECOND)));
+        let (Some((_, nearest)), Some((_, wider))) = (at.next(), at.next()) else { return };
+        let message = format!(
+            "Kong runs `{SECOND}` once for a request, the nearest one: another that stands further out does the same"
+        );
+        found.push(
+            self.finding(&codes::SECOND_TWICE, &nearest, &message)
+                .related(self.document, &wider, "the other one")
+                .help("keep the one at the file's own `plugins`, and take this one out"),
+        );
     }
 
     /// Where a plugin of this name stands in one of these places, or over every route.
@@ -318,5 +355,33 @@ impl<'a> Look<'a> {
         let plugins = self.about("plugins", place, pointer).into_iter();
         let ours = plugins.filter(|(plugin, _)| plugin.get("name").and_then(Value::as_str) == Some(FILTER));
         ours.map(|(plugin, pointer)| Active { pointer, is_guard: is_guard(plugin), is_last: true }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(top: &str, service: &str, route: &str) -> Vec<(&'static str, String)> {
+        let text = format!(
+            "_format_version: '3.0'\nplugins: [{top}]\nservices:\n- name: s\n  retries: 0\n  plugins: [{service}]\n  routes:\n  \
+             - {{name: r, paths: ['/'], strip_path: false, plugins: [{route}]}}\n"
+        );
+        let found = lint(&Document::parse(&text).unwrap());
+        found.into_iter().map(|finding| (finding.kind.code, finding.pointer)).collect()
+    }
+
+    #[test]
+    fn a_half_of_the_native_plugin_that_stands_twice_is_found() {
+        let (first, late) = ("{name: databricks-kong, config: {}}", "{name: databricks-kong-late}");
+        let both = format!("{first}, {late}");
+        assert_eq!(found(late, "", first), []);
+        assert_eq!(found("", "", &both), []);
+        assert_eq!(found(&format!("{late}, {late}"), "", first), [("E113", "/plugins/1".to_owned())]);
+        let twice = format!("{first}, {first}");
+        assert_eq!(found(late, "", &twice), [("E113", "/services/0/routes/0/plugins/1".to_owned())]);
+        assert_eq!(found(late, &twice, ""), [("E113", "/services/0/plugins/1".to_owned())]);
+        assert_eq!(found(late, "", &both), [("W109", "/services/0/routes/0/plugins/1".to_owned())]);
+        assert_eq!(found(late, late, first), [("W109", "/services/0/plugins/0".to_owned())]);
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod codes;
 mod framing;
 pub(crate) mod kong;
 pub(crate) mod kong_conf;
+pub(crate) mod kong_reads;
 mod mistyped;
 mod neighbours;
 mod open_routes;
@@ -31,6 +32,7 @@ use serde_json::Value;
 
 pub(crate) use addresses::host_of;
 pub(crate) use mistyped::lint as mistyped;
+pub(crate) use providers::{is_guid, no_token_has};
 pub(crate) use revocations::Service;
 pub(crate) use rule::is_told_by_sql;
 pub(crate) use sets::Sets;

@@ -28,7 +28,7 @@ const fn of(kind: &'static Kind, does: &'static str, plugin: &'static str) -> Ne
 }
 
 /// Every plugin of the hub that answers, or sends on, what the filter has not seen.
-const NEIGHBOURS: [Neighbour; 33] = [
+static NEIGHBOURS: [Neighbour; 33] = [
     of(&codes::CACHE, CACHES, "proxy-cache"),
     of(&codes::CACHE, CACHES, "proxy-cache-advanced"),
     of(&codes::CACHE, CACHES, "graphql-proxy-cache-advanced"),
@@ -64,14 +64,22 @@ const NEIGHBOURS: [Neighbour; 33] = [
     of(&codes::ANSWERS, CHALLENGE, "acme"),
 ];
 
-/// Plugins of the places over a route, of every route, and of some callers, that get to a request before the filter `entry` does.
-pub(super) fn lint<'a>(look: &Look<'a>, places: &[(Place<'a>, &str)], entry: &Active, found: &mut Vec<Finding>) {
+/// What is known of the plugins of the places over a route, of every route, and of some callers, and where each stands.
+fn neighbours<'a>(look: &Look<'a>, places: &[(Place<'a>, &str)]) -> Vec<(&'static Neighbour, String)> {
     let over_the_route = places.iter().flat_map(|(place, pointer)| look.about("plugins", *place, pointer));
-    for (plugin, pointer) in over_the_route.chain(for_everyone(look)).chain(for_some_callers(look)) {
-        let name = plugin.get("name").and_then(Value::as_str).unwrap_or_default();
-        let Some(known) = NEIGHBOURS.iter().find(|one| one.plugin == name) else { continue };
-        let message = format!("`{name}` {}", known.does);
-        let help = format!("take `{name}` off this route, or put it on a route without the filter");
+    let all = over_the_route.chain(for_everyone(look)).chain(for_some_callers(look));
+    let known = all.filter_map(|(plugin, pointer)| {
+        let name = plugin.get("name").and_then(Value::as_str)?;
+        Some((NEIGHBOURS.iter().find(|one| one.plugin == name)?, pointer))
+    });
+    known.collect()
+}
+
+/// Plugins that get to a request before the filter `entry` does.
+pub(super) fn lint<'a>(look: &Look<'a>, places: &[(Place<'a>, &str)], entry: &Active, found: &mut Vec<Finding>) {
+    for (known, pointer) in neighbours(look, places) {
+        let message = format!("`{}` {}", known.plugin, known.does);
+        let help = format!("take `{}` off this route, or put it on a route without the filter", known.plugin);
         let finding = look.finding(known.kind, &pointer, &message).help(help);
         found.push(finding.related(look.document, &entry.pointer, "the filter that has not run then"));
     }
@@ -80,13 +88,9 @@ pub(super) fn lint<'a>(look: &Look<'a>, places: &[(Place<'a>, &str)], entry: &Ac
 /// Caches over a route with the native plugin, which runs before them: it has decided on each request, but they answer one caller with what
 /// another was sent.
 pub(super) fn caches<'a>(look: &Look<'a>, places: &[(Place<'a>, &str)], entry: &str, found: &mut Vec<Finding>) {
-    let over_the_route = places.iter().flat_map(|(place, pointer)| look.about("plugins", *place, pointer));
-    for (plugin, pointer) in over_the_route.chain(for_everyone(look)).chain(for_some_callers(look)) {
-        let name = plugin.get("name").and_then(Value::as_str).unwrap_or_default();
-        let is_cache = |one: &&Neighbour| one.plugin == name && one.kind.code == codes::CACHE.code;
-        if !NEIGHBOURS.iter().any(|one| is_cache(&one)) {
-            continue;
-        }
+    let caches = neighbours(look, places).into_iter().filter(|(known, _)| known.kind.code == codes::CACHE.code);
+    for (known, pointer) in caches {
+        let name = known.plugin;
         let message =
             format!("`{name}` answers one caller with what another was allowed to see: it does not tell them apart");
         let help = format!("take `{name}` off this route");

@@ -51,12 +51,10 @@ impl<'a> Owner<'a> {
 
     /// Whether it lets nothing pass: it only takes away what other roles give.
     pub(super) fn only_denies(&self, entry: &Entry<'_>) -> bool {
-        let everything = Rule::default_allow(entry.sets);
-        let denies_all =
-            || self.deny.iter().any(|rule| !rule.has_limits() && everything.meant.all.is_within(&rule.meant.all));
-        match &self.allow {
-            Some(rules) => rules.is_empty() && !self.deny.is_empty(),
-            None => denies_all(),
+        if let Some(rules) = &self.allow {
+            return rules.is_empty() && !self.deny.is_empty();
         }
+        let everything = Rule::default_allow(entry.sets);
+        self.deny.iter().any(|rule| !rule.has_limits() && everything.meant.all.is_within(&rule.meant.all))
     }
 }

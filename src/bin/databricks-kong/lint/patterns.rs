@@ -89,6 +89,10 @@ fn regular_expression(pattern: &str) -> Option<Option<String>> {
     const ANY: [&str; 4] = [".*", ".+", "[^/]*", "[^/]+"];
     // no name has one of these; `CORP\data` is one
     const CLASSES: [&str; 7] = ["\\d+", "\\d{", "\\w+", "\\w{", "[a-z", "[A-Z", "[0-9"];
+    // all of it that follows has one of these
+    if !pattern.contains(['^', '$', '\\', '(', '[', '.', '+']) {
+        return None;
+    }
     let has_any = ANY.iter().any(|any| pattern.contains(any));
     let has_choice = pattern.contains('(') && pattern.contains('|');
     let has_class = CLASSES.iter().any(|class| pattern.contains(class));

@@ -2,6 +2,7 @@
 //! does not take.
 
 use super::owner::Owner;
+use super::rule::texts;
 use super::{Entry, codes, items};
 use crate::findings::Finding;
 use serde_json::Value;
@@ -25,13 +26,63 @@ pub(super) fn lint(entry: &Entry<'_>, roles: &[Owner<'_>], found: &mut Vec<Findi
         literal_stars(entry, provider, &pointer, found);
         algorithms(entry, provider, roles, &pointer, found);
     }
+    group_names(entry, roles, found);
+}
+
+/// Groups that are written by their names, where Entra ID writes their ids.
+fn group_names(entry: &Entry<'_>, roles: &[Owner<'_>], found: &mut Vec<Finding>) {
+    let providers: Vec<_> = items(entry.config, "identity_providers").map(|(_, provider)| provider).collect();
+    let writes_ids = |provider: &&Value| -> bool {
+        let issuer = provider.get("issuer").and_then(Value::as_str).and_then(split);
+        let claim = provider.pointer("/claims/groups").and_then(Value::as_str).unwrap_or("groups");
+        issuer.is_some_and(|(host, _)| is_entra(host) || host == "sts.windows.net")
+            && claim.trim_matches('/') == "groups"
+    };
+    if !providers.iter().any(writes_ids) {
+        return;
+    }
+    for role in roles {
+        let names = role.value.pointer("/match/identity_providers").and_then(Value::as_array);
+        let is_meant = |provider: &&&Value| {
+            names.is_none_or(|names| provider.get("name").is_some_and(|name| names.contains(name)))
+        };
+        // at another provider a name may be one
+        if !providers.iter().filter(is_meant).all(writes_ids) {
+            continue;
+        }
+        for (index, group) in texts(role.value.pointer("/match/groups")).iter().enumerate() {
+            let Some((message, help)) = no_id(group) else { continue };
+            let pointer = format!("{}/match/groups/{index}", role.pointer);
+            found.push(entry.finding(&codes::GROUP_NAME, &pointer, message).help(help));
+        }
+    }
+}
+
+/// Why no id of a group at Entra ID is like this, and what to do.
+fn no_id(group: &str) -> Option<(String, String)> {
+    let may_be_one = match group.contains('*') {
+        true => group.bytes().all(|byte| matches!(byte, b'*' | b'-' | b'0'..=b'9' | b'a'..=b'f')),
+        false => is_guid(group) && !group.contains(|letter: char| letter.is_ascii_uppercase()),
+    };
+    if may_be_one {
+        return None;
+    }
+    if is_guid(group) {
+        let help = format!("write `{}`", group.to_ascii_lowercase());
+        return Some((format!("`{group}` matches nobody: Entra ID writes ids in small letters"), help));
+    }
+    let message = format!(
+        "`{group}` matches nobody, unless the app registration says otherwise: `groups` in tokens of Entra ID has the object ids of groups, not their names"
+    );
+    let help = "write the group's object id; or give an app role to the group and set `claims: {groups: roles}`; if the app registration emits names of groups (`sam_account_name`, `cloud_displayname`), allow this in the file";
+    Some((message, help.to_owned()))
 }
 
 /// Why no token has an issuer, and what to do.
-type Wrong = (&'static str, String);
+pub(crate) type Wrong = (&'static str, String);
 
 /// Why a provider never issues tokens under this issuer, and which one is meant.
-fn no_token_has(issuer: &str) -> Option<Wrong> {
+pub(crate) fn no_token_has(issuer: &str) -> Option<Wrong> {
     let (written, path) = split(issuer)?;
     for (inner, what) in [
         ("/.well-known/", "that is where its metadata is"),
@@ -138,7 +189,7 @@ fn v2_host(host: &str) -> &str {
     if matches!(host, "login.windows.net" | "login.microsoft.com") { "login.microsoftonline.com" } else { host }
 }
 
-fn is_guid(text: &str) -> bool {
+pub(crate) fn is_guid(text: &str) -> bool {
     let lengths: Vec<_> = text.split('-').map(str::len).collect();
     lengths == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
@@ -303,6 +354,16 @@ mod tests {
             "",
         ] {
             assert_eq!(no_token_has(right), None, "{right}");
+        }
+    }
+
+    #[test]
+    fn a_group_of_entra_id_is_known_by_its_id() {
+        for id in ["6f4a1c0e-2a75-4d5d-9a5e-0b8a3f1c7d21", "*", "6f4a1c0e-*"] {
+            assert_eq!(no_id(id), None, "{id}");
+        }
+        for name in ["data-engineers", "team-*", "6F4A1C0E-2A75-4D5D-9A5E-0B8A3F1C7D21", "6f4a1c0e", "beef"] {
+            assert!(no_id(name).is_some(), "{name}");
         }
     }
 

@@ -128,8 +128,8 @@ fn all_apis(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding>) {
     };
     let Some(rules) = role.allow.as_ref().filter(|_| has_scope.contains(&kind) && asks_for_all) else { return };
     let by_path = rules.iter().any(|rule| !rule.paths.is_empty());
-    let mut operations = rules.iter().flat_map(|rule| rule.meant.all.iter()).peekable();
-    if by_path || operations.peek().is_none() || operations.any(|operation| operation.scope() == "all-apis") {
+    let is_narrow = rules.iter().all(|rule| rule.meant.is_narrow);
+    if by_path || !is_narrow || rules.iter().all(|rule| rule.meant.all.is_empty()) {
         return;
     }
     let place = if credential.get("scope").is_some() { "/scope" } else { "" };

@@ -74,6 +74,15 @@ fn broad(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
         if !rule.has_limits() && !kinds.is_empty() {
             let message = format!("`{pattern}` allows the whole service, whatever it is done to");
             let help = format!("name the operations that are needed, or add `resources` ({})", kinds.join(", "));
+            let sensitive = Catalogue::operations().filter(|operation| {
+                let is_of_service = |name: &str| name.rsplit_once('.').is_some_and(|(of, _)| of == service);
+                operation.is_sensitive() && operation.names().any(is_of_service)
+            });
+            let sensitive = names(sensitive);
+            let help = match sensitive.is_empty() {
+                true => help,
+                false => format!("{help}; {sensitive} are sensitive and not in it: name them if they are meant"),
+            };
             found.push(entry.finding(&codes::BROAD_OPERATIONS, &pointer, message).help(help));
         }
     }

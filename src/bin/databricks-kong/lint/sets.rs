@@ -71,6 +71,8 @@ pub(super) struct Meant {
     pub(super) by_name: Rc<Set>,
     /// Those and the ones at its paths.
     pub(super) all: Rc<Set>,
+    /// Whether each of these has a scope narrower than `all-apis`.
+    pub(super) is_narrow: bool,
 }
 
 /// The patterns of operations and of paths, and whether a wildcard means what is sensitive, too.
@@ -116,7 +118,8 @@ impl Sets {
             let is_meant = |operation: &Operation| !operation.is_sensitive() && is_within(*operation, &pattern);
             all.add(&Set::of(Catalogue::operations().filter(is_meant)));
         }
-        let meant = Meant { by_name: Rc::new(by_name), all: Rc::new(all) };
+        let is_narrow = all.iter().all(|operation| operation.scope() != "all-apis");
+        let meant = Meant { by_name: Rc::new(by_name), all: Rc::new(all), is_narrow };
         self.meant.borrow_mut().insert(key, meant.clone());
         meant
     }

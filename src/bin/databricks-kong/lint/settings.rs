@@ -2,17 +2,18 @@
 
 use super::addresses::host_of;
 use super::{Entry, codes, items};
-use crate::document::step;
+use crate::document::push_step;
 use crate::findings::Finding;
 use databricks_kong::exchange::secret_members;
 use serde_json::Value;
+use std::fmt::Write as _;
 
 pub(super) fn lint(entry: &Entry<'_>, found: &mut Vec<Finding>) {
     let config = entry.config;
-    kongs_secrets(entry, config, "", found);
+    kongs_secrets(entry, config, &mut String::new(), found);
     workspace(entry, found);
     let is_plain = |pointer: &&String| {
-        let text = config.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let Some(text) = config.pointer(pointer).and_then(Value::as_str) else { return false };
         // what stands in the file is only a name for it: in Kong's vault, or in the environment of deck
         !is_vault_reference(text) && !text.starts_with("${{")
     };
@@ -67,32 +68,42 @@ fn is_vault_reference(text: &str) -> bool {
 
 /// Secrets that a filter does not get from Kong, or not without harm: references to vaults, which Kong does not resolve in a filter's
 /// configuration, and `kong.ctx.shared`.
-fn kongs_secrets(entry: &Entry<'_>, value: &Value, pointer: &str, found: &mut Vec<Finding>) {
+fn kongs_secrets(entry: &Entry<'_>, value: &Value, pointer: &mut String, found: &mut Vec<Finding>) {
     const INSTEAD: &str = "use `{env: NAME}`, and `nginx_main_env = NAME` in kong.conf; or the native plugin";
     if entry.is_native {
         return;
     }
-    let mut warn = |kind, message: &str| {
+    let mut warn = |kind, pointer: &str, message: &str| {
         found.push(entry.finding(kind, &format!("{}{pointer}", entry.pointer), message).help(INSTEAD));
     };
+    let length = pointer.len();
     match value {
         Value::String(text) if is_vault_reference(text) => {
             warn(
                 &codes::VAULT_REFERENCE,
+                pointer,
                 "Kong resolves no vault reference in a filter's configuration: the reference itself is sent as the value",
             );
         }
         Value::Object(members) if members.len() == 1 && members.get("shared").is_some_and(Value::is_string) => {
-            warn(&codes::SHARED_SECRET, "reading `kong.ctx.shared` in the filter can end a worker of Kong 3.9");
+            warn(
+                &codes::SHARED_SECRET,
+                pointer,
+                "reading `kong.ctx.shared` in the filter can end a worker of Kong 3.9",
+            );
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                kongs_secrets(entry, item, &format!("{pointer}/{index}"), found);
+                let _ = write!(pointer, "/{index}");
+                kongs_secrets(entry, item, pointer, found);
+                pointer.truncate(length);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
-                kongs_secrets(entry, member, &format!("{pointer}{}", step(name)), found);
+                push_step(pointer, name);
+                kongs_secrets(entry, member, pointer, found);
+                pointer.truncate(length);
             }
         }
         _ => {}
@@ -170,7 +181,9 @@ pub(crate) fn secrets(config: &Value) -> Vec<String> {
     let identity = config.pointer("/identity_header/keys").and_then(Value::as_array).map_or(0, Vec::len);
     let of_identity = (0..identity).map(|index| format!("/identity_header/keys/{index}"));
     let all = of_roles.chain(of_providers).chain(["/identity_header/key".to_owned()]).chain(of_identity);
-    all.filter(|pointer| config.pointer(pointer).is_some_and(Value::is_string)).collect()
+    // one that is no text is an error, and shown as such
+    let is_written = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
+    all.filter(|pointer| config.pointer(pointer).is_some_and(is_written)).collect()
 }
 
 #[cfg(test)]
