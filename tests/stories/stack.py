@@ -485,11 +485,6 @@ class Workspace:
             for row in admin(self.admin_url, "GET", "/requests")
         ]
 
-    def shared_tokens(self) -> int:
-        """How many tokens of service principals by their secrets it gave and was not told to forget."""
-        asked = [one for one in self.seen() if one.is_exchange and one.form["grant_type"] == "client_credentials"]
-        return len([one for one in asked if one.status == 200])
-
     def minted(self) -> list[dict[str, Any]]:
         return admin(self.admin_url, "GET", "/tokens")
 

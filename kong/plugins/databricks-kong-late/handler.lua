@@ -34,17 +34,19 @@ local function send(state)
     error("no decision was made on the request", 0)
   end
   state.is_allowed = false
-  request.aim_at(state.facts.path)
-  local code, said = core.on_send(state.live, request.facts_now(state.facts), body_now(state))
+  request.aim_at(state.path)
+  local kind, body = body_now(state)
+  local code, said = core.on_send(state.live, kind, body, request.facts_now(state))
   if code == CODE.failed then
     error("the library failed", 0)
   end
-  report.request(said)
   if code ~= CODE.send then
+    report.request(said)
     return refuse.reply(said)
   end
   request.remove(said[FIELD.removals])
-  request.set(said, SEND.headers)
+  core.set_headers()
+  report.request(said)
   state.listens = said[SEND.listens] ~= "" and said[SEND.listens] or nil
 end
 

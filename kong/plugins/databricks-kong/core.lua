@@ -27,6 +27,8 @@ local core = {
 
 local FAILED = interface.code.failed
 local GROW = interface.code.grow
+local SEND = interface.code.send
+local FIRST_HEADER = interface.send.headers
 
 local library, load_error
 local answer, memory, chars
@@ -44,10 +46,11 @@ local function give_memory(size)
 end
 
 
--- The answer that lies in our memory, as a list of strings.
-local function fields()
+-- The answer that lies in our memory, as a list of strings: all of it, or the first so many.
+local function fields(most)
   local count = memory[0]
   local bytes = answer.data + 4 * (count + 1)
+  count = most or count
   local list, begin = new_table(count, 0), 0
   for at = 1, count do
     local finish = memory[at]
@@ -58,11 +61,18 @@ local function fields()
 end
 
 
-local function hear(code)
+-- The code of an answer that lies in our memory, or did not fit into it.
+local function hear_code(code)
   if code == GROW then
     give_memory(tonumber(answer.size))
     code = library.dk_again(answer)
   end
+  return code
+end
+
+
+local function hear(code)
+  code = hear_code(code)
   if code == FAILED then
     return FAILED
   end
@@ -158,20 +168,20 @@ local function write_shared(values)
 end
 
 
--- `facts`: id, method, target, scheme, certificate, has_body, and `shared` if there is something. The headers are those of this moment.
-local function write_head(facts)
+-- What request.lua gathered. The headers are those of this moment.
+local function write_head(id, method, target, scheme, certificate, has_body, secrets)
   local list, count, has_more = headers.read()
   head.headers = ffi_cast("const dk_header *", list)
   head.headers_count = count
   head.has_more_headers = has_more and 1 or 0
-  set(head.id, facts.id)
-  set(head.method, facts.method)
-  set(head.target, facts.target)
-  set(head.scheme, facts.scheme)
-  set(head.certificate, facts.certificate)
-  head.has_body = facts.has_body and 1 or 0
+  set(head.id, id)
+  set(head.method, method)
+  set(head.target, target)
+  set(head.scheme, scheme)
+  set(head.certificate, certificate)
+  head.has_body = has_body and 1 or 0
   head.shared = shared
-  head.shared_count = facts.shared and write_shared(facts.shared) or 0
+  head.shared_count = secrets and write_shared(secrets) or 0
 end
 
 
@@ -235,8 +245,9 @@ function core.finish(request)
 end
 
 
-function core.on_headers(request, facts)
-  write_head(facts)
+-- `secrets`: those of kong.ctx.shared by their names, if any are asked for; the rest is what `request.facts` gives.
+function core.on_headers(request, secrets, id, method, target, scheme, certificate, has_body)
+  write_head(id, method, target, scheme, certificate, has_body, secrets)
   local code, said = hear(library.dk_on_headers(request, head, answer))
   return code, said
 end
@@ -254,10 +265,25 @@ function core.on_callout(request, reply)
 end
 
 
-function core.on_send(request, facts, kind, body)
-  write_head(facts)
-  local code, said = hear(library.dk_on_send(request, head, kind, body, #body, answer))
-  return code, said
+-- The body, and what `request.facts_now` gives. Where the request is to be sent, the headers to set are left to `set_headers`.
+function core.on_send(request, kind, body, id, method, target, scheme, certificate, has_body)
+  write_head(id, method, target, scheme, certificate, has_body)
+  local code = hear_code(library.dk_on_send(request, head, kind, body, #body, answer))
+  if code == FAILED then
+    return FAILED
+  end
+  return code, fields(code == SEND and FIRST_HEADER - 1 or nil)
+end
+
+
+-- Sets the headers that the last answer wants set, which was SEND.
+function core.set_headers()
+  local count = memory[0]
+  local bytes = answer.data + 4 * (count + 1)
+  for at = FIRST_HEADER, count, 2 do
+    local name, value = memory[at - 1], memory[at]
+    headers.set(ffi_string(bytes + name, value - name), bytes + value, memory[at + 1] - value)
+  end
 end
 
 

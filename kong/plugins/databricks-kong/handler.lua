@@ -90,8 +90,7 @@ local function decide(conf, state)
     return refuse.invalid_configuration()
   end
   state.live = live or error("the library takes no request", 0)
-  state.facts = request.facts(entry.shared)
-  local code, said = core.on_headers(live, state.facts)
+  local code, said = core.on_headers(live, request.shared_secrets(entry.shared), request.facts(state))
   if code ~= CODE.failed then
     -- before anything is waited for
     request.remove(said[FIELD.removals])
@@ -142,8 +141,7 @@ end
 
 
 function Handler:access(conf)
-  local state = {}
-  pair.set_state(state)
+  local state = pair.new_state()
   local ok, reply = pcall(decide, conf, state)
   if not ok then
     kong.log.err(reply)

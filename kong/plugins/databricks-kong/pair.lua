@@ -1,6 +1,8 @@
 -- What the two plugins of this package know of each other: `databricks-kong`, which decides before other plugins run, and
 -- `databricks-kong-late`, which compares and sends after them. Only together they let a request through.
 
+local new_table = require "table.new"
+
 local pair = {}
 
 local scopes = {}
@@ -42,8 +44,12 @@ function pair.state()
 end
 
 
-function pair.set_state(state)
+-- A state with room for what becomes of a request: `live`, the core's handle of it; `id`, `scheme`, `path`, `is_framed`, see request.lua;
+-- `longest_body`, of what may be read of a body that was decided on; `is_allowed`, until it is sent; `listens`, the statuses to be told of.
+function pair.new_state()
+  local state = new_table(0, 8)
   ngx.ctx.databricks_kong = state
+  return state
 end
 
 

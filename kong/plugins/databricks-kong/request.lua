@@ -5,7 +5,6 @@ local find = string.find
 local sub = string.sub
 local clear_header = ngx.req.clear_header
 local get_method = ngx.req.get_method
-local set_header = ngx.req.set_header
 local var = ngx.var
 
 local QUESTION_MARK = byte("?")
@@ -79,7 +78,7 @@ end
 
 
 -- The secrets that other plugins put into kong.ctx.shared; nothing if none are asked for.
-local function shared_secrets(names)
+function request.shared_secrets(names)
   if #names == 0 then
     return nil
   end
@@ -94,36 +93,20 @@ local function shared_secrets(names)
 end
 
 
--- What the core looks at besides the headers; see core.lua.
-function request.facts(shared_names)
+-- What the core looks at besides the headers: id, method, target, scheme, certificate, whether there is a body. What of it nobody can change
+-- is kept in `state`, and the path. One by one, since a table for each request costs more than what is in it.
+function request.facts(state)
   local is_framed = (byte(var.server_protocol or "", VERSION) or 0) >= FIRST_FRAMED
   local has_body = is_framed and has_unannounced_body()
-  local path = var.upstream_uri
-  return {
-    id = request.id(),
-    method = get_method(),
-    path = path,
-    target = target(path),
-    scheme = var.scheme,
-    certificate = var.ssl_client_raw_cert or "",
-    has_body = has_body,
-    shared = shared_secrets(shared_names),
-    is_framed = is_framed,
-  }
+  state.id, state.scheme, state.path, state.is_framed = request.id(), var.scheme, var.upstream_uri, is_framed
+  return state.id, get_method(), target(state.path), state.scheme, var.ssl_client_raw_cert or "", has_body
 end
 
 
--- The same of the same request at a later time. What nobody can change is as it was in `facts`.
-function request.facts_now(facts)
-  local has_body = facts.is_framed and has_unannounced_body()
-  return {
-    id = facts.id,
-    method = get_method(),
-    target = target(var.upstream_uri),
-    scheme = facts.scheme,
-    certificate = "",
-    has_body = has_body,
-  }
+-- The same of the same request at a later time.
+function request.facts_now(state)
+  local has_body = state.is_framed and has_unannounced_body()
+  return state.id, get_method(), target(var.upstream_uri), state.scheme, "", has_body
 end
 
 
@@ -179,14 +162,6 @@ function request.remove(names)
     local finish = find(names, "\n", begin, true) or #names + 1
     clear_header(sub(names, begin, finish - 1))
     begin = finish + 1
-  end
-end
-
-
--- Sets headers, names and values by turns from place `first`.
-function request.set(said, first)
-  for at = first, #said, 2 do
-    set_header(said[at], said[at + 1])
   end
 end
 
