@@ -21,7 +21,6 @@ def without_today(value: object) -> str:
     return re.sub(r"\d{10}", lambda number: f"now{int(number[0]) - NOW:+}", str(value))
 
 
-
 def attack(world: World, token: str, status: int = 401, reason: str = "TOKEN_INVALID") -> dict:
     world.remember(token)
     reply = world.send("main", "POST", RUN_NOW, token=token, body='{"job_id": 101}')
