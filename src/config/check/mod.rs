@@ -33,9 +33,26 @@ impl Settings {
     /// Everything that is wrong, sorted by JSON pointer. The configuration must not be used at all.
     pub fn parse(text: &[u8], environment: Environment<'_>) -> Result<Self, Vec<ConfigError>> {
         let errors = Errors::default();
-        let settings = read_value(text, &errors).and_then(|value| {
-            let raw = RawConfig::read(&Node::root(&value, &errors))?;
-            Check::new(&value, &errors, environment).settings(raw)
+        let value = read_value(text, &errors);
+        Self::read(value.as_ref(), errors, environment)
+    }
+
+    /// Reads a configuration that stands in another document, of which [`parse`](Self::parse) would have to be given a text: an object
+    /// without any key twice, or a JSON string that holds one.
+    ///
+    /// # Errors
+    /// Those of [`parse`](Self::parse).
+    pub fn parse_value(value: &Value, environment: Environment<'_>) -> Result<Self, Vec<ConfigError>> {
+        match value {
+            Value::String(text) => Self::parse(text.as_bytes(), environment),
+            value => Self::read(Some(value), Errors::default(), environment),
+        }
+    }
+
+    fn read(value: Option<&Value>, errors: Errors, environment: Environment<'_>) -> Result<Self, Vec<ConfigError>> {
+        let settings = value.and_then(|value| {
+            let raw = RawConfig::read(&Node::root(value, &errors))?;
+            Check::new(value, &errors, environment).settings(raw)
         });
         match settings {
             Some(settings) if errors.is_empty() => Ok(settings),

@@ -86,3 +86,12 @@ impl Entry<'_> {
 fn items<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = (usize, &'v Value)> {
     value.get(key).and_then(Value::as_array).into_iter().flatten().enumerate()
 }
+
+/// The value at a JSON pointer without `~`. [`Value::pointer`] makes two texts of each step, which is a tenth of the time for many roles.
+fn value_at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    pointer.split('/').skip(1).try_fold(value, |value, step| match value {
+        Value::Object(members) => members.get(step),
+        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+        _ => None,
+    })
+}

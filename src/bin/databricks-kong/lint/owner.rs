@@ -1,7 +1,7 @@
 //! A role or an agent as it was written, with its rules.
 
 use super::rule::{Purpose, Rule};
-use super::{Entry, items};
+use super::{Entry, items, value_at};
 use serde_json::Value;
 
 /// A role or an agent.
@@ -46,7 +46,7 @@ impl<'a> Owner<'a> {
 
     /// The type of its credential.
     pub(super) fn credential(&self) -> &'a str {
-        self.value.pointer("/credential/type").and_then(Value::as_str).unwrap_or_default()
+        value_at(self.value, "/credential/type").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Whether it lets nothing pass: it only takes away what other roles give.

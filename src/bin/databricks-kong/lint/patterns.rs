@@ -3,14 +3,14 @@
 use super::owner::Owner;
 use super::roles::PATTERNS;
 use super::rule::texts;
-use super::{Entry, codes, items};
+use super::{Entry, codes, items, value_at};
 use crate::document::step;
 use crate::findings::Finding;
 use serde_json::Value;
 
 pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
     for key in PATTERNS.into_iter().chain(["actors"]) {
-        let patterns = texts(owner.value.pointer(&format!("/match/{key}")));
+        let patterns = texts(value_at(owner.value, &format!("/match/{key}")));
         for (index, pattern) in patterns.iter().enumerate() {
             let pointer = format!("{}/match/{key}/{index}", owner.pointer);
             if no_regular_expression(entry, pattern, &pointer, found) || no_such_name(entry, pattern, &pointer, found) {
@@ -140,7 +140,7 @@ fn loose_domain(pattern: &str) -> Option<String> {
 
 /// Values of claims, which are compared exactly.
 fn literal_stars(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
-    let claims = owner.value.pointer("/match/claims").and_then(Value::as_object);
+    let claims = value_at(owner.value, "/match/claims").and_then(Value::as_object);
     for (claim, values) in claims.into_iter().flatten() {
         for (index, value) in values.as_array().into_iter().flatten().enumerate() {
             let Some(text) = value.as_str().filter(|text| text.contains('*')) else { continue };
@@ -158,9 +158,9 @@ fn cut_off_by_case(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
     if !owner.only_denies(entry) {
         return;
     }
-    let claims = owner.value.pointer("/match/claims").and_then(Value::as_object).into_iter().flatten();
+    let claims = value_at(owner.value, "/match/claims").and_then(Value::as_object).into_iter().flatten();
     let claims = claims.map(|(claim, values)| (format!("claims{}", step(claim)), texts(Some(values))));
-    let subjects = ("subjects".to_owned(), texts(owner.value.pointer("/match/subjects")));
+    let subjects = ("subjects".to_owned(), texts(value_at(owner.value, "/match/subjects")));
     for (at, names) in claims.chain([subjects]) {
         for (index, name) in names.iter().enumerate() {
             let Some(other) = other_spelling(name).filter(|other| !names.contains(other)) else { continue };

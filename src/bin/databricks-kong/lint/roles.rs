@@ -3,7 +3,7 @@
 use super::owner::Owner;
 use super::prefixes::Prefixes;
 use super::rule::{Rule, covers, is_covered, texts};
-use super::{Entry, codes};
+use super::{Entry, codes, value_at};
 use crate::explain::point_in_time;
 use crate::findings::Finding;
 use databricks_kong::policy::Glob;
@@ -79,7 +79,7 @@ fn unreachable(entry: &Entry<'_>, roles: &[Owner<'_>], seen: &Seen<'_>, role: &O
 
 fn covered_patterns(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding>) {
     for key in PATTERNS {
-        let patterns = texts(role.value.pointer(&format!("/match/{key}")));
+        let patterns = texts(value_at(role.value, &format!("/match/{key}")));
         let mut starts = Prefixes::default();
         for (index, pattern) in patterns.iter().enumerate() {
             starts.add(pattern, index);
@@ -104,7 +104,7 @@ fn covered_patterns(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding
 }
 
 fn grant_past(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding>) {
-    let Some(text) = role.value.pointer("/valid/until").and_then(Value::as_str) else { return };
+    let Some(text) = value_at(role.value, "/valid/until").and_then(Value::as_str) else { return };
     if point_in_time(text).is_ok_and(|until| until <= entry.now) {
         let message = format!("this grant ended at `{text}`");
         found.push(
@@ -150,10 +150,10 @@ fn takes_all(entry: &Entry<'_>, earlier_role: &Owner<'_>, later_role: &Owner<'_>
     let is_set = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
     let matches = LISTS.iter().all(|key| {
         let pointer = format!("/match/{key}");
-        if !is_set(earlier.pointer(&pointer)) {
+        if !is_set(value_at(earlier, &pointer)) {
             return true;
         }
-        let (wide, narrow) = (texts(earlier.pointer(&pointer)), texts(later.pointer(&pointer)));
+        let (wide, narrow) = (texts(value_at(earlier, &pointer)), texts(value_at(later, &pointer)));
         let is_within = |text: &String| {
             let is_same = wide.contains(text);
             let glob = Glob::new(text.clone());
@@ -161,7 +161,7 @@ fn takes_all(entry: &Entry<'_>, earlier_role: &Owner<'_>, later_role: &Owner<'_>
         };
         !narrow.is_empty() && narrow.iter().all(is_within)
     });
-    let claims = |role: &Value| role.pointer("/match/claims").filter(|claims| !claims.is_null()).cloned();
+    let claims = |role: &Value| value_at(role, "/match/claims").filter(|claims| !claims.is_null()).cloned();
     let same_claims = claims(earlier).is_none_or(|wide| Some(wide) == claims(later));
     let has_match =
         earlier.get("match").is_some_and(Value::is_object) && later.get("match").is_some_and(Value::is_object);

@@ -2,7 +2,7 @@
 
 use super::owner::Owner;
 use super::rule::texts;
-use super::{Entry, codes, items};
+use super::{Entry, codes, items, value_at};
 use crate::findings::Finding;
 use crate::nearest::nearest;
 use databricks_kong::databricks::{Catalogue, Operation};
@@ -40,7 +40,7 @@ pub(super) fn lint(entry: &Entry<'_>, roles: &[Owner<'_>], found: &mut Vec<Findi
     let known = known();
     for role in roles {
         let at = format!("{}/credential/scope", role.pointer);
-        let scopes = scopes(role.value.pointer("/credential/scope"), &at);
+        let scopes = scopes(value_at(role.value, "/credential/scope"), &at);
         let before = found.len();
         unknown(entry, &known, &scopes, found);
         // what is missing may be what is mistyped

@@ -4,7 +4,7 @@
 use super::owner::Owner;
 use super::roles::PATTERNS;
 use super::rule::texts;
-use super::{Entry, codes, items};
+use super::{Entry, codes, items, value_at};
 use crate::findings::Finding;
 use serde_json::{Map, Value};
 
@@ -148,7 +148,7 @@ pub(super) fn lint(entry: &Entry<'_>, roles: &[Owner<'_>], found: &mut Vec<Findi
 
 /// Whether the role can be a caller's of this provider.
 fn is_for(role: &Owner<'_>, provider: &Value) -> bool {
-    let names = role.value.pointer("/match/identity_providers").and_then(Value::as_array);
+    let names = value_at(role.value, "/match/identity_providers").and_then(Value::as_array);
     names.is_none_or(|names| provider.get("name").is_some_and(|name| names.contains(name)))
 }
 
@@ -232,13 +232,13 @@ fn is_of_one_owner(start: &str, is_whole: bool) -> bool {
 /// What a role wants of tokens of this provider: where in `match` it says so, of which claim, and which values.
 fn wanted<'a>(role: &Owner<'a>, provider: &'a Value) -> Vec<(String, &'a str, Vec<String>)> {
     let read_from = |key: &str, default: &'static str| {
-        provider.pointer(&format!("/claims/{key}")).and_then(Value::as_str).unwrap_or(default).trim_start_matches('/')
+        value_at(provider, &format!("/claims/{key}")).and_then(Value::as_str).unwrap_or(default).trim_start_matches('/')
     };
     let lists = [("groups", read_from("groups", "groups")), ("subjects", read_from("subject", "sub"))];
     let lists = lists.into_iter().chain([("clients", read_from("client", "azp"))]);
     let lists = lists.map(|(key, claim)| {
         let pointer = format!("/{key}");
-        let values = texts(role.value.pointer(&format!("/match{pointer}")));
+        let values = texts(value_at(role.value, &format!("/match{pointer}")));
         (pointer, claim, values)
     });
     let claims = claims(role).into_iter().flatten().map(|(claim, values)| {
@@ -249,7 +249,7 @@ fn wanted<'a>(role: &Owner<'a>, provider: &'a Value) -> Vec<(String, &'a str, Ve
 }
 
 fn claims<'a>(role: &Owner<'a>) -> Option<&'a Map<String, Value>> {
-    role.value.pointer("/match/claims").and_then(Value::as_object)
+    value_at(role.value, "/match/claims").and_then(Value::as_object)
 }
 
 /// The texts of one value or of several.
@@ -276,7 +276,7 @@ fn literal_texts(list: &Value) -> Vec<String> {
 fn everybody(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding>) {
     let kind = role.credential();
     let narrows = |key: &str| {
-        let patterns = texts(role.value.pointer(&format!("/match/{key}")));
+        let patterns = texts(value_at(role.value, &format!("/match/{key}")));
         !patterns.is_empty() && !patterns.iter().any(|pattern| pattern.chars().all(|letter| letter == '*'))
     };
     let has_claims = claims(role).is_some_and(|claims| !claims.is_empty());
@@ -295,7 +295,7 @@ fn everybody(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding>) {
 
 /// A name means whoever has it at any of several providers.
 fn any_provider(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding>) {
-    let is_set = |key: &&str| role.value.pointer(&format!("/match/{key}")).is_some_and(|value| !value.is_null());
+    let is_set = |key: &&str| value_at(role.value, &format!("/match/{key}")).is_some_and(|value| !value.is_null());
     if is_set(&"identity_providers") {
         return;
     }
