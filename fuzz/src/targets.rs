@@ -1,6 +1,8 @@
 //! What the fuzzers and tests/corpora.rs feed: a function for each parser of what others send, with what must hold for any
 //! bytes at all. A panic is a finding.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dashu_int::UBig;
 use dashu_int::monty::MontgomeryRepr;
 use databricks_kong::base::{Secret, UnixTime, parse_object_strict};
@@ -8,16 +10,26 @@ use databricks_kong::config::{Config, Settings};
 use databricks_kong::databricks::sql::{Kind, LONGEST, Unparsed, scan};
 use databricks_kong::databricks::{Catalogue, Features, Target, canonical, read_form, resources, scan_body};
 use databricks_kong::flow::Flow;
-use databricks_kong::jwt::{Algorithm, ClaimPath, Expectations, KeySet, UnverifiedToken, verify};
+use databricks_kong::jwt::{Algorithm, ClaimPath, Expectations, KeySet, PublicKey, UnverifiedToken, verify};
 use databricks_kong::sim::{Answer, Client, End, Purpose, Script, Sim};
 use modular_power::{Lanes, Modulus, Words};
+use multiples::{Multiples, sum_of_products};
 use num_bigint::BigUint;
+use p256::elliptic_curve::Field;
+use p256::elliptic_curve::ops::{LinearCombination, Reduce};
+use p256::elliptic_curve::point::AffineCoordinates;
+use p256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar};
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The file itself, because no other crate has a use for powers.
+/// The files themselves, because no other crate has a use for powers and for multiples.
 #[path = "../../src/jwt/modular_power/mod.rs"]
 mod modular_power;
+#[path = "../../src/jwt/multiples.rs"]
+mod multiples;
 
 type Check = fn(&[u8]);
 
@@ -230,9 +242,15 @@ fn sql(bytes: &[u8]) {
     }
 }
 
+/// What `jwt` calculates itself: RSA's powers, and ECDSA's sums of products on P-256.
+fn power(bytes: &[u8]) {
+    modular(bytes);
+    on_p256(bytes);
+}
+
 /// A header of seven bytes (bits of the modulus, exponent, shape), then the modulus and the base. Both kernels come to what two
 /// libraries come to, for any odd modulus of at most 4096 bits.
-fn power(bytes: &[u8]) {
+fn modular(bytes: &[u8]) {
     let Some((header, rest)) = bytes.split_first_chunk::<7>() else { return };
     let [low, high, e0, e1, e2, e3, shape] = *header;
     let bits = 2 + usize::from(u16::from_be_bytes([high, low])) % 4095;
@@ -277,4 +295,53 @@ fn odd(bits: usize, bytes: &[u8]) -> Vec<u8> {
     number[0] = number[0] & (0xff >> above) | (0x80 >> above);
     *number.last_mut().expect("a byte") |= 1;
     number
+}
+
+/// Three numbers of 32 bytes (a private key, two factors), a byte (what is changed), the message. Tables come to the sum that
+/// `p256` comes to; a signature, one that is changed, and one that is any two numbers are decided as another library decides
+/// them, before the key has a table and after.
+fn on_p256(bytes: &[u8]) {
+    let Some((numbers, rest)) = bytes.split_first_chunk::<96>() else { return };
+    let (change, message) = rest.split_first().unwrap_or((&0, &[]));
+    let scalar = |bytes: &[u8]| -> Scalar { Reduce::<FieldBytes>::reduce(&bytes.try_into().expect("32 bytes")) };
+    let [secret, a, b] = [0, 32, 64].map(|at| scalar(&numbers[at..at + 32]));
+    if bool::from(secret.is_zero()) {
+        return;
+    }
+    let generator = ProjectivePoint::GENERATOR;
+    let point = (generator * secret).to_affine();
+    let sum = sum_of_products(&a, &Multiples::of(&AffinePoint::GENERATOR), &b, &Multiples::of(&point));
+    assert_eq!(sum, ProjectivePoint::lincomb(&[(generator, a), (point.into(), b)]), "another sum than p256's");
+
+    let (x, y) = (point.x(), point.y());
+    let [x_text, y_text] = [x, y].map(|coordinate| URL_SAFE_NO_PAD.encode(coordinate));
+    let Value::Object(jwk) = json!({"kty": "EC", "crv": "P-256", "x": x_text, "y": y_text}) else { return };
+    let key = PublicKey::from_jwk(&jwk).expect("a key");
+    let uncompressed = [&[4], x.as_slice(), y.as_slice()].concat();
+    let other = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &uncompressed);
+    let agreed = |signature: &[u8]| {
+        let verdict = key.verify(Algorithm::ES256, message, signature).is_ok();
+        assert_eq!(verdict, other.verify(message, signature).is_ok(), "the libraries differ: {signature:x?}");
+        verdict
+    };
+    let Some(good) = signed(secret, a, message) else { return };
+    let mut changed = good.clone();
+    changed[usize::from(*change) % 64] ^= change | 1;
+    let any = &numbers[32..];
+    for _ in 0..2 {
+        assert!(!agreed(&changed), "a signature that was changed");
+        agreed(any);
+        // as many as make a table
+        assert!((0..8).all(|_| agreed(&good)), "a good signature");
+    }
+}
+
+/// FIPS 186-5 6.4.1, with this number as the secret one; none if it or a part of the signature is zero.
+fn signed(secret: Scalar, number: Scalar, message: &[u8]) -> Option<Vec<u8>> {
+    let reduced = |bytes: &FieldBytes| -> Scalar { Reduce::<FieldBytes>::reduce(bytes) };
+    let inverse = number.invert().into_option()?;
+    let r = reduced(&(ProjectivePoint::GENERATOR * number).to_affine().x());
+    let s = inverse * (reduced(&Sha256::digest(message)) + r * secret);
+    let is_zero = bool::from(r.is_zero() | s.is_zero());
+    (!is_zero).then(|| [r.to_bytes(), s.to_bytes()].concat())
 }

@@ -11,7 +11,7 @@
 //! [`SecurityEvent`], and never to a [`Caller`].
 //!
 //! Pure: no host, no clock, no I/O. It does not fetch keys, choose a provider, remember tokens or decide what a caller
-//! may do.
+//! may do. What it keeps of keys (`multiples`) makes a verification faster and changes no verdict.
 //!
 //! What attacks of the past (RFC 8725, and the advisories that the tests name) come to here:
 //!
@@ -41,6 +41,7 @@ mod groups;
 mod introspection;
 mod jwks;
 mod modular_power;
+mod multiples;
 mod rsa;
 mod security_event;
 mod signature;
