@@ -41,10 +41,10 @@ bench-core: ## measure how long a decision takes with 10 and with 1,000 roles, a
 test: ## build, then run what a change most likely breaks (PARTS=envoy for one part, PARTS=--list to see them)
 	@scripts/test $(PARTS)
 
-test-all: ## build, then run all parts, as CI does (test-clients, test-in-browser and soak-kong are apart)
+test-all: ## build, then run all parts, as CI does (all of test-clients, test-in-browser and soak-kong are apart)
 	@scripts/test all
 
-test-clients: ## run the official clients, unmodified, through the gateway (fetches and builds them once, some minutes)
+test-clients: ## run all official clients, unmodified, through the gateway: test-all's and the slow ones (fetches and builds them once, a quarter of an hour)
 	@tests/clients/run
 
 test-in-browser: ## run signatures, a policy and whole requests in V8: in Node and in headless Chromium

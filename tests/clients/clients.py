@@ -1,25 +1,31 @@
 """The official clients: what each is made of, how it is fetched and built, and where it then is.
 
-Run as a program it sets all of them up, each once for each state of its version and of its sources, into .cache/clients of this
-checkout, from the package managers' own registries. One that a registry does not serve is left out with a word; its tests
-then say that they are skipped.
+Each is set up once for each state of its version and of its sources, into .cache/clients of this checkout, from the package managers'
+own registries: those that the chosen tests need, before the first of them, or as a program those that are named, all if none is. One
+that a registry does not serve is left out with a word; its tests then say that they are skipped.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
 CACHE = REPO / ".cache/clients"
+# only those that are set up in a minute or two (`run --quick`)
+QUICK = bool(os.environ.get("CLIENTS_QUICK"))
+STARTED = time.time()
 
 
 def versions() -> dict[str, str]:
@@ -41,6 +47,7 @@ class Client:
     build: Callable[[Path, dict[str, str]], None]
     sources: str = ""  # its folder beside this file
     files: tuple[str, ...] = ()  # more files that it is made of, beside this one
+    slow: str = ""  # why it is none of the quick ones, if so
 
     @property
     def home(self) -> Path:
@@ -55,14 +62,23 @@ class Client:
 
     def missing(self) -> str:
         """Why it is not there; empty if it is."""
+        if QUICK and self.slow:
+            return f"{self.name} is left to `make test-clients`: {self.slow}"
         if (self.home / "ready").exists():
             return ""
         why = self.home / "missing"
         return why.read_text() if why.exists() else f"{self.name} is not set up: tests/clients/clients.py does it"
 
     def set_up(self) -> None:
-        if (self.home / "ready").exists():
+        if QUICK and self.slow:
             return
+        with alone(self.home):
+            why = self.home / "missing"
+            tried = why.exists() and why.stat().st_mtime >= STARTED  # by a run of the same tests beside this one
+            if not (self.home / "ready").exists() and not tried:
+                self._build()
+
+    def _build(self) -> None:
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True)
         wanted = {name: versions()[name] for name in self.needs}
@@ -80,17 +96,29 @@ class Client:
         say(f"{self.name} is ready after {time.monotonic() - started:.0f} s")
 
 
+@contextlib.contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Nobody else makes this folder meanwhile."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{home}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def say(text: str) -> None:
-    print(f"tests/clients: {text}", file=sys.stderr, flush=True)
+    # at once, for two may speak
+    sys.stderr.write(f"tests/clients: {text}\n")
+    sys.stderr.flush()
 
 
 def run(argv: list[str], cwd: Path, env: dict[str, str] | None = None) -> None:
     """A step of a build. Its output is shown only where it fails."""
     if shutil.which(argv[0]) is None:
         raise Unavailable(f"there is no `{argv[0]}` on this machine")
-    done = subprocess.run(
-        argv, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=1200
-    )
+    # what the tests' own modules and clients are told is nothing to package managers
+    whole = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    whole |= dict(line.split("=", 1) for line in os.environ.get("CLIENTS_PROXIES", "").splitlines())
+    done = subprocess.run(argv, cwd=cwd, env=whole | (env or {}), capture_output=True, text=True, timeout=1200)
     if done.returncode != 0:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         (cwd / "build.log").write_text("\n".join(lines))
@@ -193,7 +221,7 @@ def browser(home: Path, wanted: dict[str, str]) -> None:
 
 
 CLIENTS = [
-    Client("cli", ("CLI",), cli),
+    Client("cli", ("CLI",), cli, slow="it is built from its Go module"),
     Client(
         "go",
         ("SDK_GO", "SQL_GO"),
@@ -202,8 +230,9 @@ CLIENTS = [
             ("SQL_GO", "github.com/databricks/databricks-sql-go"),
         ),
         "go",
+        slow="its modules compile for some minutes",
     ),
-    Client("tofu", ("TOFU",), tofu),
+    Client("tofu", ("TOFU",), tofu, slow="it is built from its Go module"),
     Client("java", ("SDK_JAVA", "JDBC"), java_program, "java"),
     Client(
         "node",
@@ -219,11 +248,17 @@ CLIENTS = [
         python_packages(OPENAI="openai", ANTHROPIC="anthropic", MCP="mcp"),
         "ai",
     ),
-    Client("codex", ("CODEX",), node_program(CODEX="@openai/codex")),
+    Client("codex", ("CODEX",), node_program(CODEX="@openai/codex"), slow="424 MB"),
     Client("mlflow", ("MLFLOW",), python_packages(MLFLOW="mlflow-skinny"), "mlflow"),
-    Client("mcp", ("DATABRICKS_MCP",), python_packages(DATABRICKS_MCP="databricks-mcp"), "mcp"),
-    Client("keycloak", ("KEYCLOAK",), keycloak),
-    Client("browser", ("PLAYWRIGHT",), browser, "browser"),
+    Client(
+        "mcp",
+        ("DATABRICKS_MCP",),
+        python_packages(DATABRICKS_MCP="databricks-mcp"),
+        "mcp",
+        slow="it brings all of MLflow",
+    ),
+    Client("keycloak", ("KEYCLOAK",), keycloak, slow="180 MB, and a minute to start"),
+    Client("browser", ("PLAYWRIGHT",), browser, "browser", slow="it is a whole Chromium"),
 ]
 
 
@@ -231,10 +266,14 @@ def client(name: str) -> Client:
     return next(one for one in CLIENTS if one.name == name)
 
 
+def set_up(names: Iterable[str]) -> None:
+    """Two at once: a package manager unpacks with one core."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda name: client(name).set_up(), names))
+
+
 def main() -> None:
-    names = sys.argv[1:] or [one.name for one in CLIENTS]
-    for name in names:
-        client(name).set_up()
+    set_up(sys.argv[1:] or [one.name for one in CLIENTS])
 
 
 if __name__ == "__main__":

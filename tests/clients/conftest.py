@@ -1,4 +1,4 @@
-"""One gateway for the clients, and the clients themselves."""
+"""One gateway for the clients, and the clients themselves: set up before the first test, if a chosen one needs it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import clients
 from fixtures import (
     idp,
     pytest_addoption,
@@ -23,6 +24,30 @@ from stack import Idp, Workspace
 from world import World
 
 __all__ = ["idp", "pytest_addoption", "pytest_runtest_makereport", "run_dir", "workspace", "world"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(client, …): the clients of clients.py without which the test is skipped")
+
+
+def needed(item: pytest.Item) -> list[str]:
+    return [name for mark in item.iter_markers("needs") for name in mark.args]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Not within the tests, whose time is limited."""
+    if session.config.option.collectonly:
+        return
+    names = dict.fromkeys(name for item in session.items for name in needed(item))
+    with session.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        clients.set_up(names)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name in needed(item):
+        if why := clients.client(name).missing():
+            pytest.skip(why)
 
 
 @pytest.fixture(scope="session")

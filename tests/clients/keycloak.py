@@ -10,9 +10,6 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from clients import client
 from programs import home_of
 from stack import REPO, Process, Response, free_ports, send, wait_until
 from world import EVERY_SECRET
@@ -170,9 +167,3 @@ class Browser:
         visit = self.visits()[-1]
         assert "error" not in visit, visit
         return visit
-
-
-def require_both() -> None:
-    for name in ("keycloak", "browser"):
-        if why := client(name).missing():
-            pytest.skip(why)

@@ -33,11 +33,20 @@ class Done:
         return f"exit {self.code}\n--- stdout\n{self.out[-4000:]}\n--- stderr\n{self.err[-4000:]}"
 
 
+def needs(*names: str) -> pytest.MarkDecorator:
+    """Marks a test: these clients are set up for it, and without them it is skipped."""
+    return pytest.mark.needs(*names)
+
+
+def each(*names: str) -> list[Any]:
+    """Parameters of a test that is told of each of these clients, and needs that one."""
+    return [pytest.param(name, marks=needs(name)) for name in names]
+
+
 def home_of(name: str) -> Path:
     """The folder of a client that is set up."""
     one = client(name)
-    if why := one.missing():
-        pytest.skip(why)
+    assert not one.missing(), f"{one.missing()}; the test is to be marked with `needs`"
     return one.home
 
 
@@ -114,7 +123,9 @@ def java(world: World, person: Path, main: str) -> list[str | Path]:
     }
     desktop = ["--patch-module", f"java.desktop={home / 'target/desktop'}"]
     given = [f"-D{name}={value}" for name, value in properties.items()]
-    return ["java", *given, *desktop, "-cp", f"{home / 'target/classes'}:{home / 'lib'}/*", main]
+    # it lives for some seconds only: a start without the second compiler
+    brief = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+    return ["java", *brief, *given, *desktop, "-cp", f"{home / 'target/classes'}:{home / 'lib'}/*", main]
 
 
 def trust_store(world: World) -> Path:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from programs import Done, Person, home_of, person, setting, start
+from programs import Done, Person, home_of, needs, person, setting, start
 from routes import MODEL
 from world import World
+
+pytestmark = needs("codex")
 
 
 def ask(who: Person, model: str, prompt: str = "what is six times seven?", route: str = "clients") -> Done:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from programs import Done, Person, environment, home_of, person, setting, start
+from programs import Done, Person, environment, home_of, needs, person, setting, start
 from stack import REPO
 from world import World
+
+pytestmark = needs("cli")
 
 JOBS = "/api/2.2/jobs"
 IMPORT_FILE = "/api/2.0/workspace-files/import-file/"

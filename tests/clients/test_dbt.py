@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from programs import Done, Person, home_of, person, setting, start
+from programs import Done, Person, home_of, needs, person, setting, start
 from routes import OTHER_WAREHOUSE, WAREHOUSE
 from stack import REPO
 from world import World
+
+pytestmark = needs("dbt")
 
 # an empty schema: dbt makes everything anew
 SCHEMA: list[dict[str, Any]] = [

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from drivers import by_rest, query
-from programs import Done, Person, environment, home_of, person, start, story, told
+from programs import Done, Person, each, environment, home_of, needs, person, start, story, told
 from world import World
 
-CLIENTS = ["cli", "go", "java", "node"]
-DRIVERS = ["go", "java", "node", "python"]
+CLIENTS = each("cli", "go", "java", "node")
+DRIVERS = [*each("go", "java", "node"), "python"]
 TOO_LARGE = "the request's body is longer than the gateway reads"
 
 
@@ -35,7 +35,6 @@ class Shown:
 
 @pytest.fixture(params=CLIENTS)
 def client(request: pytest.FixtureRequest) -> str:
-    home_of(request.param)
     return request.param
 
 
@@ -80,8 +79,6 @@ def test_while_keys_are_cold_clients_try_again_for_their_patience(world: World, 
 
 @pytest.fixture(params=DRIVERS)
 def driver(request: pytest.FixtureRequest) -> str:
-    if request.param != "python":
-        home_of(request.param)
     return request.param
 
 
@@ -105,7 +102,7 @@ def test_while_keys_are_cold_sql_drivers_try_again_for_their_patience(world: Wor
     world.nothing_reached()
 
 
-@pytest.mark.parametrize("language", ["go", "java", "node"])
+@pytest.mark.parametrize("language", each("go", "java", "node"))
 def test_a_body_that_is_too_large_is_said_to_be(world: World, tmp_path: Path, language: str):
     """A rule that names jobs has to read the body. Python's is in test_sdk_python.py."""
     error = told(person(world, tmp_path, "developers"), language, "sdk", "run", "101", "big")["error"]
@@ -113,11 +110,11 @@ def test_a_body_that_is_too_large_is_said_to_be(world: World, tmp_path: Path, la
     world.no_api_reached()
 
 
+@needs("java")
 def test_a_statement_that_is_too_large_is_said_to_be(world: World, tmp_path: Path):
     """Only who is held to tables has statements read, by REST."""
     who = person(world, tmp_path, "tables")
     text = f"SELECT '{'y' * 70_000}' FROM main.sales.orders"
-    home_of("java")
     assert TOO_LARGE in by_rest(who, text)["error"]["message"]
     # Python's reads no body of a refusal
     assert query(who, "python", text, sea=True)["error"]["message"].endswith("failed with status 413")

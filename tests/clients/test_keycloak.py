@@ -26,8 +26,8 @@ import yaml
 from configs import Config, Named, Parts, base, policy
 from fixtures import start_gateway, stop_gateway
 from gateway import EnvoyGateway, Gateway
-from keycloak import Browser, Keycloak, require_both
-from programs import Done, environment, home_of, java, setting, start, trust_store
+from keycloak import Browser, Keycloak
+from programs import Done, each, environment, home_of, java, needs, setting, start, trust_store
 from sign_in import Client, keep_secret
 from stack import REPO, SP_ETL, SP_SECRETS, Idp, Process, Response, Workspace, free_ports, send, wait_until
 from world import JOBS_LIST, RUN_NOW, World, assert_allowed, assert_refused
@@ -40,7 +40,7 @@ WAREHOUSE = "a7066a8ef796be84"
 SELECT = json.dumps({"warehouse_id": WAREHOUSE, "statement": "select * from main.sales.orders"})
 
 # Keycloak's start is part of the first one
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), needs("keycloak", "browser")]
 
 
 # --- the stack --------------------------------------------------------------------------------------------------------
@@ -48,7 +48,6 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def keycloak(run_dir: Path) -> Iterator[Keycloak]:
-    require_both()
     started = Keycloak(run_dir)
     yield started
     started.process.stop()
@@ -162,7 +161,6 @@ def second(
 
 @pytest.fixture(scope="module")
 def browser(run_dir: Path) -> Browser:
-    require_both()
     return Browser(run_dir)
 
 
@@ -279,7 +277,7 @@ def lifespans(keycloak: Keycloak, **seconds: int) -> Iterator[None]:
 # --- people -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("language", ["python", "go", "java"])
+@pytest.mark.parametrize("language", ["python", *each("go", "java")])
 def test_a_person_signs_in_by_the_browser_and_works_until_the_session_ends(
     world: World, keycloak: Keycloak, signed_in: Callable[..., Talking], language: str
 ):
@@ -333,6 +331,7 @@ class Cli:
         return start([self.program, *words], self.home, self.env)
 
 
+@needs("cli")
 def test_the_cli_signs_a_person_in_by_the_browser_and_works_until_the_session_ends(
     world: World, keycloak: Keycloak, browser: Browser, tmp_path: Path
 ):
@@ -362,6 +361,7 @@ def test_the_cli_signs_a_person_in_by_the_browser_and_works_until_the_session_en
 # --- SQL --------------------------------------------------------------------------------------------------------------
 
 
+@needs("java")
 def test_jdbc_signs_a_person_in_by_the_browser_and_selects_as_them(
     world: World, keycloak: Keycloak, browser: Browser, tmp_path: Path
 ):
@@ -376,6 +376,7 @@ def test_jdbc_signs_a_person_in_by_the_browser_and_selects_as_them(
     assert {one.who for one in world.api()} == {ALICE}
 
 
+@needs("dbt")
 def test_dbt_signs_a_person_in_by_the_browser(world: World, keycloak: Keycloak, browser: Browser, tmp_path: Path):
     visits = len(browser.visits())
     project = shutil.copytree(REPO / "tests/clients/dbt", tmp_path / "dbt")
@@ -455,6 +456,7 @@ def call_tool(
     return said, browser.last_visit(visits)
 
 
+@needs("ai")
 def test_an_mcp_client_finds_where_one_signs_in_and_calls_the_tool_that_it_may(
     world: World, keycloak: Keycloak, browser: Browser, tmp_path: Path
 ):

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from programs import home_of, person, start
+from programs import home_of, needs, person, start
 from world import World
+
+pytestmark = needs("mcp")
 
 SQL = "/api/2.0/mcp/sql"
 READS, WRITES = "execute_sql_read_only", "execute_sql"
@@ -26,7 +28,7 @@ def test_a_tool_that_a_rule_names_is_called_and_another_of_the_same_server_is_re
     assert shown == {"ok": [READS, WRITES]}, "the server's answer is not changed"
     assert read == {"ok": "42"}
     assert written["error"]["message"] == "Server returned an error response", written
-    records = [one for one in world.gateway.records() if one["resources"].get("mcp_tool")]
+    records = [one for one in world.gateway.records() if one.get("resources", {}).get("mcp_tool")]
     called = {(one["resources"]["mcp_tool"][0], one["decision"], one["reason"]) for one in records}
     assert called == {(READS, "allow", "ALLOWED"), (WRITES, "deny", "NO_RULE")}
     bodies = [one.body for one in world.api() if one.path == SQL]

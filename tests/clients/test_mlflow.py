@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from programs import home_of, person, start
+from programs import home_of, needs, person, start
 from world import World
+
+pytestmark = needs("mlflow")
 
 
 def test_a_run_is_logged_with_a_file_and_read_again(world: World, tmp_path: Path):

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from programs import home_of, person, start
+from programs import home_of, needs, person, start
 from routes import MODEL
 from stack import admin
 from world import World
+
+pytestmark = needs("ai")
 
 # client, and what its user gives it as address after the host
 WAYS = [

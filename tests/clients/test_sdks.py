@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from programs import Person, home_of, person, told
+from programs import Person, each, needs, person, told
 from world import World
 
 RUN_NOW = "/api/2.2/jobs/run-now"
 
 
-@pytest.fixture(params=["go", "java", "node"])
+@pytest.fixture(params=each("go", "java", "node"))
 def language(request: pytest.FixtureRequest) -> str:
-    home_of(request.param)
     return request.param
 
 
@@ -53,6 +52,7 @@ def test_an_expired_token_is_said_to_be_expired(world: World, tmp_path: Path, la
     world.nothing_reached()
 
 
+@needs("node")
 def test_the_sdk_for_node_knows_no_sign_in_of_its_own(developer: Person):
     """docs/login.md sends its users to the CLI, which it asks for tokens."""
     error = told(developer, "node", "sdk", "list", AUTH_TYPE="external-browser")["error"]

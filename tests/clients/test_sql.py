@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from drivers import by_rest, query
-from programs import Done, Person, home_of, person, setting, start, told
+from programs import Done, Person, each, home_of, needs, person, setting, start, told
 from routes import OTHER_WAREHOUSE, WAREHOUSE
 from world import World
 
 
-@pytest.fixture(params=["go", "node", "java"])
+@pytest.fixture(params=each("go", "node", "java"))
 def language(request: pytest.FixtureRequest) -> str:
-    home_of(request.param)
     return request.param
 
 
@@ -71,12 +70,12 @@ def test_an_expired_token_is_not_tried_again(world: World, tmp_path: Path, langu
 @pytest.fixture(params=["by id", "below"])
 def held_to_tables(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[Person]:
     """Somebody who is held to tables, at a workspace that wants statements either with the session's id or below the session."""
-    home_of("java")
     world.workspace.statements_below_sessions(request.param == "below")
     yield person(world, tmp_path, "tables")
     world.workspace.statements_below_sessions(False)
 
 
+@needs("java")
 def test_jdbc_by_rest_works_for_who_is_held_to_tables(held_to_tables: Person, request: pytest.FixtureRequest):
     world = held_to_tables.world
     rows = [["orders", 2], [None, 3]]
@@ -88,6 +87,7 @@ def test_jdbc_by_rest_works_for_who_is_held_to_tables(held_to_tables: Person, re
     assert [path.startswith(f"/api/2.0/sql/warehouses/{WAREHOUSE}/sessions/") for path in run] == [below], run
 
 
+@needs("java")
 @pytest.mark.parametrize("table", ["main.hr.people", "orders", "sales.orders"])
 def test_jdbc_by_rest_is_refused_other_tables_and_short_names(held_to_tables: Person, table: str):
     """A session's catalog and schema are what earlier statements made of them, so a short name may be any table's."""
@@ -96,12 +96,14 @@ def test_jdbc_by_rest_is_refused_other_tables_and_short_names(held_to_tables: Pe
     assert not [one for one in held_to_tables.world.api() if one.path.strip("/").endswith("statements")]
 
 
+@needs("java")
 def test_jdbc_by_rest_is_refused_another_warehouse_with_words(held_to_tables: Person):
     error = by_rest(held_to_tables, "SELECT 1", OTHER_WAREHOUSE)["error"]
     assert "no rule of the caller's roles allows `sql_sessions.create`" in error["message"], error
     held_to_tables.world.nothing_reached()
 
 
+@needs("node")
 def test_the_kernel_of_the_driver_for_node_asks_for_links_that_who_is_held_to_tables_is_refused(
     world: World, tmp_path: Path
 ):
@@ -127,11 +129,13 @@ def sqlalchemy(who: Person, warehouse: str) -> Done:
     return start([home_of("sqlalchemy") / "venv/bin/python", "-c", SQLALCHEMY], who.home, who.env(URL=url))
 
 
+@needs("sqlalchemy")
 def test_sqlalchemy_selects_as_the_caller(analyst: Person):
     done = sqlalchemy(analyst, WAREHOUSE)
     assert done.code == 0 and done.out.split() == [analyst.caller.sub], str(done)
 
 
+@needs("sqlalchemy")
 def test_sqlalchemy_shows_why_a_warehouse_is_refused(analyst: Person):
     done = sqlalchemy(analyst, OTHER_WAREHOUSE)
     assert done.code != 0 and "no rule of the caller's roles allows `sql_warehouses.thrift`" in done.err, str(done)
@@ -147,6 +151,7 @@ def test_the_connector_for_python_signs_nobody_in_at_a_gateway(analyst: Person):
     analyst.world.nothing_reached()
 
 
+@needs("node")
 def test_the_driver_for_node_signs_nobody_in_at_a_gateway(analyst: Person):
     """The same."""
     error = told(analyst, "node", "sql", "SELECT 1", HTTP_PATH="/sql/1.0/warehouses/w", SIGN_IN="1")["error"]

@@ -8,21 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from programs import Done, Person, home_of, person, start
+from programs import Done, Person, home_of, needs, person, start
 from stack import REPO
 from world import World
 
 PROVIDER = os.environ.get("TERRAFORM_PROVIDER_DATABRICKS", "")
+NO_PROVIDER = "no provider: it is on no registry that the tests reach, and TERRAFORM_PROVIDER_DATABRICKS names none"
+pytestmark = needs("tofu") if PROVIDER else pytest.mark.skip(NO_PROVIDER)
 
 
 class Terraform:
     """A person's folder with what they declare, and the provider that is there already in the place of the registry's."""
 
     def __init__(self, who: Person):
-        if not PROVIDER:
-            pytest.skip(
-                "no provider: it is on no registry that the tests reach, and TERRAFORM_PROVIDER_DATABRICKS names none"
-            )
         self.program = home_of("tofu") / "tofu"
         self.who = who
         self.folder = shutil.copytree(REPO / "tests/clients/terraform", who.home / "terraform")
