@@ -150,7 +150,7 @@ def test_a_thousand_cold_requests_of_two_workers_cost_one_exchange(host: Any) ->
     assert statuses.count(200) == COLD, {status: statuses.count(status) for status in set(statuses)}
     assert len(two.workers_that_served()) == 2
     assert len(two.exchanges()) == 1
-    assert {one.who for one in two.workspace.seen() if not one.is_exchange} == {"cold-alice"}
+    assert {one.who for one in two.workspace.sent_on()} == {"cold-alice"}
 
 
 def test_without_a_dictionary_each_worker_obtains_it_once_and_says_so_once(host: Any) -> None:
@@ -170,7 +170,7 @@ def test_what_one_worker_obtained_serves_the_other_and_nobody_else(host: Any) ->
     assert len(two.exchanges()) == 2
     for one in two.workspace.seen():
         assert one.is_exchange or one.who in ("anna-of-two", "ben-of-two")
-    served = [one.who for one in two.workspace.seen() if not one.is_exchange]
+    served = [one.who for one in two.workspace.sent_on()]
     assert served == sorted(served), "each was served as itself"
 
 
@@ -226,7 +226,7 @@ def test_what_is_moved_to_another_callers_name_does_not_open(host: Any) -> None:
     for sub in ("moved-anna", "moved-ben"):
         two.workspace.forget_requests()
         two.ask_until_both_have_served(sub)
-        assert {one.who for one in two.workspace.seen() if not one.is_exchange} == {sub}
+        assert {one.who for one in two.workspace.sent_on()} == {sub}
     assert "what another worker kept cannot be opened" in two.gateway.logs()
 
 
@@ -245,7 +245,7 @@ def test_a_worker_that_is_killed_in_its_turn_holds_nobody_up(host: Any) -> None:
     statuses = burst(two, token, 40)
     assert statuses == [200] * 40
     assert len(two.exchanges()) == 2
-    assert {one.who for one in two.workspace.seen() if not one.is_exchange} == {"killed-anna"}
+    assert {one.who for one in two.workspace.sent_on()} == {"killed-anna"}
 
 
 def test_a_dictionary_that_is_full_fails_nobody(host: Any) -> None:
@@ -256,7 +256,7 @@ def test_a_dictionary_that_is_full_fails_nobody(host: Any) -> None:
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda sub: narrow.ask(sub).status, subs * 2))
     assert set(statuses) == {200}
-    assert {one.who for one in narrow.workspace.seen() if not one.is_exchange} == set(subs)
+    assert {one.who for one in narrow.workspace.sent_on()} == set(subs)
 
 
 def test_a_token_that_the_workspace_refused_is_used_by_no_worker_again(host: Any) -> None:
@@ -290,4 +290,4 @@ def test_roles_have_their_tokens_before_the_first_request_and_once_for_all_worke
     assert {one.form["grant_type"] for one in two.exchanges()} == {"client_credentials"}
     two.ask_until_both_have_served("role-anna", route="roles", groups={"groups": ["batch"]})
     assert len(two.exchanges()) == 5
-    assert {one.who for one in two.workspace.seen() if not one.is_exchange} == {SP_ETL}
+    assert {one.who for one in two.workspace.sent_on()} == {SP_ETL}

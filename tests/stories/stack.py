@@ -485,6 +485,11 @@ class Workspace:
             for row in admin(self.admin_url, "GET", "/requests")
         ]
 
+    def sent_on(self) -> list[Seen]:
+        """What gateways sent on for clients. The rest is their own: exchanges, some ahead of need, and the public keys, which a gateway whose
+        callers are the workspace's own fetches when it will."""
+        return [one for one in self.seen() if not one.is_exchange and one.path != "/oidc/jwks.json"]
+
     def minted(self) -> list[dict[str, Any]]:
         return admin(self.admin_url, "GET", "/tokens")
 

@@ -194,7 +194,7 @@ class World:
         return [one for one in self.workspace.seen() if one.path != "/oidc/jwks.json"]
 
     def api(self) -> list[Seen]:
-        return [one for one in self.seen() if not one.is_exchange]
+        return self.workspace.sent_on()
 
     def exchanges(self, subject_token: str | None = None) -> list[Seen]:
         found = [one for one in self.seen() if one.is_exchange]

@@ -46,7 +46,7 @@ class Around:
         return send(self.gateway.url(route), more.get("method", "GET"), target, headers, more.get("body"))
 
     def api(self) -> list[str]:
-        return [f"{one.method} {one.target}" for one in self.workspace.seen() if not one.is_exchange]
+        return [f"{one.method} {one.target}" for one in self.workspace.sent_on()]
 
 
 Start = Callable[..., Around]
@@ -117,7 +117,7 @@ def test_a_credential_of_another_plugin_is_replaced(start: Start) -> None:
     lua = "kong.service.request.set_header('authorization', 'Bearer EVIL') kong.service.request.set_header('cookie', 'EVIL')"
     around = start({"name": "post-function", "config": {"access": [lua]}})
     assert around.ask(around.token()).status == 200
-    (seen,) = [one for one in around.workspace.seen() if not one.is_exchange]
+    (seen,) = around.workspace.sent_on()
     assert seen.who == "alice" and "EVIL" not in str(seen.headers)
 
 
@@ -173,7 +173,7 @@ def test_a_secret_comes_from_a_vault_or_the_environment(
     around = start(change=secret_role(value))
     reply = around.ask(around.token("batch-job", "batch"), route="roles")
     assert reply.status == 200, str(reply)
-    assert [one.who for one in around.workspace.seen() if not one.is_exchange] == [SP_ETL]
+    assert [one.who for one in around.workspace.sent_on()] == [SP_ETL]
 
 
 def test_a_reference_that_leads_to_nothing_is_refused_where_it_is_needed(start: Start) -> None:
@@ -230,7 +230,9 @@ def test_cold_requests_of_one_caller_are_one_exchange(start: Start) -> None:
     with ThreadPoolExecutor(100) as pool:
         statuses = list(pool.map(lambda _: around.ask(token).status, range(100)))
     assert statuses == [200] * 100
-    assert len([one for one in around.workspace.seen() if one.is_exchange]) == 1
+    # another gateway of the run may fetch the tokens of its roles meanwhile
+    asked = [one for one in around.workspace.seen() if one.is_exchange]
+    assert len([one for one in asked if one.form.get("subject_token") == token]) == 1
 
 
 def test_a_body_that_was_spilled_to_disk_is_decided_on(start: Start) -> None:
@@ -243,5 +245,5 @@ def test_a_body_that_was_spilled_to_disk_is_decided_on(start: Start) -> None:
     long["job_id"] = 999
     reply = around.ask(token, RUN_NOW_PATH, "policy", method="POST", body=json.dumps(long), headers=headers)
     assert reply.status == 403, str(reply)
-    (seen,) = [one for one in around.workspace.seen() if not one.is_exchange]
+    (seen,) = around.workspace.sent_on()
     assert json.loads(seen.body)["job_id"] == 101
