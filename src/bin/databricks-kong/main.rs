@@ -39,6 +39,11 @@ use databricks_kong::config::schema;
 use output::{Color, Exit, Format, Style};
 use std::process::ExitCode;
 
+/// Musl's own takes a third of the time of `check` on a file of 20,000 roles.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 const EXAMPLES: &str = "\
 Examples:
   databricks-kong init
