@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub(crate) const ADMIN: &str = "the-administrators-secret";
@@ -44,6 +45,8 @@ pub(crate) struct Running {
     pub(crate) folder: PathBuf,
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Ends with the service.
+    reader: Option<JoinHandle<()>>,
     pub(crate) http: reqwest::Client,
 }
 
@@ -79,18 +82,32 @@ impl Running {
         };
         let log = Arc::new(Mutex::new(first));
         let rest = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 rest.lock().unwrap().push_str(&(line + "\n"));
             }
         });
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
-        Self { url: format!("http://{address}"), folder, child, log, http }
+        Self { url: format!("http://{address}"), folder, child, log, reader: Some(reader), http }
     }
 
+    /// As far as it is read.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// The log, once it says this: what a request had logged is read behind its answer.
+    pub(crate) async fn log_when(&self, says: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let log = self.log();
+            if log.contains(says) {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "nothing says {says}: {log}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// As `kill -9`.
@@ -100,12 +117,12 @@ impl Running {
         self.folder.clone()
     }
 
-    /// As `kill -TERM`: the exit code.
+    /// As `kill -TERM`: the exit code, and the whole log.
     pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let code = self.child.wait().unwrap().code();
-        std::thread::sleep(Duration::from_millis(100));
+        self.reader.take().unwrap().join().unwrap();
         (code, self.log())
     }
 
