@@ -368,6 +368,11 @@ class Seen:
         return self.path == "/oidc/v1/token" or self.path.endswith("/oauth2/v2.0/token")
 
     @property
+    def is_for_keys(self) -> bool:
+        """Of a gateway whose callers are the workspace's own: it fetches the public keys when it will."""
+        return self.path == "/oidc/jwks.json"
+
+    @property
     def form(self) -> dict[str, str]:
         pairs = urllib.parse.parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
         assert len(dict(pairs)) == len(pairs), f"a field twice in {self.body!r}"
@@ -486,9 +491,8 @@ class Workspace:
         ]
 
     def sent_on(self) -> list[Seen]:
-        """What gateways sent on for clients. The rest is their own: exchanges, some ahead of need, and the public keys, which a gateway whose
-        callers are the workspace's own fetches when it will."""
-        return [one for one in self.seen() if not one.is_exchange and one.path != "/oidc/jwks.json"]
+        """What gateways sent on for clients. The rest is their own: exchanges, some ahead of need, and keys."""
+        return [one for one in self.seen() if not (one.is_exchange or one.is_for_keys)]
 
     def minted(self) -> list[dict[str, Any]]:
         return admin(self.admin_url, "GET", "/tokens")

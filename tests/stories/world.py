@@ -190,8 +190,7 @@ class World:
     # --- what the workspace saw ---
 
     def seen(self) -> list[Seen]:
-        # its public keys, which a gateway whose callers are the workspace's own fetches when it will
-        return [one for one in self.workspace.seen() if one.path != "/oidc/jwks.json"]
+        return [one for one in self.workspace.seen() if not one.is_for_keys]
 
     def api(self) -> list[Seen]:
         return self.workspace.sent_on()
