@@ -522,14 +522,14 @@ fn merge(value: Value, into: &mut Map<String, Value>) -> Option<()> {
 }
 
 /// What a scalar stands for, and what Kong reads in its place if that is something else.
-type Scalars = (Value, Option<Box<KongReads>>);
+type Reading = (Value, Option<Box<KongReads>>);
 
 /// Reads a scalar; or what is wrong with it, and what to do.
 fn scalar<'t>(
     text: Cow<'t, str>,
     style: ScalarStyle,
     tag: Option<&Cow<'t, Tag>>,
-) -> Result<Scalars, (&'static str, &'static str)> {
+) -> Result<Reading, (&'static str, &'static str)> {
     if tag.is_some_and(|tag| !tag.is_yaml_core_schema()) {
         return Err((NO_VALUE, UNTAGGED));
     }
