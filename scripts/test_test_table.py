@@ -65,6 +65,7 @@ class Table(unittest.TestCase):
                 Path(work, f"{name}.log").write_text(log)
                 Path(work, f"{name}.end").write_text(f"{code} 65\n")
             Path(work, "go.skipped").write_text("go is missing\n")
+            Path(work, "build.seconds").write_text("130\n")
             return table.table(Path(work), [*parts, "go"], [*parts, "go", *every])
 
     def test_it_says_what_ran_and_what_did_not(self):
@@ -73,7 +74,7 @@ class Table(unittest.TestCase):
         self.assertEqual(lines[1].split(), ["envoy", "7", "0", "0", "1:05", "ok"])
         self.assertIn("go          skipped: go is missing", lines)
         self.assertIn("not asked for: demo (`make test-all` runs everything)", lines)
-        self.assertEqual(lines[-1], "7 passed, 0 failed, 0 skipped")
+        self.assertEqual(lines[-2:], ["in 3:15, 2:10 of it building what parts share", "7 passed, 0 failed, 0 skipped"])
 
     def test_a_part_that_failed_or_ran_nothing_is_no_success(self):
         for log, code in ((PYTEST, 1), (DECORATED, 1), ("", 0), ("0 passed, 0 failed\n", 0)):
