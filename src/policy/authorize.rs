@@ -267,7 +267,7 @@ fn allowing<'a>(
         Allow::Rules(rules) => {
             for rule in rules {
                 let outcome = rule.allows(action, caller)?;
-                witness.tried(owner, rule, &outcome);
+                witness.tried(owner, rule, outcome);
                 if outcome.is_ok() {
                     return Ok(Some(Some(rule)));
                 }
@@ -286,7 +286,7 @@ fn denying<'a>(
 ) -> Result<Option<&'a Rule>, Lack> {
     for rule in rules {
         let outcome = rule.denies(action, caller)?;
-        witness.tried(owner, rule, &outcome);
+        witness.tried(owner, rule, outcome);
         if outcome.is_ok() {
             return Ok(Some(rule));
         }

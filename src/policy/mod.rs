@@ -25,4 +25,4 @@ pub use permit::{Denial, Outcome, Permit};
 pub use role::{Agent, Allow, Match, Role, Validity};
 pub use rule::{Miss, OperationSet, PathPattern, Rule};
 pub use sql::SqlClasses;
-pub use trace::{Explanation, RoleSeen, RuleSeen, Standing, explain};
+pub use trace::{Explanation, RoleSeen, RuleSeen, Standing, Unmet, explain};

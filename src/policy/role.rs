@@ -53,13 +53,15 @@ impl Agent {
     /// Whether `caller` is this agent.
     #[must_use]
     pub fn is(&self, caller: &Caller) -> bool {
-        any(self.clients.as_deref(), caller.client()) && any(self.actors.as_deref(), caller.actor())
+        let is_one = |globs: &Option<Vec<Glob>>, text: Option<&str>| {
+            globs.as_ref().is_none_or(|globs| text.is_some_and(|text| any(globs, text)))
+        };
+        is_one(&self.clients, caller.client()) && is_one(&self.actors, caller.actor())
     }
 }
 
-/// Whether `text` matches one of `globs`; without globs, whether or not it is there.
-fn any(globs: Option<&[Glob]>, text: Option<&str>) -> bool {
-    globs.is_none_or(|globs| text.is_some_and(|text| globs.iter().any(|glob| glob.matches(text))))
+fn any(globs: &[Glob], text: &str) -> bool {
+    globs.iter().any(|glob| glob.matches(text))
 }
 
 /// Which callers a role is for: every part that is there must hold; within a part any value will do.
@@ -84,33 +86,39 @@ impl Match {
         self.first_missed(caller, provider).is_none()
     }
 
-    /// The first key of the configuration's `match` that does not hold.
-    #[must_use]
-    pub fn first_missed(&self, caller: &Caller, provider: &str) -> Option<&'static str> {
-        let has_provider =
-            || self.identity_providers.as_ref().is_none_or(|names| names.iter().any(|name| name == provider));
-        let has_claims = || {
-            self.claims.iter().all(|(path, values)| caller.claim(path).is_some_and(|claim| is_one_of(claim, values)))
-        };
-        if !has_provider() {
-            Some("identity_providers")
-        } else if !any(self.subjects.as_deref(), Some(caller.subject())) {
-            Some("subjects")
-        } else if !any(self.clients.as_deref(), caller.client()) {
-            Some("clients")
-        } else if !self.groups.as_ref().is_none_or(|globs| has_group(caller, globs)) {
-            Some("groups")
-        } else if !has_claims() {
-            Some("claims")
+    /// The first part that does not hold.
+    pub(super) fn first_missed(&self, caller: &Caller, provider: &str) -> Option<Part<'_>> {
+        let missed = |globs: &Vec<Glob>, text: Option<&str>| !text.is_some_and(|text| any(globs, text));
+        if let Some(names) = self.identity_providers.as_ref().filter(|names| !names.iter().any(|name| name == provider))
+        {
+            Some(Part::IdentityProviders(names))
+        } else if let Some(globs) = self.subjects.as_ref().filter(|globs| missed(globs, Some(caller.subject()))) {
+            Some(Part::Subjects(globs))
+        } else if let Some(globs) = self.clients.as_ref().filter(|globs| missed(globs, caller.client())) {
+            Some(Part::Clients(globs))
+        } else if let Some(globs) = self.groups.as_ref().filter(|globs| !has_group(caller, globs)) {
+            Some(Part::Groups(globs))
         } else {
-            None
+            let has = |path, values| caller.claim(path).is_some_and(|claim| is_one_of(claim, values));
+            let claim = self.claims.iter().find(|(path, values)| !has(path, values));
+            claim.map(|(path, values)| Part::Claim(path, values))
         }
     }
 }
 
+/// A part of a `match`, with the values of which a caller must have one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Part<'m> {
+    IdentityProviders(&'m [String]),
+    Subjects(&'m [Glob]),
+    Clients(&'m [Glob]),
+    Groups(&'m [Glob]),
+    Claim(&'m ClaimPath, &'m [Value]),
+}
+
 fn has_group(caller: &Caller, globs: &[Glob]) -> bool {
     match caller.groups() {
-        Groups::Listed(groups) => groups.iter().any(|group| globs.iter().any(|glob| glob.matches(group))),
+        Groups::Listed(groups) => groups.iter().any(|group| any(globs, group)),
         // unknown groups are not no groups, but certainly no reason to let anybody in
         Groups::Overage => false,
     }
@@ -255,8 +263,14 @@ mod tests {
     }
 
     /// Of a role with this `match` alone, asked of `caller(claims)` with a token of `idp`.
-    fn missed(matches: Match, claims: Value) -> Option<&'static str> {
-        matches.first_missed(&caller(claims), "idp")
+    fn missed(matches: &Match, claims: Value) -> Option<&'static str> {
+        matches.first_missed(&caller(claims), "idp").map(|part| match part {
+            Part::IdentityProviders(_) => "identity_providers",
+            Part::Subjects(_) => "subjects",
+            Part::Clients(_) => "clients",
+            Part::Groups(_) => "groups",
+            Part::Claim(..) => "claims",
+        })
     }
 
     #[test]
@@ -280,12 +294,12 @@ mod tests {
             (claims("department", &["hr", "sales"]), claims("department", &["hr"]), "claims"),
             (claims("department", &["sales"]), claims("division", &["sales"]), "claims"),
         ] {
-            assert_eq!(missed(fits, anna()), None, "{key}");
-            assert_eq!(missed(does_not, anna()), Some(key));
+            assert_eq!(missed(&fits, anna()), None, "{key}");
+            assert_eq!(missed(&does_not, anna()), Some(key));
         }
-        assert_eq!(missed(clients(&["*"]), json!({})), Some("clients"), "no client is no client of any name");
+        assert_eq!(missed(&clients(&["*"]), json!({})), Some("clients"), "no client is no client of any name");
         let both = Match { subjects: globs(&["anna"]), ..groups(&["x"]) };
-        assert_eq!(missed(both, anna()), Some("groups"), "every key must hold");
+        assert_eq!(missed(&both, anna()), Some("groups"), "every key must hold");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct Rule {
     /// Requests meant by method and path.
     pub paths: Vec<PathPattern>,
     /// Resource types with the patterns of ids that a request must carry.
-    pub resources: Vec<(String, Vec<Glob>)>,
+    pub resources: Vec<(&'static str, Vec<Glob>)>,
     /// Further patterns of those types, in which values of the caller stand.
     pub own: Vec<OwnPattern>,
     /// Whether the job of a request's run is looked up, where the request names a run and no job.
@@ -34,8 +34,8 @@ pub struct Rule {
 }
 
 /// Why a rule does not mean a request.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Miss<'r> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Miss {
     /// It names other operations or paths.
     #[error("it does not name this operation")]
     Operation,
@@ -43,19 +43,19 @@ pub enum Miss<'r> {
     #[error("the request carries no `{kind}`")]
     NoResource {
         /// The type.
-        kind: &'r str,
+        kind: &'static str,
     },
     /// It is about other resources of this type.
     #[error("it does not name the request's `{kind}`")]
     Resource {
         /// The type.
-        kind: &'r str,
+        kind: &'static str,
     },
     /// The request names something of which it does not say in which resource of this type it stands.
     #[error("the request's `{by}` does not tell of which `{kind}` it is")]
     Hidden {
         /// The type.
-        kind: &'r str,
+        kind: &'static str,
         /// The type of the id.
         by: &'static str,
     },
@@ -75,7 +75,7 @@ pub enum Miss<'r> {
 
 impl Rule {
     /// Whether an allow rule lets the request of `caller` pass.
-    pub(super) fn allows(&self, action: &Action<'_>, caller: &Caller) -> Result<Result<(), Miss<'_>>, Lack> {
+    pub(super) fn allows(&self, action: &Action<'_>, caller: &Caller) -> Result<Result<(), Miss>, Lack> {
         let before = action.rests_on_body();
         let outcome = self.allows_all(action, caller)?;
         if outcome.is_err() {
@@ -86,7 +86,7 @@ impl Rule {
         Ok(outcome)
     }
 
-    fn allows_all(&self, action: &Action<'_>, caller: &Caller) -> Result<Result<(), Miss<'_>>, Lack> {
+    fn allows_all(&self, action: &Action<'_>, caller: &Caller) -> Result<Result<(), Miss>, Lack> {
         if !self.names_for_allowing(action) {
             return Ok(Err(Miss::Operation));
         }
@@ -129,12 +129,12 @@ impl Rule {
         }
     }
 
-    fn allows_resources<'r>(
-        &'r self,
-        kind: &'r str,
+    fn allows_resources(
+        &self,
+        kind: &'static str,
         patterns: &Patterns<'_>,
         action: &Action<'_>,
-    ) -> Result<Result<(), Miss<'r>>, Lack> {
+    ) -> Result<Result<(), Miss>, Lack> {
         let scan = if sql::tells_of(kind) { action.sql()? } else { None };
         if let Some(scan) = scan {
             if let Err(unparsed) = scan.parsed {
@@ -155,7 +155,7 @@ impl Rule {
                 None if by == kind => all_match = false,
                 None if self.looks_up(kind, by) => asks = true,
                 // the rule means it by the id that it has
-                None if self.resources.iter().any(|(named, _)| named == by) => {}
+                None if self.resources.iter().any(|(named, _)| *named == by) => {}
                 None => hidden = Some(by),
             }
         }
@@ -173,7 +173,7 @@ impl Rule {
         })
     }
 
-    fn allows_sql(&self, action: &Action<'_>) -> Result<Result<(), Miss<'_>>, Lack> {
+    fn allows_sql(&self, action: &Action<'_>) -> Result<Result<(), Miss>, Lack> {
         let Some(classes) = self.sql else { return Ok(Ok(())) };
         Ok(match action.sql()? {
             None => Err(Miss::NoSql),
@@ -187,7 +187,7 @@ impl Rule {
     ///
     /// What cannot be told counts as meant: SQL that is not understood may touch any table, an id that hides a name may be of any, and the
     /// job of a run that the workspace does not show may be any.
-    pub(super) fn denies(&self, action: &Action<'_>, caller: &Caller) -> Result<Result<(), Miss<'_>>, Lack> {
+    pub(super) fn denies(&self, action: &Action<'_>, caller: &Caller) -> Result<Result<(), Miss>, Lack> {
         let named =
             action.operation().or_else(|| action.near()).is_some_and(|operation| self.operations.contains(operation));
         if !named && !self.paths.iter().any(|pattern| pattern.may_match(action.method(), action.path())) {

@@ -290,6 +290,22 @@ fn where_no_role_is_the_callers_the_nearest_ones_say_what_they_want() {
 }
 
 #[test]
+fn a_wildcard_that_leaves_a_sensitive_operation_out_says_so() {
+    let text = "workspace: {url: https://x.example}\nidentity_providers: [{name: a, issuer: https://i.example, audiences: [d]}]\n\
+                roles:\n- name: r\n  match: {groups: [g]}\n  credential: {type: user_federation}\n  allow:\n  \
+                - operations: ['tokens.*']\n  - operations: ['jobs.*']\n";
+    let file = temporary("wildcards.yml", text);
+    let claims = r#"{"sub": "x", "groups": ["g"]}"#;
+    let ran = |method: &str, path: &str| run(&["explain", &file, method, path, "--claims", claims]);
+    let sensitive = ran("POST", "/api/2.0/token/create");
+    let why = "/roles/0/allow/0 it does not name this operation: it is sensitive, so no wildcard means it; name `tokens.create` in full";
+    assert!(sensitive.exit == 2 && sensitive.stdout.contains(why), "{}", sensitive.shown());
+    assert!(sensitive.stdout.contains("/roles/0/allow/1 it does not name this operation\n"), "{}", sensitive.stdout);
+    let other = ran("GET", "/api/2.1/clusters/list");
+    assert!(other.exit == 2 && !other.stdout.contains("it is sensitive"), "{}", other.shown());
+}
+
+#[test]
 fn a_function_that_a_rule_on_tables_refuses_is_named_with_the_reason() {
     let text = "workspace: {url: https://x.example}\nidentity_providers: [{name: a, issuer: https://i.example, audiences: [d]}]\n\
                 roles:\n- name: r\n  match: {groups: [g]}\n  credential: {type: user_federation}\n  allow:\n  \

@@ -51,6 +51,9 @@ pub(crate) struct Arguments {
     now: Option<UnixTime>,
 }
 
+/// The process's environment, or what stands for it.
+type Environment<'a> = dyn Fn(&str) -> Option<String> + Sync + 'a;
+
 /// The code of a warning.
 fn warning(code: &str) -> Result<&'static str, String> {
     markers::allowable(code).map(|kind| kind.code).map_err(|(message, help)| format!("{message}: {help}"))
@@ -157,11 +160,11 @@ fn check_file(
 }
 
 /// What the valid configurations of a text come to in a fleet; of the others the report says what is wrong.
-fn capacities(text: &str, environment: &dyn Fn(&str) -> Option<String>, fleet: Fleet) -> Vec<Capacity> {
+fn capacities(text: &str, environment: &Environment<'_>, fleet: Fleet) -> Vec<Capacity> {
     let Ok(document) = Document::parse(text) else { return Vec::new() };
     let found = entries(&document).into_iter().filter_map(|entry| {
         let config = configuration(&entry, &document).to_string();
-        match Settings::parse(config.as_bytes(), environment) {
+        match Settings::parse(config.as_bytes(), &|name| environment(name)) {
             Ok(Settings::Enforce(config)) => Some(Capacity::new(&entry, &config, fleet)),
             Ok(Settings::Guard) | Err(_) => None,
         }
@@ -204,7 +207,7 @@ pub(crate) fn check_text(
     path: &str,
     text: String,
     revocations: Option<&Service>,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: &Environment<'_>,
     now: UnixTime,
 ) -> (Report, usize) {
     let path = path.to_owned();
@@ -231,11 +234,6 @@ pub(crate) fn check_text(
     let mut secrets = Vec::new();
     for entry in &entries {
         let config = configuration(entry, &document);
-        let otherwise = lint::kong_reads::lint(&document, &entry.config, &config);
-        // what is wrong with a value that Kong does not read is no news
-        let errors = errors(entry, &document, environment);
-        findings.extend(errors.into_iter().filter(|error| !otherwise.iter().any(|one| one.pointer == error.pointer)));
-        findings.extend(otherwise);
         let is_native = entry.kind == Kind::Native;
         let place = lint::Entry {
             document: &document,
@@ -246,7 +244,14 @@ pub(crate) fn check_text(
             sets: &sets,
             revocations,
         };
-        findings.extend(place.lint());
+        // at the same time, for a file of many roles: as the gateway reads it, and what else is odd
+        let (read, odd) = std::thread::scope(|scope| {
+            let read = scope.spawn(|| as_it_is_read(entry, &document, &config, environment));
+            let odd = place.lint();
+            (read.join(), odd)
+        });
+        findings.extend(read.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        findings.extend(odd);
         secrets.extend(lint::secrets(&config).iter().map(|pointer| entry.in_file(pointer)));
     }
     let allowed = markers::apply(&text, Some(&document), &mut findings);
@@ -266,9 +271,19 @@ fn configuration<'d>(entry: &Entry, document: &'d Document) -> Cow<'d, Value> {
     }
 }
 
-fn errors(entry: &Entry, document: &Document, environment: &dyn Fn(&str) -> Option<String>) -> Vec<Finding> {
+/// What is wrong with a configuration for Kong's reader of YAML, and for the gateway.
+fn as_it_is_read(entry: &Entry, document: &Document, config: &Value, environment: &Environment<'_>) -> Vec<Finding> {
+    let mut found = lint::kong_reads::lint(document, &entry.config, config);
+    let mut errors = errors(entry, document, environment);
+    // what is wrong with a value that Kong does not read is no news
+    errors.retain(|error| !found.iter().any(|one| one.pointer == error.pointer));
+    found.extend(errors);
+    found
+}
+
+fn errors(entry: &Entry, document: &Document, environment: &Environment<'_>) -> Vec<Finding> {
     let config = document.value.pointer(&entry.config).unwrap_or(&Value::Null);
-    let Err(errors) = Settings::parse_value(config, environment) else { return Vec::new() };
+    let Err(errors) = Settings::parse_value(config, &|name| environment(name)) else { return Vec::new() };
     let finding = |error: databricks_kong::config::ConfigError| {
         let place = if error.pointer.is_empty() { "the configuration" } else { error.pointer.as_str() };
         let message = format!("{place}: {}", error.message);

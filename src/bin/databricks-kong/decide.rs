@@ -9,9 +9,9 @@ use databricks_kong::config::{Config, ConfigError, SET_ELSEWHERE, Settings};
 use databricks_kong::databricks::sql::Scan;
 use databricks_kong::databricks::{Operation, Resource, Target, canonical};
 use databricks_kong::flow::{Callout, Flow, Inspected, inspect_headers};
-use databricks_kong::jwt::{self, Caller, ClaimPath, Groups, KeySet, UnverifiedToken};
+use databricks_kong::jwt::{self, Caller, KeySet, UnverifiedToken};
 use databricks_kong::policy::{
-    Action, Ask, Body, Denial, Explanation, Glob, Outcome, RoleSeen, RuleSeen, RunsJob, Standing, explain,
+    Action, Ask, Body, Denial, Explanation, Glob, Miss, Outcome, RuleSeen, RunsJob, explain,
 };
 use databricks_kong::sim::{Answer, Client, End, Purpose, Sim};
 use serde_json::{Map, Value, json};
@@ -70,8 +70,8 @@ pub(crate) struct Decision {
     pub(crate) sql: Option<Scan>,
     /// For each rule that names other resources: what the request carries of the type, and what the rule names. By the rule's pointer.
     pub(crate) misses: Vec<ResourceMiss>,
-    /// For each role that is for others: what its `match` wants, and what the caller has. By the role's name.
-    pub(crate) strangers: Vec<RoleMiss>,
+    /// The rules whose wildcards would mean the operation if it were not sensitive, by their pointers.
+    pub(crate) left_out: Vec<String>,
     /// How policy came to its answer; nothing if the request did not come that far.
     pub(crate) steps: Option<Explanation>,
 }
@@ -95,16 +95,6 @@ pub(crate) struct ResourceMiss {
     pub(crate) pointer: String,
     pub(crate) carried: Vec<String>,
     pub(crate) named: Vec<String>,
-}
-
-/// A role that is for other callers.
-#[derive(Debug)]
-pub(crate) struct RoleMiss {
-    pub(crate) role: String,
-    /// The key of its `match` that does not hold, or that and the claim.
-    pub(crate) key: String,
-    pub(crate) wanted: Vec<String>,
-    pub(crate) had: Vec<String>,
 }
 
 /// Why there is no decision.
@@ -139,7 +129,7 @@ pub(crate) fn decide(config: &Value, question: &Question) -> Result<Decision, Un
     explain_to(&mut decision, &config, question, &seen);
     decision.token = token(written, question, &presented);
     decision.misses = misses(&decision, &presented.config);
-    decision.strangers = strangers(&decision, &presented.config);
+    decision.left_out = left_out(&decision, &presented.config);
     if agrees(&decision) {
         Ok(decision)
     } else {
@@ -210,7 +200,7 @@ fn outcome(end: End) -> Result<Decision, Undecided> {
         token: None,
         sql: None,
         misses: Vec::new(),
-        strangers: Vec::new(),
+        left_out: Vec::new(),
         steps: None,
     };
     match end {
@@ -260,54 +250,11 @@ fn token(config: &Value, question: &Question, presented: &Presented) -> Option<T
     Some(Token { claims, algorithm, provider, at: question.now.as_secs() })
 }
 
-/// What roles that are for others want, and the caller has.
-fn strangers(decision: &Decision, config: &Value) -> Vec<RoleMiss> {
-    let Some((caller, provider)) = &decision.caller else { return Vec::new() };
-    let written = config.get("roles").and_then(Value::as_array).into_iter().flatten();
-    let seen = decision.steps.iter().flat_map(|steps| &steps.roles);
-    let miss = |(role, value): (&RoleSeen, &Value)| {
-        let Standing::NotMatched(key) = role.standing else { return None };
-        let wanted = value.pointer("/match").and_then(|matches| matches.get(key))?;
-        let had = match key {
-            "groups" => match caller.groups() {
-                Groups::Listed(names) => names.iter().map(str::to_owned).collect(),
-                Groups::Overage => Vec::new(),
-            },
-            "subjects" => vec![caller.subject().to_owned()],
-            "clients" => caller.client().map(str::to_owned).into_iter().collect(),
-            "identity_providers" => vec![provider.to_string()],
-            _ => {
-                let (key, wanted, had) = claim_missed(caller, wanted)?;
-                return Some(RoleMiss { role: role.name.to_string(), key, wanted, had });
-            }
-        };
-        Some(RoleMiss { role: role.name.to_string(), key: key.to_owned(), wanted: texts(wanted), had })
-    };
-    seen.zip(written).filter_map(miss).collect()
-}
-
-/// The first claim of a role's `match` that the caller does not have: its key, what is wanted and what is there.
-fn claim_missed(caller: &Caller, wanted: &Value) -> Option<(String, Vec<String>, Vec<String>)> {
-    wanted.as_object()?.iter().find_map(|(claim, wanted)| {
-        let had = caller.claim(&ClaimPath::parse(claim).ok()?);
-        let is_wanted = |value: &Value| wanted.as_array().is_some_and(|values| values.contains(value));
-        let holds =
-            had.is_some_and(|had| had.as_array().map_or_else(|| is_wanted(had), |all| all.iter().any(is_wanted)));
-        (!holds).then(|| (format!("claims.{claim}"), texts(wanted), had.map(texts).unwrap_or_default()))
-    })
-}
-
-/// A value, or each of a list, as it is shown.
-fn texts(value: &Value) -> Vec<String> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    value.as_array().map_or_else(|| vec![text(value)], |all| all.iter().map(text).collect())
-}
-
 /// What rules name, and the request carries, where these are not the same.
 fn misses(decision: &Decision, config: &Value) -> Vec<ResourceMiss> {
     let rules = decision.steps.iter().flat_map(|steps| &steps.rules);
     let miss = |rule: &RuleSeen| {
-        let kind = rule.miss.as_ref()?.strip_prefix("it does not name the request's `")?.strip_suffix('`')?;
+        let Some(Miss::Resource { kind }) = rule.miss else { return None };
         let carried = decision.resources.iter().filter(|one| one.kind == kind).map(|one| one.id.clone());
         let touched = decision.sql.iter().flat_map(|scan| scan.reads.iter().chain(&scan.writes));
         let touched = touched.filter(|_| matches!(kind, "table" | "schema" | "catalog")).map(|one| one.name.clone());
@@ -322,6 +269,20 @@ fn misses(decision: &Decision, config: &Value) -> Vec<ResourceMiss> {
         Some(ResourceMiss { pointer: rule.pointer.to_string(), carried, named })
     };
     rules.filter_map(miss).collect()
+}
+
+fn left_out(decision: &Decision, config: &Value) -> Vec<String> {
+    let Some(operation) = decision.operation.filter(|operation| operation.is_sensitive()) else { return Vec::new() };
+    let would_mean = |pattern: &Value| {
+        let glob = pattern.as_str().map(|pattern| Glob::new(pattern.to_owned()));
+        glob.is_some_and(|glob| operation.names().any(|name| glob.matches(name)))
+    };
+    let rules = decision.steps.iter().flat_map(|steps| &steps.rules);
+    let left_out = rules.filter(|rule| rule.miss == Some(Miss::Operation)).filter(|rule| {
+        let patterns = config.pointer(&format!("{}/operations", rule.pointer)).and_then(Value::as_array);
+        patterns.into_iter().flatten().any(would_mean)
+    });
+    left_out.map(|rule| rule.pointer.to_string()).collect()
 }
 
 fn explain_to(decision: &mut Decision, config: &Config, question: &Question, seen: &Inspected) {

@@ -1,15 +1,14 @@
 //! A decision and what led to it, as it is shown: to people line by line, to programs as JSON.
 
-use crate::decide::{Decision, Question, RoleMiss, Token};
+use crate::decide::{Decision, Question, Token};
 use crate::nearest::distance;
 use crate::output::Style;
 use databricks_kong::base::Reason;
 use databricks_kong::databricks::Resource;
 use databricks_kong::databricks::sql::{Kind, Object, Scan};
 use databricks_kong::jwt::Groups;
-use databricks_kong::policy::{Explanation, Outcome, RoleSeen, RuleSeen, Standing};
+use databricks_kong::policy::{Explanation, Miss, Outcome, RoleSeen, RuleSeen, Standing, Unmet};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -243,18 +242,12 @@ fn body(question: &Question) -> Vec<String> {
 fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision, asks_for_no_job: bool) {
     let style = lines.1;
     let mark = |good: bool| if good { style.good("+") } else { style.dim("-") };
-    let shown = shown_strangers(decision);
+    let shown = shown_strangers(steps, decision);
     let is_shown = |role: &&RoleSeen| !matches!(role.standing, Standing::NotMatched(_)) || shown.is_none();
     let roles = steps.roles.iter().filter(is_shown).map(|role| {
-        let why = match role.standing {
+        let why = match &role.standing {
             Standing::Held => "is the caller's".to_owned(),
-            Standing::NotMatched(key) => {
-                let miss = decision.strangers.iter().find(|miss| *miss.role == *role.name);
-                miss.map_or_else(
-                    || format!("is for others: its `{key}` do not match"),
-                    |miss| is_for_others(miss, false),
-                )
-            }
+            Standing::NotMatched(unmet) => is_for_others(unmet, false),
             Standing::NotInForce => "is the caller's, but not at this time".to_owned(),
             Standing::NotAskedFor => "is the caller's, who asked for another; its denials hold".to_owned(),
         };
@@ -265,9 +258,10 @@ fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision, asks_for_
     let mut roles: Vec<_> = roles.collect();
     if let Some(nearest) = shown {
         let has_none = decision.reason == Some(Reason::NoRole);
-        let line = |miss: &&RoleMiss| format!("{} `{}` {}", mark(false), miss.role, is_for_others(miss, has_none));
+        let line =
+            |(role, unmet): &(&str, &Unmet)| format!("{} `{role}` {}", mark(false), is_for_others(unmet, has_none));
         roles.extend(nearest.iter().map(line));
-        let more = decision.strangers.len().saturating_sub(nearest.len());
+        let more = strangers(steps).count().saturating_sub(nearest.len());
         roles.extend((more > 0).then(|| format!("  and {more} more roles, which are for others")));
     }
     lines.list("roles", roles);
@@ -275,11 +269,11 @@ fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision, asks_for_
         lines.add("agent", &format!("the caller is agent `{agent}`, whose rules bound it too"));
     }
     let rules = steps.rules.iter().map(|rule| {
-        let why = rule.miss.as_deref().unwrap_or("means this request");
+        let why = rule.miss.map_or_else(|| "means this request".to_owned(), |miss| miss.to_string());
         format!("{} {} {why}{}", mark(rule.miss.is_none()), rule.pointer, difference(rule, decision))
     });
     lines.list("rules", rules.collect::<Vec<_>>());
-    let hides_job = |rule: &RuleSeen| rule.miss.as_deref().is_some_and(|why| why.contains("of which `job`"));
+    let hides_job = |rule: &RuleSeen| matches!(rule.miss, Some(Miss::Hidden { kind: "job", .. }));
     if asks_for_no_job && steps.rules.iter().any(hides_job) {
         lines.add(
             "",
@@ -293,18 +287,26 @@ fn policy(lines: &mut Lines, steps: &Explanation, decision: &Decision, asks_for_
 
 /// The roles for others that are shown in place of all of them, the nearest first: where no role is the caller's, so that the mistyped one
 /// stands first, and where they are too many. Otherwise each stands in its place.
-fn shown_strangers(decision: &Decision) -> Option<Vec<&RoleMiss>> {
-    if decision.reason != Some(Reason::NoRole) && decision.strangers.len() <= MOST_STRANGERS {
+fn shown_strangers<'s>(steps: &'s Explanation, decision: &Decision) -> Option<Vec<(&'s str, &'s Unmet)>> {
+    if decision.reason != Some(Reason::NoRole) && strangers(steps).count() <= MOST_STRANGERS {
         return None;
     }
-    let mut nearest: Vec<_> = decision.strangers.iter().collect();
-    nearest.sort_by_cached_key(|miss| how_far(miss));
+    let mut nearest: Vec<_> = strangers(steps).collect();
+    nearest.sort_by_cached_key(|(_, unmet)| how_far(unmet));
     nearest.truncate(MOST_STRANGERS);
     Some(nearest)
 }
 
+/// The names of the roles that are for others, with what of their `match` does not hold.
+fn strangers(steps: &Explanation) -> impl Iterator<Item = (&str, &Unmet)> {
+    steps.roles.iter().filter_map(|role| match &role.standing {
+        Standing::NotMatched(unmet) => Some((&*role.name, unmet)),
+        Standing::Held | Standing::NotInForce | Standing::NotAskedFor => None,
+    })
+}
+
 /// By how many letters what the caller has differs from what the role wants.
-fn how_far(miss: &RoleMiss) -> usize {
+fn how_far(miss: &Unmet) -> usize {
     let pairs = miss.wanted.iter().flat_map(|wanted| miss.had.iter().map(move |had| (wanted, had)));
     let letters = |(wanted, had): (&String, &String)| {
         distance(&wanted.replace('*', "").to_lowercase(), &had.to_lowercase(), usize::MAX)
@@ -312,7 +314,7 @@ fn how_far(miss: &RoleMiss) -> usize {
     pairs.take(MOST_COMPARED).filter_map(letters).min().unwrap_or(usize::MAX)
 }
 
-fn is_for_others(miss: &RoleMiss, with_had: bool) -> String {
+fn is_for_others(miss: &Unmet, with_had: bool) -> String {
     let values = |all: &[String]| {
         let more = all.len().saturating_sub(MOST_VALUES);
         let listed = quoted(&all.iter().take(MOST_VALUES).map(|text| cut(text)).collect::<Vec<_>>());
@@ -325,6 +327,9 @@ fn is_for_others(miss: &RoleMiss, with_had: bool) -> String {
 
 /// What the request carries and what the rule names.
 fn difference(rule: &RuleSeen, decision: &Decision) -> String {
+    if let Some(operation) = decision.operation.filter(|_| decision.left_out.contains(&rule.pointer.to_string())) {
+        return format!(": it is sensitive, so no wildcard means it; name `{}` in full", operation.name());
+    }
     let Some(miss) = decision.misses.iter().find(|miss| *miss.pointer == *rule.pointer) else { return String::new() };
     let carried = if miss.carried.is_empty() { String::new() } else { format!(" {}", quoted(&miss.carried)) };
     let named = if miss.named.is_empty() { String::new() } else { format!(", but {}", quoted(&miss.named)) };
@@ -419,26 +424,26 @@ fn sql_as_json(scan: &Scan) -> Value {
 }
 
 fn steps_as_json(steps: &Explanation, decision: &Decision) -> Value {
-    let by_role: HashMap<&str, _> = decision.strangers.iter().map(|miss| (miss.role.as_str(), miss)).collect();
     let roles = steps.roles.iter().map(|role| {
-        let (standing, key) = match role.standing {
+        let (standing, unmet) = match &role.standing {
             Standing::Held => ("held", None),
-            Standing::NotMatched(key) => ("not_matched", Some(key)),
+            Standing::NotMatched(unmet) => ("not_matched", Some(unmet)),
             Standing::NotInForce => ("not_in_force", None),
             Standing::NotAskedFor => ("not_asked_for", None),
         };
+        let key = unmet.map(|unmet| &unmet.key);
         let mut value = json!({"role": &*role.name, "standing": standing, "key": key, "observes": role.observes});
-        let miss = by_role.get(&*role.name).filter(|_| key.is_some());
-        if let (Some(miss), Some(members)) = (miss, value.as_object_mut()) {
-            members.insert("wanted".to_owned(), json!(miss.wanted));
-            members.insert("had".to_owned(), json!(miss.had));
+        if let (Some(unmet), Some(members)) = (unmet, value.as_object_mut()) {
+            members.insert("wanted".to_owned(), json!(unmet.wanted));
+            members.insert("had".to_owned(), json!(unmet.had));
         }
         value
     });
     let rules = steps.rules.iter().map(|rule| {
         let owner = if rule.is_agent { "agent" } else { "role" };
+        let why = rule.miss.map(|miss| miss.to_string());
         let mut value =
-            json!({"rule": &*rule.pointer, owner: &*rule.owner, "matches": rule.miss.is_none(), "why": rule.miss});
+            json!({"rule": &*rule.pointer, owner: &*rule.owner, "matches": rule.miss.is_none(), "why": why});
         let miss = decision.misses.iter().find(|miss| *miss.pointer == *rule.pointer);
         if let (Some(miss), Some(members)) = (miss, value.as_object_mut()) {
             members.insert("carried".to_owned(), json!(miss.carried));

@@ -108,8 +108,16 @@ struct Check<'a> {
     environment: Environment<'a>,
     /// What tells configurations apart.
     digest: Fingerprint,
-    /// Patterns of operations that rules had so far: each with whether it means sensitive ones too, which it means, and how many.
-    patterns: RefCell<Vec<(String, bool, OperationSet, usize)>>,
+    patterns: RefCell<Vec<SeenPattern>>,
+}
+
+/// A pattern of operations that a rule had.
+struct SeenPattern {
+    text: String,
+    /// Whether it means sensitive operations too.
+    sensitive: bool,
+    meant: OperationSet,
+    count: usize,
 }
 
 impl<'a> Check<'a> {

@@ -1,6 +1,6 @@
 //! The rules of roles and agents.
 
-use super::Check;
+use super::{Check, SeenPattern};
 use crate::base::SortedMap;
 use crate::config::raw;
 use crate::databricks::sql::Class;
@@ -141,17 +141,17 @@ impl Check<'_> {
         if !pattern.contains('*') {
             return set.add(pattern, sensitive);
         }
-        let is_it = |(known, with, ..): &&(String, bool, OperationSet, usize)| known == pattern && *with == sensitive;
-        if let Some((_, _, meant, count)) = self.patterns.borrow().iter().find(is_it) {
-            set.join(meant);
-            return *count;
+        let is_it = |seen: &&SeenPattern| seen.text == pattern && seen.sensitive == sensitive;
+        if let Some(seen) = self.patterns.borrow().iter().find(is_it) {
+            set.join(&seen.meant);
+            return seen.count;
         }
         let mut meant = OperationSet::default();
         let count = meant.add(pattern, sensitive);
         set.join(&meant);
         let mut patterns = self.patterns.borrow_mut();
         if patterns.len() < MOST {
-            patterns.push((pattern.to_owned(), sensitive, meant, count));
+            patterns.push(SeenPattern { text: pattern.to_owned(), sensitive, meant, count });
         }
         count
     }
@@ -171,26 +171,28 @@ impl Check<'_> {
         &self,
         pointer: &str,
         raw: SortedMap<String, Vec<String>>,
-    ) -> (Vec<(String, Vec<Glob>)>, Vec<OwnPattern>) {
+    ) -> (Vec<(&'static str, Vec<Glob>)>, Vec<OwnPattern>) {
         let mut own = Vec::new();
-        let read = raw.into_iter().map(|(kind, patterns)| {
+        let read = raw.into_iter().filter_map(|(kind, patterns)| {
             let pointer = format!("{pointer}/resources/{}", kind.replace('~', "~0").replace('/', "~1"));
-            if !Catalogue::resource_types().contains(&kind.as_str()) {
-                let known = Catalogue::resource_types().join(", ");
+            let known = Catalogue::resource_types();
+            let Some(kind) = known.iter().copied().find(|one| *one == kind) else {
+                let known = known.join(", ");
                 self.errors.add(pointer.as_str(), format!("`{kind}` is no type of resource; known are {known}"));
-            }
+                return None;
+            };
             if patterns.is_empty() {
                 self.errors.add(pointer.as_str(), "must list at least one id");
             }
             let mut globs = Vec::new();
             for (index, pattern) in patterns.iter().enumerate() {
-                match OwnPattern::parse(&kind, pattern) {
+                match OwnPattern::parse(kind, pattern) {
                     Ok(Some(pattern)) => own.push(pattern),
-                    Ok(None) => globs.push(Glob::new(canonical(&kind, pattern))),
+                    Ok(None) => globs.push(Glob::new(canonical(kind, pattern))),
                     Err(error) => self.errors.add(format!("{pointer}/{index}"), format!("`{pattern}` {error}")),
                 }
             }
-            (kind, globs)
+            Some((kind, globs))
         });
         (read.collect(), own)
     }

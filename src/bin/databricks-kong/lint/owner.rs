@@ -13,8 +13,8 @@ pub(super) struct Owner<'a> {
     /// What it is, and its name: role `reader`.
     pub(super) title: String,
     /// What it allows; nothing if it does not say.
-    pub(super) allow: Option<Vec<Rule>>,
-    pub(super) deny: Vec<Rule>,
+    pub(super) allow: Option<Vec<Rule<'a>>>,
+    pub(super) deny: Vec<Rule<'a>>,
 }
 
 impl<'a> Owner<'a> {

@@ -12,11 +12,12 @@ pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
     for key in PATTERNS.into_iter().chain(["actors"]) {
         let patterns = texts(value_at(owner.value, &format!("/match/{key}")));
         for (index, pattern) in patterns.iter().enumerate() {
-            let pointer = format!("{}/match/{key}/{index}", owner.pointer);
+            let pointer = || format!("{}/match/{key}/{index}", owner.pointer);
             if no_regular_expression(entry, pattern, &pointer, found) || no_such_name(entry, pattern, &pointer, found) {
                 continue;
             }
             if let Some(stranger) = loose_domain(pattern) {
+                let pointer = pointer();
                 let message = format!("`{pattern}` also matches other domains, such as `{stranger}`");
                 let help = "let no star stand inside of the domain or right before it: `*@example.com`";
                 found.push(entry.finding(&codes::LOOSE_DOMAIN, &pointer, message).help(help));
@@ -31,7 +32,7 @@ pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
             parts_of_names(entry, rule, &pointer, found);
             for (kind, ids) in rule.get("resources").and_then(Value::as_object).into_iter().flatten() {
                 for (index, id) in texts(Some(ids)).iter().enumerate() {
-                    let pointer = format!("{pointer}{}/{index}", step(kind));
+                    let pointer = || format!("{pointer}{}/{index}", step(kind));
                     if !no_regular_expression(entry, id, &pointer, found) && !no_such_name(entry, id, &pointer, found) {
                         no_such_number(entry, kind, id, &pointer, found);
                     }
@@ -42,7 +43,12 @@ pub(super) fn lint(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
 }
 
 /// Says of a regular expression that it is none; whether it did.
-fn no_regular_expression(entry: &Entry<'_>, pattern: &str, pointer: &str, found: &mut Vec<Finding>) -> bool {
+fn no_regular_expression(
+    entry: &Entry<'_>,
+    pattern: &str,
+    pointer: &impl Fn() -> String,
+    found: &mut Vec<Finding>,
+) -> bool {
     let Some(plain) = regular_expression(pattern) else { return false };
     let message =
         format!("`{pattern}` is no regular expression here: it matches these very characters, and no name has them");
@@ -50,12 +56,12 @@ fn no_regular_expression(entry: &Entry<'_>, pattern: &str, pointer: &str, found:
         Some(plain) => format!("`*` matches any run of characters: `{plain}`"),
         None => "`*` matches any run of characters; write several patterns for several names".to_owned(),
     };
-    found.push(entry.finding(&codes::REGULAR_EXPRESSION, pointer, message).help(help));
+    found.push(entry.finding(&codes::REGULAR_EXPRESSION, &pointer(), message).help(help));
     true
 }
 
 /// Says of a text that no name is like it, since it was copied with what stood around it; whether it did.
-fn no_such_name(entry: &Entry<'_>, pattern: &str, pointer: &str, found: &mut Vec<Finding>) -> bool {
+fn no_such_name(entry: &Entry<'_>, pattern: &str, pointer: &impl Fn() -> String, found: &mut Vec<Finding>) -> bool {
     const QUOTES: [char; 8] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}', '"'];
     let is_quoted = pattern.starts_with(QUOTES) && pattern.ends_with(QUOTES);
     let is_padded = pattern.trim() != pattern;
@@ -66,12 +72,12 @@ fn no_such_name(entry: &Entry<'_>, pattern: &str, pointer: &str, found: &mut Vec
         if is_quoted { "the quotes are a part of the name" } else { "the blank at its end is a part of the name" };
     let plain = pattern.trim().trim_matches(QUOTES);
     let message = format!("`{pattern}` matches no name: {what}");
-    found.push(entry.finding(&codes::NO_SUCH_NAME, pointer, message).help(format!("write `{plain}`")));
+    found.push(entry.finding(&codes::NO_SUCH_NAME, &pointer(), message).help(format!("write `{plain}`")));
     true
 }
 
 /// Says of the id of a job or a run that is no number that none is like it: they are known by numbers, not by names.
-fn no_such_number(entry: &Entry<'_>, kind: &str, id: &str, pointer: &str, found: &mut Vec<Finding>) {
+fn no_such_number(entry: &Entry<'_>, kind: &str, id: &str, pointer: &impl Fn() -> String, found: &mut Vec<Finding>) {
     let may_be_one = id.contains("${") || id.bytes().all(|byte| byte.is_ascii_digit() || byte == b'*');
     if !matches!(kind, "job" | "run") || may_be_one {
         return;
@@ -79,7 +85,7 @@ fn no_such_number(entry: &Entry<'_>, kind: &str, id: &str, pointer: &str, found:
     let message = format!("`{id}` matches no {kind}: a {kind} is known by its number");
     found.push(
         entry
-            .finding(&codes::NO_SUCH_NAME, pointer, message)
+            .finding(&codes::NO_SUCH_NAME, &pointer(), message)
             .help(format!("write the number of the {kind}, in quotes")),
     );
 }
@@ -163,7 +169,7 @@ fn cut_off_by_case(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding
     let subjects = ("subjects".to_owned(), texts(value_at(owner.value, "/match/subjects")));
     for (at, names) in claims.chain([subjects]) {
         for (index, name) in names.iter().enumerate() {
-            let Some(other) = other_spelling(name).filter(|other| !names.contains(other)) else { continue };
+            let Some(other) = other_spelling(name).filter(|other| !names.contains(&other.as_str())) else { continue };
             let message = format!("names are compared exactly: a token of `{other}` is not cut off");
             found.push(
                 entry
@@ -203,8 +209,8 @@ fn parts_of_names(entry: &Entry<'_>, rule: &Value, pointer: &str, found: &mut Ve
     for (kind, ids) in rule.get("resources").and_then(Value::as_object).into_iter().flatten() {
         let Some(full) = full_name(kind) else { continue };
         for (index, id) in texts(Some(ids)).iter().enumerate().filter(|(_, id)| is_plain(id)) {
-            let place = format!("{pointer}{}/{index}", step(kind));
             if let Some((message, help)) = misread(kind, id, full) {
+                let place = format!("{pointer}{}/{index}", step(kind));
                 found.push(entry.finding(&codes::PARTS_OF_A_NAME, &place, message).help(help));
             }
         }

@@ -85,10 +85,10 @@ fn covered_patterns(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding
             starts.add(pattern, index);
         }
         for (index, pattern) in patterns.iter().enumerate() {
-            let narrow = Glob::new(pattern.clone());
+            let narrow = Glob::new((*pattern).to_owned());
             let mut others = starts.that_may_cover(pattern).filter(|other| *other != index).take(MOST_COMPARED);
             let wide = others.find_map(|other| {
-                let wide = Glob::new(patterns.get(other)?.clone());
+                let wide = Glob::new((*patterns.get(other)?).to_owned());
                 // of two that are the same, the later one is of no use
                 (covers(&wide, &narrow) && (other < index || !covers(&narrow, &wide))).then_some(wide)
             });
@@ -124,7 +124,7 @@ fn all_apis(entry: &Entry<'_>, role: &Owner<'_>, found: &mut Vec<Finding>) {
     let asks_for_all = match credential.get("scope") {
         None | Some(Value::Null) => true,
         Some(Value::String(scope)) => scope.split(' ').any(|name| name == "all-apis"),
-        Some(list) => texts(Some(list)).iter().any(|name| name == "all-apis"),
+        Some(list) => texts(Some(list)).contains(&"all-apis"),
     };
     let Some(rules) = role.allow.as_ref().filter(|_| has_scope.contains(&kind) && asks_for_all) else { return };
     let by_path = rules.iter().any(|rule| !rule.paths.is_empty());
@@ -154,10 +154,10 @@ fn takes_all(entry: &Entry<'_>, earlier_role: &Owner<'_>, later_role: &Owner<'_>
             return true;
         }
         let (wide, narrow) = (texts(value_at(earlier, &pointer)), texts(value_at(later, &pointer)));
-        let is_within = |text: &String| {
-            let is_same = wide.contains(text);
-            let glob = Glob::new(text.clone());
-            is_same || PATTERNS.contains(key) && wide.iter().any(|other| covers(&Glob::new(other.clone()), &glob))
+        let is_within = |text: &&str| {
+            let glob = |text: &str| Glob::new(text.to_owned());
+            let narrow = glob(text);
+            wide.contains(text) || PATTERNS.contains(key) && wide.iter().any(|wide| covers(&glob(wide), &narrow))
         };
         !narrow.is_empty() && narrow.iter().all(is_within)
     });

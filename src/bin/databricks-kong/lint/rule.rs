@@ -16,36 +16,36 @@ pub(super) enum Purpose {
 
 /// A rule.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(super) struct Rule<'a> {
     /// JSON pointer to the rule in the file.
     pub(super) pointer: String,
     /// The patterns of operations, as they were written.
-    pub(super) patterns: Vec<String>,
+    pub(super) patterns: Vec<&'a str>,
     /// The patterns of paths, as they were written.
-    pub(super) paths: Vec<String>,
+    pub(super) paths: Vec<&'a str>,
     /// Types of resources with patterns of ids.
-    pub(super) resources: Vec<(String, Vec<Glob>)>,
+    pub(super) resources: Vec<(&'a str, Vec<Glob>)>,
     /// Classes of SQL statements.
-    pub(super) sql: Option<Vec<String>>,
+    pub(super) sql: Option<Vec<&'a str>>,
     /// The operations that it names, by name or by path.
     pub(super) meant: Meant,
     /// Features of bodies that it lets pass.
-    pub(super) permit: Vec<String>,
+    pub(super) permit: Vec<&'a str>,
     lookup: bool,
 }
 
-impl Rule {
+impl<'a> Rule<'a> {
     /// The rules of a list.
-    pub(super) fn list(sets: &Sets, value: Option<&Value>, pointer: &str, purpose: Purpose) -> Vec<Self> {
+    pub(super) fn list(sets: &Sets, value: Option<&'a Value>, pointer: &str, purpose: Purpose) -> Vec<Self> {
         let rules = value.and_then(Value::as_array).into_iter().flatten().enumerate();
         rules.map(|(index, rule)| Self::new(sets, rule, format!("{pointer}/{index}"), purpose)).collect()
     }
 
-    fn new(sets: &Sets, value: &Value, pointer: String, purpose: Purpose) -> Self {
+    fn new(sets: &Sets, value: &'a Value, pointer: String, purpose: Purpose) -> Self {
         let patterns = texts(value.get("operations"));
         let resources = value.get("resources").and_then(Value::as_object).into_iter().flatten().map(|(kind, ids)| {
-            let globs = texts(Some(ids)).iter().map(|id| Glob::new(canonical(kind, id))).collect();
-            (kind.clone(), globs)
+            let globs = texts(Some(ids)).into_iter().map(|id| Glob::new(canonical(kind, id))).collect();
+            (kind.as_str(), globs)
         });
         let paths = texts(value.get("paths"));
         Self {
@@ -62,7 +62,10 @@ impl Rule {
 
     /// What a role without `allow` may do.
     pub(super) fn default_allow(sets: &Sets) -> Self {
-        Self::new(sets, &serde_json::json!({ "operations": ["*"] }), String::new(), Purpose::Allow)
+        let patterns = vec!["*"];
+        let meant = sets.meant(&patterns, &[], false);
+        let (paths, resources, permit) = (Vec::new(), Vec::new(), Vec::new());
+        Self { pointer: String::new(), patterns, paths, resources, sql: None, meant, permit, lookup: false }
     }
 
     /// Whether the rule is about certain resources or statements only.
@@ -77,7 +80,7 @@ impl Rule {
             let has = |wanted: &str| operation.may_tell(wanted);
             has(kind) || is_told_by_sql(kind) && has_statement(operation) || kind == "job" && self.lookup && has("run")
         };
-        let resource = self.resources.iter().map(|(kind, _)| kind.as_str()).find(|kind| !carried(kind));
+        let resource = self.resources.iter().map(|(kind, _)| *kind).find(|kind| !carried(kind));
         resource.or_else(|| (self.sql.is_some() && !has_statement(operation)).then_some("sql"))
     }
 
@@ -91,7 +94,7 @@ impl Rule {
     }
 
     /// Whether the limits of `self` hold for every request for which those of `other` hold.
-    pub(super) fn limits_cover(&self, other: &Self) -> bool {
+    pub(super) fn limits_cover(&self, other: &Rule<'_>) -> bool {
         let within =
             |globs: &[Glob], others: &[Glob]| others.iter().all(|other| globs.iter().any(|glob| covers(glob, other)));
         let resources = self.resources.iter().all(|(kind, globs)| {
@@ -105,7 +108,7 @@ impl Rule {
     }
 
     /// Whether every request of an operation that both name is allowed by `self` if it is by `other`.
-    pub(super) fn allows_all_of(&self, other: &Self) -> bool {
+    pub(super) fn allows_all_of(&self, other: &Rule<'_>) -> bool {
         self.limits_cover(other) && other.permit.iter().all(|feature| self.permit.contains(feature))
     }
 }
@@ -116,19 +119,19 @@ pub(crate) fn is_told_by_sql(kind: &str) -> bool {
 }
 
 /// Whether every request of all that `rule` means is meant by one of `others`; `allows` says of one of them if it suffices.
-pub(super) fn is_covered<'r>(
-    rule: &Rule,
-    others: impl Iterator<Item = &'r Rule> + Clone,
-    suffices: impl Fn(&Rule) -> bool,
+pub(super) fn is_covered<'r, 'v: 'r>(
+    rule: &Rule<'_>,
+    others: impl Iterator<Item = &'r Rule<'v>> + Clone,
+    suffices: impl Fn(&Rule<'v>) -> bool,
 ) -> bool {
     let enough: Vec<_> = others.filter(|other| suffices(other)).collect();
-    let path_is_covered = |path: &String| enough.iter().any(|other| other.paths.contains(path));
+    let path_is_covered = |path: &&str| enough.iter().any(|other| other.paths.contains(path));
     let means_something = !rule.meant.by_name.is_empty() || !rule.paths.is_empty();
     means_something && is_named(&rule.meant.by_name, &enough) && rule.paths.iter().all(path_is_covered)
 }
 
 /// Whether each of these operations is named by one of the rules.
-fn is_named(operations: &Set, by: &[&Rule]) -> bool {
+fn is_named(operations: &Set, by: &[&Rule<'_>]) -> bool {
     let mut all = Set::default();
     for rule in by {
         if all.is_empty() {
@@ -155,9 +158,9 @@ pub(super) fn is_within(operation: Operation, pattern: &PathPattern) -> bool {
 }
 
 /// The texts of a list.
-pub(super) fn texts(value: Option<&Value>) -> Vec<String> {
+pub(super) fn texts(value: Option<&Value>) -> Vec<&str> {
     let items = value.and_then(Value::as_array).into_iter().flatten();
-    items.filter_map(Value::as_str).map(str::to_owned).collect()
+    items.filter_map(Value::as_str).collect()
 }
 
 #[cfg(test)]
@@ -166,7 +169,7 @@ mod tests {
     use databricks_kong::databricks::Catalogue;
     use serde_json::json;
 
-    fn rule(value: &Value) -> Rule {
+    fn rule(value: &Value) -> Rule<'_> {
         Rule::new(&Sets::default(), value, String::new(), Purpose::Allow)
     }
 
@@ -189,12 +192,15 @@ mod tests {
 
     #[test]
     fn limits_are_compared_type_by_type() {
-        let all = rule(&json!({"operations": ["jobs.get"]}));
-        let one = rule(&json!({"operations": ["jobs.get"], "resources": {"job": ["1"]}}));
-        let some = rule(&json!({"operations": ["jobs.get"], "resources": {"job": ["*"]}}));
-        let looked_up = rule(&json!({"operations": ["jobs.get"], "resources": {"job": ["1"]}, "lookup": true}));
-        let reads = rule(&json!({"operations": ["jobs.get"], "sql": ["select"]}));
-        let more = rule(&json!({"operations": ["jobs.get"], "sql": ["select", "dml"]}));
+        let values = [
+            json!({"operations": ["jobs.get"]}),
+            json!({"operations": ["jobs.get"], "resources": {"job": ["1"]}}),
+            json!({"operations": ["jobs.get"], "resources": {"job": ["*"]}}),
+            json!({"operations": ["jobs.get"], "resources": {"job": ["1"]}, "lookup": true}),
+            json!({"operations": ["jobs.get"], "sql": ["select"]}),
+            json!({"operations": ["jobs.get"], "sql": ["select", "dml"]}),
+        ];
+        let [all, one, some, looked_up, reads, more] = values.each_ref().map(rule);
         for (wide, narrow, expected) in [
             (&all, &one, true),
             (&one, &all, false),
@@ -212,11 +218,13 @@ mod tests {
 
     #[test]
     fn a_rule_by_path_names_the_operations_there_but_no_sensitive_one() {
-        let named =
-            |rule: &Rule, name: &str| Catalogue::named(name).any(|operation| rule.meant.all.contains(operation));
-        let by_path = rule(&json!({"paths": ["* /api/2.0/**"]}));
+        let named = |rule: &Value, name: &str| {
+            let meant = self::rule(rule).meant;
+            Catalogue::named(name).any(|operation| meant.all.contains(operation))
+        };
+        let by_path = json!({"paths": ["* /api/2.0/**"]});
         assert!(named(&by_path, "statement_execution.execute_statement"));
         assert!(!named(&by_path, "tokens.create"));
-        assert!(!named(&rule(&json!({"paths": ["GET /api/2.0/**"]})), "statement_execution.execute_statement"));
+        assert!(!named(&json!({"paths": ["GET /api/2.0/**"]}), "statement_execution.execute_statement"));
     }
 }

@@ -56,15 +56,15 @@ fn says_what_it_allows(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Fin
     }
 }
 
-fn broad(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
+fn broad(entry: &Entry<'_>, rule: &Rule<'_>, found: &mut Vec<Finding>) {
     for (index, pattern) in rule.patterns.iter().enumerate() {
-        let pointer = format!("{}/operations/{index}", rule.pointer);
+        let pointer = || format!("{}/operations/{index}", rule.pointer);
         let everything = pattern.chars().all(|letter| matches!(letter, '*' | '.')) && pattern.contains('*');
         if everything && !rule.has_limits() {
             let message = format!("`{pattern}` allows every operation that is not sensitive");
             found.push(
                 entry
-                    .finding(&codes::BROAD_OPERATIONS, &pointer, message)
+                    .finding(&codes::BROAD_OPERATIONS, &pointer(), message)
                     .help("name the services and operations that are needed"),
             );
             continue;
@@ -83,13 +83,13 @@ fn broad(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
                 true => help,
                 false => format!("{help}; {sensitive} are sensitive and not in it: name them if they are meant"),
             };
-            found.push(entry.finding(&codes::BROAD_OPERATIONS, &pointer, message).help(help));
+            found.push(entry.finding(&codes::BROAD_OPERATIONS, &pointer(), message).help(help));
         }
     }
 }
 
 /// Patterns of paths that mean operations of several services.
-fn broad_paths(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
+fn broad_paths(entry: &Entry<'_>, rule: &Rule<'_>, found: &mut Vec<Finding>) {
     for (index, path) in rule.paths.iter().enumerate() {
         let Some((method, rest)) = path.split_once(' ') else { continue };
         let Some(start) = rest.strip_suffix("**") else { continue };
@@ -110,13 +110,15 @@ fn broad_paths(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
 }
 
 /// Operations that are named in full and carry nothing that the rule's limits are about.
-fn never_holds(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
+fn never_holds(entry: &Entry<'_>, rule: &Rule<'_>, found: &mut Vec<Finding>) {
     for (index, name) in rule.patterns.iter().enumerate().filter(|(_, name)| !name.contains('*')) {
+        if !rule.has_limits() || Catalogue::named(name).any(|operation| rule.impossible(operation).is_none()) {
+            continue;
+        }
         let limits: BTreeSet<_> = Catalogue::named(name).filter_map(|operation| rule.impossible(operation)).collect();
-        let some_can = Catalogue::named(name).any(|operation| rule.impossible(operation).is_none());
         // a type that nothing has is an error, whose cure is another
         let is_known = |limit: &&&str| **limit == "sql" || Catalogue::resource_types().contains(*limit);
-        let Some(limit) = limits.first().filter(|_| !some_can).filter(is_known) else { continue };
+        let Some(limit) = limits.first().filter(is_known) else { continue };
         let what = if *limit == "sql" { "SQL text that is read".to_owned() } else { format!("`{limit}`") };
         found.push(
             entry
@@ -140,7 +142,7 @@ fn cure(name: &str, limit: &str) -> String {
 }
 
 /// Rules that allow, without limits, what another one allows with limits.
-fn undone(entry: &Entry<'_>, allow: &[Rule], found: &mut Vec<Finding>) {
+fn undone(entry: &Entry<'_>, allow: &[Rule<'_>], found: &mut Vec<Finding>) {
     for (place, narrow) in allow.iter().enumerate().filter(|(_, rule)| rule.has_limits()) {
         for (_, wide) in allow.iter().enumerate().filter(|(other, _)| *other != place) {
             if !wide.limits_cover(narrow) || narrow.limits_cover(wide) {
@@ -179,8 +181,8 @@ fn shown(names: &BTreeSet<&str>) -> String {
 }
 
 /// Rules that decide nothing, because another one always decides before them.
-fn unreachable(entry: &Entry<'_>, allow: &[Rule], deny: &[Rule], found: &mut Vec<Finding>) {
-    let unlimited = |rule: &Rule| !rule.has_limits();
+fn unreachable(entry: &Entry<'_>, allow: &[Rule<'_>], deny: &[Rule<'_>], found: &mut Vec<Finding>) {
+    let unlimited = |rule: &Rule<'_>| !rule.has_limits();
     for (place, rule) in allow.iter().enumerate() {
         let pointer = rule.pointer.as_str();
         if is_covered(rule, deny.iter(), unlimited) {
@@ -200,7 +202,7 @@ fn unreachable(entry: &Entry<'_>, allow: &[Rule], deny: &[Rule], found: &mut Vec
 }
 
 /// Rules that refuse more than they name, since what a request names may be what they are about and does not tell.
-fn hidden_by_ids(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
+fn hidden_by_ids(entry: &Entry<'_>, rule: &Rule<'_>, found: &mut Vec<Finding>) {
     for (kind, _) in &rule.resources {
         let names: BTreeSet<_> =
             rule.meant.by_name.iter().filter(|meant| rule.takes_for_any(kind, *meant)).map(Operation::name).collect();
@@ -211,7 +213,7 @@ fn hidden_by_ids(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
             "this rule refuses {} whatever `{kind}` they are about, since the ids of such requests do not tell",
             shown(&names)
         );
-        let help = if kind == "job" {
+        let help = if *kind == "job" {
             "set `lookup: true`: the gateway then asks the workspace whose job a run is"
         } else {
             "if that is too much, name the operations that are meant"
@@ -222,8 +224,8 @@ fn hidden_by_ids(entry: &Entry<'_>, rule: &Rule, found: &mut Vec<Finding>) {
 }
 
 /// Rules that let members of the body pass of which nobody knows what they do.
-fn unknown_fields(entry: &Entry<'_>, allow: &[Rule], found: &mut Vec<Finding>) {
-    for rule in allow.iter().filter(|rule| rule.permit.iter().any(|name| name == "unknown_fields")) {
+fn unknown_fields(entry: &Entry<'_>, allow: &[Rule<'_>], found: &mut Vec<Finding>) {
+    for rule in allow.iter().filter(|rule| rule.permit.contains(&"unknown_fields")) {
         let message = "members of the body that this version does not know pass, whatever they do: one may name what `resources` keeps out";
         found.push(
             entry
@@ -236,9 +238,9 @@ fn unknown_fields(entry: &Entry<'_>, allow: &[Rule], found: &mut Vec<Finding>) {
 /// Limits on tables and statements beside Thrift, by which the SQL connectors send statements that the gateway does not read.
 fn thrift(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
     let allow = owner.allow.as_deref().unwrap_or_default();
-    let meets = |rule: &Rule, set: &Set| !rule.meant.all.and(set).is_empty();
-    let on_sql = |rule: &&Rule| {
-        let has_table = || rule.resources.iter().any(|(kind, _)| kind == "table");
+    let meets = |rule: &Rule<'_>, set: &Set| !rule.meant.all.and(set).is_empty();
+    let on_sql = |rule: &&Rule<'_>| {
+        let has_table = || rule.resources.iter().any(|(kind, _)| *kind == "table");
         (rule.sql.is_some() || has_table()) && (meets(rule, &entry.sets.statements) || meets(rule, &entry.sets.thrift))
     };
     let limited: Vec<_> = allow.iter().chain(&owner.deny).filter(on_sql).collect();
@@ -248,7 +250,7 @@ fn thrift(entry: &Entry<'_>, owner: &Owner<'_>, found: &mut Vec<Finding>) {
     let is_denied =
         |operation: Operation| owner.deny.iter().any(|rule| !rule.has_limits() && rule.meant.all.contains(operation));
     let default = owner.allow.is_none().then(|| Rule::default_allow(entry.sets));
-    let opens = |rule: &&Rule| {
+    let opens = |rule: &&Rule<'_>| {
         let mut open = entry.sets.thrift.iter().filter(|operation| rule.meant.all.contains(*operation));
         meets(rule, &entry.sets.thrift)
             && open.any(|operation| rule.impossible(operation).is_none() && !is_denied(operation))

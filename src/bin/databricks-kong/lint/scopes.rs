@@ -61,7 +61,7 @@ fn scopes(value: Option<&Value>, pointer: &str) -> Vec<(String, String)> {
         Some(Value::String(text)) => text.split(' ').map(|scope| (scope.to_owned(), pointer.to_owned())).collect(),
         list => {
             let texts = texts(list).into_iter().enumerate();
-            texts.map(|(index, scope)| (scope, format!("{pointer}/{index}"))).collect()
+            texts.map(|(index, scope)| (scope.to_owned(), format!("{pointer}/{index}"))).collect()
         }
     }
 }
@@ -94,7 +94,7 @@ fn lacks(entry: &Entry<'_>, role: &Owner<'_>, scopes: &[(String, String)], found
         // an operation that has several requests may need several, and of what a wildcard means some may be meant
         let meant = entry.sets.meant(std::slice::from_ref(pattern), &[], false).all;
         if !meant.is_empty() && !meant.iter().any(|operation| has(operation.scope())) {
-            missing.extend(meant.iter().take(1).map(|operation| (operation.scope(), pattern.as_str())));
+            missing.extend(meant.iter().take(1).map(|operation| (operation.scope(), *pattern)));
         }
     }
     let Some((_, name)) = missing.iter().next() else { return };

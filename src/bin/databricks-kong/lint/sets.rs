@@ -103,8 +103,9 @@ impl Default for Sets {
 
 impl Sets {
     /// What these patterns mean.
-    pub(super) fn meant(&self, patterns: &[String], paths: &[String], with_sensitive: bool) -> Meant {
-        let key = (patterns.to_vec(), paths.to_vec(), with_sensitive);
+    pub(super) fn meant(&self, patterns: &[&str], paths: &[&str], with_sensitive: bool) -> Meant {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let key = (owned(patterns), owned(paths), with_sensitive);
         if let Some(known) = self.meant.borrow().get(&key) {
             return known.clone();
         }

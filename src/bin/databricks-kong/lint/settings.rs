@@ -10,7 +10,9 @@ use std::fmt::Write as _;
 
 pub(super) fn lint(entry: &Entry<'_>, found: &mut Vec<Finding>) {
     let config = entry.config;
-    kongs_secrets(entry, config, &mut String::new(), found);
+    if !entry.is_native && may_have_kongs_secrets(config) {
+        kongs_secrets(entry, config, &mut String::new(), found);
+    }
     workspace(entry, found);
     let is_plain = |pointer: &&String| {
         let Some(text) = config.pointer(pointer).and_then(Value::as_str) else { return false };
@@ -66,13 +68,20 @@ fn is_vault_reference(text: &str) -> bool {
     text.starts_with("{vault://")
 }
 
+/// Whether [`kongs_secrets`] finds anything, without the places, of which a file of many roles has many.
+fn may_have_kongs_secrets(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_vault_reference(text),
+        Value::Array(items) => items.iter().any(may_have_kongs_secrets),
+        Value::Object(members) => members.contains_key("shared") || members.values().any(may_have_kongs_secrets),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// Secrets that a filter does not get from Kong, or not without harm: references to vaults, which Kong does not resolve in a filter's
 /// configuration, and `kong.ctx.shared`.
 fn kongs_secrets(entry: &Entry<'_>, value: &Value, pointer: &mut String, found: &mut Vec<Finding>) {
     const INSTEAD: &str = "use `{env: NAME}`, and `nginx_main_env = NAME` in kong.conf; or the native plugin";
-    if entry.is_native {
-        return;
-    }
     let mut warn = |kind, pointer: &str, message: &str| {
         found.push(entry.finding(kind, &format!("{}{pointer}", entry.pointer), message).help(INSTEAD));
     };

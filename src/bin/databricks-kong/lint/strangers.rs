@@ -239,6 +239,7 @@ fn wanted<'a>(role: &Owner<'a>, provider: &'a Value) -> Vec<(String, &'a str, Ve
     let lists = lists.map(|(key, claim)| {
         let pointer = format!("/{key}");
         let values = texts(value_at(role.value, &format!("/match{pointer}")));
+        let values = values.into_iter().map(str::to_owned).collect();
         (pointer, claim, values)
     });
     let claims = claims(role).into_iter().flatten().map(|(claim, values)| {
