@@ -14,5 +14,5 @@ ENV KONG_WASM=on \
     KONG_WASM_FILTERS_PATH=/etc/kong/filters \
     KONG_PLUGINS=bundled,databricks-kong,databricks-kong-late \
     KONG_LUA_PACKAGE_PATH=/usr/local/share/databricks-kong/?.lua;; \
-    KONG_NGINX_HTTP_CLIENT_BODY_BUFFER_SIZE=64k \
+    KONG_NGINX_HTTP_CLIENT_BODY_BUFFER_SIZE=1m \
     KONG_NGINX_PROXY_LINGERING_CLOSE=off

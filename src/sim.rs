@@ -223,7 +223,7 @@ impl Sim {
                     transcript.callouts.push(self.show_callout(&callout));
                     Event::Callout(HostAnswer::own(self.ask(&callout, world)))
                 }
-                Step::AwaitBody => Event::Body(client.read_body(self.config.limits.body_bytes)),
+                Step::AwaitBody => Event::Body(client.read_body(flow.body_limit(&self.config.limits))),
                 Step::Forward(edits) => {
                     transcript.end = self.show_forward(&edits);
                     break;

@@ -748,7 +748,7 @@ local schema = {
             } },
             { body_bytes = {
               type = "integer",
-              description = "The longest body that is looked at, in bytes. Default 65536.",
+              description = "The longest body that is looked at, in bytes; unless it is set, 1000000 of prompts for models and of messages to MCP servers. Default 65536.",
               between = { 1024, 16777216 },
             } },
             { cached_tokens = {

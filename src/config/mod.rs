@@ -28,6 +28,7 @@ sdaTTlDD2zbomxJ7imIrEg9nIQ==
 
 use crate::audit;
 use crate::base::{Fingerprint, Url};
+use crate::databricks::Operation;
 use crate::jwt::Expectations;
 use crate::policy::{Policy, SecretSource, SigningKeySource};
 use std::rc::Rc;
@@ -304,6 +305,14 @@ impl CalloutLimits {
     }
 }
 
+impl Limits {
+    /// The longest body that is looked at of a request of `operation`.
+    #[must_use]
+    pub fn body_of(&self, operation: Option<Operation>) -> usize {
+        if operation.is_some_and(Operation::brings_a_prompt) { self.prompt_bytes } else { self.body_bytes }
+    }
+}
+
 /// Bounds on sizes and memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -311,6 +320,8 @@ pub struct Limits {
     pub token_bytes: usize,
     /// The longest body that is looked at.
     pub body_bytes: usize,
+    /// The longest prompt, or message to an MCP server, that is looked at.
+    pub prompt_bytes: usize,
     /// How many Databricks tokens are kept.
     pub cached_tokens: usize,
 }

@@ -405,7 +405,8 @@ object! {
         /// The longest token that is looked at, in bytes. Default 16384.
         #[cfg_attr(feature = "schema", schemars(range(min = 256, max = 65536)))]
         token_bytes: Option<u64>,
-        /// The longest body that is looked at, in bytes. Default 65536.
+        /// The longest body that is looked at, in bytes; unless it is set, 1000000 of prompts for models and of messages to MCP servers.
+        /// Default 65536.
         #[cfg_attr(feature = "schema", schemars(range(min = 1024, max = 16_777_216)))]
         body_bytes: Option<u64>,
         /// How many Databricks tokens a worker keeps, and how many verified callers. Default 10000.

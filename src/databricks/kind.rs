@@ -45,6 +45,8 @@ enum Hierarchy {
     Named,
     /// `catalog.schema.name`, but there are resources of the kind that stand in no catalog and have plain names.
     NamedOrPlain,
+    /// `catalog.schema.name` of what a model service may be told to use, so that rules on model services are about it too.
+    Provider,
     /// `catalog.schema`.
     Schema,
     /// `catalog.schema.table.column`.
@@ -75,7 +77,7 @@ const PATHS: &str =
     "docs.databricks.com/files: /Workspace/Users/x and /Users/x, dbfs:/Volumes/c and /Volumes/c are one";
 const NONE: &str = "-";
 
-use Hierarchy::{Alone, Column, Named, NamedOrPlain, Placed, Schema};
+use Hierarchy::{Alone, Column, Named, NamedOrPlain, Placed, Provider, Schema};
 use Spelling::{Dbfs, Exact, Folded, Hexadecimal, Number, NumberOrName};
 
 const UNITY: &[&str] = &["table", "schema", "catalog"];
@@ -106,6 +108,7 @@ const OF_SQL: &[&str] = &[
     "secret_scope",
     "serving_endpoint",
     "model_service",
+    "model_provider",
     "vector_index",
     "pipeline",
     "share",
@@ -120,7 +123,7 @@ const fn kind(name: &'static str, spelling: Spelling, hierarchy: Hierarchy, sour
 }
 
 /// All kinds, by name.
-static KINDS: [Kind; 66] = [
+static KINDS: [Kind; 67] = [
     kind("alert", Exact, Alone, NONE).hiding(TREE),
     kind("app", Exact, Alone, NONE).hiding(&["app_space"]),
     kind("app_space", Exact, Alone, NONE),
@@ -156,6 +159,7 @@ static KINDS: [Kind; 66] = [
     kind("mcp_tool", Exact, Alone, NONE),
     kind("metastore", Hexadecimal, Alone, UUIDS),
     kind("model", Folded, NamedOrPlain, UC),
+    kind("model_provider", Folded, Provider, UC),
     kind("model_service", Folded, NamedOrPlain, UC),
     kind("object_id", NumberOrName, Alone, SDK).hiding(OF_TREE),
     kind("path", Spelling::Path, Hierarchy::Path, PATHS).hiding(LOCATION),
@@ -226,6 +230,7 @@ impl Kind {
                 Alone => false,
                 Placed => other == "path",
                 Named | NamedOrPlain => matches!(other, "schema" | "catalog"),
+                Provider => matches!(other, "model_service" | "schema" | "catalog"),
                 Schema => other == "catalog",
                 Column => UNITY.contains(&other),
                 Hierarchy::Path => matches!(other, "volume" | "schema" | "catalog" | "dbfs" | "storage_url"),
@@ -242,7 +247,7 @@ impl Kind {
     /// What a canonical id of this kind says about resources of the kind `other`.
     #[must_use]
     pub fn within<'a>(&self, id: &'a str, other: &str) -> Within<'a> {
-        if self.name == other {
+        if self.name == other || (self.hierarchy == Provider && other == "model_service") {
             return if self.is_told_in_part(id) { Within::Unknown } else { Within::Is(Cow::Borrowed(id)) };
         }
         let depth = match other {
@@ -260,14 +265,14 @@ impl Kind {
             NamedOrPlain if !id.contains('.') => Within::No,
             Schema => beginning(id, depth, 2),
             Column => beginning(id, depth, 4),
-            Alone | Named | NamedOrPlain => beginning(id, depth, 3),
+            Alone | Named | NamedOrPlain | Provider => beginning(id, depth, 3),
         }
     }
 
     /// Whether the request leaves out the first names of an id, or its last: `orders` of a table may be one of any schema.
     fn is_told_in_part(&self, id: &str) -> bool {
         let names = match self.hierarchy {
-            Named => 3,
+            Named | Provider => 3,
             Schema => 2,
             Column => 4,
             NamedOrPlain => 1,
@@ -319,7 +324,7 @@ impl Kind {
     /// How many names an id has.
     fn depth(&self) -> Option<usize> {
         match self.hierarchy {
-            Named | NamedOrPlain => Some(3),
+            Named | NamedOrPlain | Provider => Some(3),
             Schema => Some(2),
             Column => Some(4),
             Alone if self.name == "catalog" => Some(1),
@@ -581,6 +586,13 @@ mod tests {
             ("schema", "b", "schema", Within::Unknown),
             ("vector_index", "c", "vector_index", Within::Unknown),
             ("model", "fraud", "model", is("fraud")),
+            ("model_provider", "a.b.c", "model_provider", is("a.b.c")),
+            ("model_provider", "a.b.c", "model_service", is("a.b.c")),
+            ("model_provider", "a.b.c", "schema", is("a.b")),
+            ("model_provider", "c", "model_provider", Within::Unknown),
+            ("model_provider", "c", "model_service", Within::Unknown),
+            ("model_provider", "a.b.c", "serving_endpoint", Within::No),
+            ("model_service", "a.b.c", "model_provider", Within::No),
             ("table", "a.b.", "table", Within::Unknown),
             ("table", "a.b.", "schema", is("a.b")),
             ("table", "a..", "schema", Within::Unknown),

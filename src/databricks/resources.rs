@@ -26,6 +26,12 @@ pub struct Resource {
     form: &'static Kind,
 }
 
+/// The type of what the header [`PICKS_A_PROVIDER`] picks.
+const MODEL_PROVIDER: &str = "model_provider";
+
+/// The header that picks who answers a prompt, past the model that path or body name.
+const PICKS_A_PROVIDER: &str = "databricks-model-provider-service";
+
 /// Where in a request an id stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -103,6 +109,13 @@ impl Resource {
     #[must_use]
     pub fn within(&self, other: &str) -> Within<'_> {
         self.form.within(&self.id, other)
+    }
+
+    /// The type by which a rule may mean it and nothing else: what picks a provider of models is an id of further types, so that rules on
+    /// models see it.
+    #[must_use]
+    pub fn meant_as(&self) -> &'static str {
+        if self.origin == Origin::Header(PICKS_A_PROVIDER) { MODEL_PROVIDER } else { self.kind }
     }
 
     /// Whether it is a folder whose files are used, wherever they lie below it: a project's sources.

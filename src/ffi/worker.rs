@@ -372,7 +372,7 @@ impl Live {
             Step::AwaitBody => {
                 counts::add(&counts);
                 let mut message = self.common(&log, removals, false);
-                message.push(self.config.limits.body_bytes.to_string());
+                message.push(self.flow.body_limit(&self.config.limits).to_string());
                 (Code::AwaitBody, message)
             }
             Step::Forward(edits) => {

@@ -63,7 +63,8 @@ pub use request_id::RequestId;
 
 use crate::audit::{Decision, Draft, Record};
 use crate::base::{Fingerprint, Now, Reason, UnixTime};
-use crate::config::Config;
+use crate::config::{Config, Limits};
+use crate::databricks::Operation;
 use crate::exchange::{Authorized, WorkspaceToken, refuses_token};
 use capabilities::Line;
 use refusal::Refusal;
@@ -151,6 +152,8 @@ pub struct Flow {
     speaks_oauth: bool,
     /// The token that was sent on, so that it can be forgotten if the workspace refuses it.
     sent: Option<WorkspaceToken>,
+    /// What the request asks of the workspace, once it arrived and if the catalogue knows it.
+    operation: Option<Operation>,
     /// What is recorded of the request.
     audit: Draft,
 }
@@ -185,8 +188,8 @@ impl Flow {
     fn run(&mut self, mut input: Input, env: &mut Env<'_>) -> Result<Step, Refusal> {
         let mut stage = std::mem::replace(&mut self.stage, Stage::Done);
         loop {
-            let (audit, speaks_oauth) = (&mut self.audit, &mut self.speaks_oauth);
-            match stage.step(input, &mut Context { env, audit, speaks_oauth })? {
+            let Self { audit, speaks_oauth, operation, .. } = self;
+            match stage.step(input, &mut Context { env, audit, speaks_oauth, operation })? {
                 Next::Go(next) => (stage, input) = (next, Input::Begin),
                 Next::Ask(callout, waiting) => match self.ask(*callout, waiting, env) {
                     Ok(callout) => return Ok(Step::Call(callout)),
@@ -291,6 +294,12 @@ impl Flow {
     #[must_use]
     pub const fn awaits_body(&self) -> bool {
         matches!(self.stage, Stage::AwaitForm(_) | Stage::AwaitBody(_))
+    }
+
+    /// The longest body that is looked at.
+    #[must_use]
+    pub fn body_limit(&self, limits: &Limits) -> usize {
+        limits.body_of(self.operation)
     }
 
     /// Whether the workspace's answer matters.

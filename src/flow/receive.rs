@@ -38,6 +38,7 @@ pub(super) fn step(request: Request, cx: &mut Context<'_, '_>) -> Result<Next, R
             Ok(token_endpoint(routed, cx.env.config))
         }
         None => {
+            *cx.operation = routed.operation;
             cx.audit.operation(routed.operation);
             let token = routed.take_bearer()?;
             Verify { token, purpose: Purpose::Proxy(routed) }.step(cx)

@@ -14,6 +14,7 @@ use super::revocation::AwaitFeed;
 use super::verify::AwaitKeys;
 use super::{Env, ReadBody, Request};
 use crate::audit::Draft;
+use crate::databricks::Operation;
 use crate::exchange::Authorized;
 
 /// The stages of a request's way, in their order. Those that wait are for one kind of event alone.
@@ -63,6 +64,8 @@ pub(super) struct Context<'a, 'e> {
     pub(super) audit: &'a mut Draft,
     /// Whether refusals have OAuth's form.
     pub(super) speaks_oauth: &'a mut bool,
+    /// What the request asks of the workspace.
+    pub(super) operation: &'a mut Option<Operation>,
 }
 
 /// What a stage is stepped with.

@@ -153,8 +153,8 @@ impl<'a> Action<'a> {
         found.as_ref().map_err(IdFault::clone)
     }
 
-    /// What each id that the request carries says about resources of that type, after the type of the id: the resource meant, or `None` if
-    /// it does not tell which.
+    /// What each id that the request carries says about resources of that type, after the type that it is meant as: the resource, or `None`
+    /// if it does not tell which.
     pub(super) fn ids(&self, kind: &str) -> Result<impl Iterator<Item = (&'static str, Option<Cow<'_, str>>)>, Lack> {
         if self.may_stand_in_body(kind) {
             self.need_body()?;
@@ -162,8 +162,8 @@ impl<'a> Action<'a> {
         let found = self.carried().map_err(Lack::Clarity)?;
         Ok(found.resources.iter().filter_map(move |resource| match resource.within(kind) {
             Within::No => None,
-            Within::Is(id) => Some((resource.kind, Some(id))),
-            Within::Unknown => Some((resource.kind, None)),
+            Within::Is(id) => Some((resource.meant_as(), Some(id))),
+            Within::Unknown => Some((resource.meant_as(), None)),
         }))
     }
 

@@ -148,6 +148,8 @@ impl Rule {
         let (mut hidden, mut asks) = (None, false);
         for (by, id) in action.ids(kind)? {
             match id {
+                // the rule holds it to providers of models, which it is
+                Some(_) if by == "model_provider" && by != kind && self.names(by) => {}
                 Some(id) => {
                     count = count.saturating_add(1);
                     all_match &= patterns.match_id(&id);
@@ -155,7 +157,7 @@ impl Rule {
                 None if by == kind => all_match = false,
                 None if self.looks_up(kind, by) => asks = true,
                 // the rule means it by the id that it has
-                None if self.resources.iter().any(|(named, _)| *named == by) => {}
+                None if self.names(by) => {}
                 None => hidden = Some(by),
             }
         }
@@ -171,6 +173,11 @@ impl Rule {
             (0, None, None) => Err(Miss::NoResource { kind }),
             _ => Ok(()),
         })
+    }
+
+    /// Whether the rule is about resources of this type.
+    fn names(&self, kind: &str) -> bool {
+        self.resources.iter().any(|(named, _)| *named == kind)
     }
 
     fn allows_sql(&self, action: &Action<'_>) -> Result<Result<(), Miss>, Lack> {

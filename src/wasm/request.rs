@@ -231,8 +231,8 @@ impl RequestContext {
             Phase::Deciding { callout: Some(_), .. } if host.shows_nothing_beside_callouts() => {
                 self.fail("the answer to a callout got lost")
             }
-            Phase::Deciding { config, body, .. } => {
-                body.show(size, end_of_stream, config.limits.body_bytes);
+            Phase::Deciding { flow, config, body, .. } => {
+                body.show(size, end_of_stream, flow.body_limit(&config.limits));
                 self.feed_body(host)
             }
             Phase::Forwarded { bodiless: true, .. } if size > 0 => self.refuse(&unannounced_body(&self.request_id)),

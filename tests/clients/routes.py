@@ -10,6 +10,7 @@ OTHER_WAREHOUSE = "b7066a8ef796be84"
 BUNDLE_JOBS = ["7*"]
 OWN_FOLDER = ["/Workspace/Users/${subject}", "/Workspace/Users/${subject}/**"]
 MODEL = "main-model"
+PROVIDER = "main.ai.openai"
 OWN = ["/Users/${subject}/*"]
 LANDING = ["main.sales.landing"]
 
@@ -69,6 +70,7 @@ def clients(parts: Parts, name: str) -> Config:
             "resources": {"serving_endpoint": [MODEL]},
         },
         {"operations": ["ai_gateway.chat_completions", "ai_gateway.responses"], "resources": models},
+        {"operations": ["ai_gateway.*"], "resources": {"model": [MODEL], "model_provider": [PROVIDER]}},
     ]
     tools = [
         {"operations": ["mcp.sql"], "resources": {"mcp_method": ["initialize", "notifications/*", "tools/list"]}},
@@ -120,8 +122,9 @@ def brief(parts: Parts, name: str) -> Config:
     return {**clients(parts, name), "quota": {"per": "subject", "requests": 2, "window": 4}}
 
 
-def prompts(parts: Parts, name: str) -> Config:
-    return {**clients(parts, name), "limits": {"body_bytes": 1_000_000}}
+def short(parts: Parts, name: str) -> Config:
+    """One limit for all bodies, prompts too."""
+    return {**clients(parts, name), "limits": {"body_bytes": 65_536}}
 
 
 def all_routes() -> list[Named]:
@@ -134,5 +137,5 @@ def all_routes() -> list[Named]:
         Named("limited", limited, tls=True),
         Named("brief", brief, tls=True),
         Named("cold", cold, tls=True),
-        Named("prompts", prompts, tls=True),
+        Named("short", short, tls=True),
     ]

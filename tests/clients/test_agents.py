@@ -45,11 +45,11 @@ def test_codex_shows_why_another_model_is_refused(agent: Person):
     agent.world.no_api_reached()
 
 
-def test_a_long_prompt_needs_a_longer_limit(agent: Person):
+def test_a_long_prompt_is_read_and_one_above_the_limit_is_refused(agent: Person):
     """What an agent has read goes with each of its requests; docs/clients.md has the limit for that."""
     long = "y" * 90_000
-    refused = ask(agent, MODEL, long)
+    refused = ask(agent, MODEL, long, "short")
     assert "the request's body is longer than the gateway reads" in refused.text, str(refused)
     agent.world.no_api_reached()
-    done = ask(agent, MODEL, long, "prompts")
+    done = ask(agent, MODEL, long)
     assert done.code == 0 and "forty-two" in done.out, str(done)

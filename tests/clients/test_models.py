@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from programs import home_of, needs, person, start
-from routes import MODEL
+from routes import MODEL, PROVIDER
 from stack import admin
 from world import World
 
@@ -49,6 +49,23 @@ def test_a_client_asks_the_model_that_its_user_may_and_is_told_why_of_another(
     assert (error["type"], error["status"]) == ("PermissionDeniedError", 403), str(done)
     assert "no rule of the caller's roles allows" in error["message"], error
     assert len(world.api()) == 1, "the other model was not asked"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("openai", "/ai-gateway/openai/v1"), ("anthropic", "/ai-gateway/anthropic")]
+)
+def test_a_client_that_picks_who_answers_is_held_to_those_whom_its_user_may_pick(
+    world: World, tmp_path: Path, kind: str, path: str
+):
+    for provider, model, answers in [
+        (PROVIDER, MODEL, True),
+        (PROVIDER, "another-model", False),
+        ("main.ai.another", MODEL, False),
+    ]:
+        argv, env = asking(world, tmp_path, kind, path, model)
+        said = json.loads(start(argv, tmp_path, env | {"PROVIDER": provider}).out)
+        assert said == {"ok": "forty-two"} if answers else said["error"]["status"] == 403, (provider, model, said)
+    assert [one.header("databricks-model-provider-service") for one in world.api()] == [PROVIDER]
 
 
 @pytest.fixture

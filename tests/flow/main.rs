@@ -29,6 +29,7 @@ mod login;
 mod mcp;
 mod memory;
 mod misuse;
+mod models;
 mod native;
 mod own_proof;
 mod prefetch;

@@ -205,7 +205,7 @@ def soaked(around: Around) -> Iterator[Soak]:
     declaration = around.run_dir / "endurance.json"
     soak = Soak(None, process, ports, issuers, http2_port, declaration)  # type: ignore[arg-type]
     given = settings(around, declaration, soak.declared())
-    given |= {"NGINX_WORKER_PROCESSES": "2", "LOG_LEVEL": "notice", "NGINX_HTTP_CLIENT_BODY_BUFFER_SIZE": "64k"}
+    given |= {"NGINX_WORKER_PROCESSES": "2", "LOG_LEVEL": "notice", "NGINX_HTTP_CLIENT_BODY_BUFFER_SIZE": "1m"}
     given |= {"PROXY_LISTEN": f"127.0.0.1:{plain}, 127.0.0.1:{http2_port} http2", **host_settings()}
     soak.kong = Kong(around.run_dir / "kong-endurance", given)
     soak.kong.plain_port = plain

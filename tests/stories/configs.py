@@ -316,6 +316,17 @@ def policy(parts: Parts, name: str) -> Config:
             ],
         ),
         role("people", {"groups": ["people"]}, allow=[{"operations": ["jobs.*", "clusters.*"]}]),
+        role(
+            "modeller",
+            {"groups": ["modellers"]},
+            allow=[
+                {"operations": ["ai_gateway.*"], "resources": {"model": ["main-model"]}},
+                {
+                    "operations": ["ai_gateway.*"],
+                    "resources": {"model": ["main-model"], "model_provider": ["main.ai.openai"]},
+                },
+            ],
+        ),
     ]
     config["agents"] = [
         {

@@ -12,6 +12,7 @@ from world import World, assert_allowed, assert_refused
 
 GET_JOB = "/api/2.2/jobs/get?job_id="
 STATEMENTS = "/api/2.0/sql/statements"
+CHAT = "/ai-gateway/openai/v1/chat/completions"
 WAREHOUSE = "a7066a8ef796be84"
 
 
@@ -169,3 +170,39 @@ def test_an_agent_may_do_what_both_it_and_its_person_may(world: World):
     minter = world.user("minters")
     reply = world.send("policy", token=minter.token(client="copilot-app"), caller=minter)
     assert_refused(reply, 403, "NO_RULE")
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "allowed"),
+    [
+        ("main-model", None, True),
+        ("main-model", "main.ai.openai", True),
+        ("main-model", "Main.AI.OpenAI", True),
+        ("main-model", "main.ai.other", False),
+        ("other-model", "main.ai.openai", False),
+        ("main.ai.openai", "main.ai.openai", False),
+    ],
+)
+def test_a_rule_names_models_and_who_provides_them(world: World, model: str, provider: str | None, allowed: bool):
+    headers = {"Databricks-Model-Provider-Service": provider} if provider else {}
+    body = json.dumps({"model": model, "messages": []})
+    reply = world.send("policy", "POST", CHAT, caller=world.user("modellers"), headers=headers, body=body)
+    if allowed:
+        assert_allowed(reply)
+        assert world.the_request().header("databricks-model-provider-service") == provider
+    else:
+        assert_refused(reply, 403, "NO_RULE")
+        world.nothing_reached()
+
+
+@pytest.mark.parametrize("length", [100_000, 1_000_000, 1_000_001])
+def test_a_prompt_may_be_a_million_bytes_long(world: World, length: int):
+    text = json.dumps({"model": "main-model", "messages": [{"role": "user", "content": ""}]})
+    body = text.replace('""', f'"{"x" * (length - len(text))}"')
+    reply = world.send("policy", "POST", CHAT, caller=world.user("modellers"), body=body)
+    if length <= 1_000_000:
+        assert_allowed(reply)
+        assert world.the_request().body == body.encode()
+    else:
+        assert_refused(reply, 413, "BODY_TOO_LARGE")
+        world.no_api_reached()

@@ -35,6 +35,7 @@ PARTS = {"schema": 2, "column": 4} | dict.fromkeys(
         "secret",
         "mcp_server",
         "model_service",
+        "model_provider",
     ),
     3,
 )
@@ -57,6 +58,8 @@ CONTRADICTED = ["400", "REQUEST_AMBIGUOUS", "-"]
 DENIED = ["403", "RULE_DENIED", "-"]
 NOT_ALLOWED = ["403", "NO_RULE", "-"]
 NAMED_BY_PATH = {"experiment_name"}
+# ids that rules about another kind see as their own
+SEEN_AS = {"model_provider": "model_service"}
 HIDING = {"table_id", "volume_id", "object_id"}
 
 
@@ -259,6 +262,7 @@ def generated():
             made = request(template, [(a, "good"), (b, "bad")])
             lines.append(line(f"an allowed {what}", f"g-{a.about}", method, made, end))
         lines += behind_ids(name, method, template, places)
+        lines += seen_as_others(name, method, template, places)
     return lines, sensitive
 
 
@@ -278,6 +282,22 @@ def behind_ids(name, method, template, places):
             if told and not contradicts(told, template) and not disagrees(told, place):
                 both = request(template, [(told, "good"), (place, "good")])
                 yield line(f"an allowed {kind} beside a {what}", f"g-{kind}", method, both, NOT_ALLOWED)
+
+
+def seen_as_others(name, method, template, places):
+    """Ids that rules about another kind see as their own: for a caller to whom one such is denied, and beside one that is allowed."""
+    for place in places:
+        kind = SEEN_AS.get(place.kind)
+        if not kind:
+            continue
+        what = f"{place.kind}, {name} {method} {place.text.partition('=')[2]}"
+        yield line(
+            f"a denied {kind} that is a {what}", f"d-{kind}", method, request(template, [(place, "bad")]), DENIED
+        )
+        told = next((other for other in places if other.about == kind), None)
+        if told:
+            both = request(template, [(told, "good"), (place, "bad")])
+            yield line(f"an allowed {kind} beside a {what}", f"g-{kind}", method, both, NOT_ALLOWED)
 
 
 def said_again(template, method, places):

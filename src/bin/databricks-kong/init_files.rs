@@ -344,7 +344,7 @@ pub(crate) fn settings(kind: Kind, directory: &str, name_server: Option<&str>) -
             "wasm = on\n# the directory of databricks_kong.wasm and databricks_kong.meta.json\nwasm_filters_path = /etc/kong/filters\n\
              wasm_filters = databricks_kong\nnginx_http_proxy_wasm_lua_resolver = off\n\
              # the DNS server of the machine that Kong runs on\nnginx_wasm_resolver = {}\n\
-             nginx_http_client_body_buffer_size = 64k\nnginx_proxy_set = $databricks_audit $databricks_audit\n\
+             nginx_http_client_body_buffer_size = 1m\nnginx_proxy_set = $databricks_audit $databricks_audit\n\
              nginx_proxy_lingering_close = off\nnginx_proxy_underscores_in_headers = off\n\
              untrusted_lua_sandbox_requires = resty.wasmx.proxy_wasm\n",
             name_server.unwrap_or("10.0.0.53")

@@ -23,6 +23,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// How long a prompt may be by default. Envoy holds a body of 1 MiB by default; what it holds must be longer.
+const PROMPT_BYTES: usize = 1_000_000;
+
 /// The process's environment, for `{env: NAME}` secrets.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -248,9 +251,13 @@ impl Check<'_> {
             let value = self.in_range(&format!("/limits/{name}"), value, default, range);
             usize::try_from(value).unwrap_or(usize::MAX)
         };
+        let longest_body = raw.and_then(|raw| raw.body_bytes);
+        let body_bytes = limit("body_bytes", longest_body, 65_536, 1024..=16_777_216);
         Limits {
+            body_bytes,
+            // one that is set holds for all bodies
+            prompt_bytes: if longest_body.is_some() { body_bytes } else { PROMPT_BYTES },
             token_bytes: limit("token_bytes", raw.and_then(|raw| raw.token_bytes), 16_384, 256..=65_536),
-            body_bytes: limit("body_bytes", raw.and_then(|raw| raw.body_bytes), 65_536, 1024..=16_777_216),
             cached_tokens: limit("cached_tokens", raw.and_then(|raw| raw.cached_tokens), 10_000, 0..=1_000_000),
         }
     }

@@ -109,6 +109,12 @@ impl Operation {
         self.marks().any(|mark| mark == "apart")
     }
 
+    /// Whether its body brings with it what a model reads, and is as long as that.
+    #[must_use]
+    pub fn brings_a_prompt(self) -> bool {
+        self.marks().any(|mark| mark == "prompt")
+    }
+
     /// Whether it acts on all that stands in what it names: a folder with all below it, a schema with its tables.
     #[must_use]
     #[inline(never)]

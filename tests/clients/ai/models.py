@@ -1,4 +1,5 @@
-"""A program that asks a model: `models.py openai|anthropic BASE_URL MODEL [stream]`, with the token in the environment.
+"""A program that asks a model: `models.py openai|anthropic BASE_URL MODEL [stream]`, with the token in the environment, and in `PROVIDER`
+the service that is to answer, if it is not the workspace's own.
 
 It prints JSON lines: `ok` with the text, or `error` as the client shows it. A stream's words are lines of their own, and after the first
 one the program waits for a line on its standard input before it reads on.
@@ -12,6 +13,7 @@ import time
 import anthropic
 import openai
 
+PICKED = {"Databricks-Model-Provider-Service": os.environ["PROVIDER"]} if "PROVIDER" in os.environ else {}
 QUESTION = [{"role": "user", "content": "six times seven?"}]
 
 
@@ -19,12 +21,12 @@ def words(kind, base, model):
     """What comes of a stream, as it comes."""
     token = os.environ["DATABRICKS_TOKEN"]
     if kind == "openai":
-        client = openai.OpenAI(base_url=base, api_key=token)
+        client = openai.OpenAI(base_url=base, api_key=token, default_headers=PICKED)
         for chunk in client.chat.completions.create(model=model, messages=QUESTION, stream=True):
             if word := chunk.choices[0].delta.content:
                 yield word
     else:
-        client = anthropic.Anthropic(base_url=base, auth_token=token)
+        client = anthropic.Anthropic(base_url=base, auth_token=token, default_headers=PICKED)
         with client.messages.stream(model=model, max_tokens=10, messages=QUESTION) as stream:
             yield from stream.text_stream
 
@@ -32,9 +34,9 @@ def words(kind, base, model):
 def whole(kind, base, model):
     token = os.environ["DATABRICKS_TOKEN"]
     if kind == "openai":
-        client = openai.OpenAI(base_url=base, api_key=token)
+        client = openai.OpenAI(base_url=base, api_key=token, default_headers=PICKED)
         return client.chat.completions.create(model=model, messages=QUESTION).choices[0].message.content
-    client = anthropic.Anthropic(base_url=base, auth_token=token)
+    client = anthropic.Anthropic(base_url=base, auth_token=token, default_headers=PICKED)
     return client.messages.create(model=model, max_tokens=10, messages=QUESTION).content[0].text
 
 

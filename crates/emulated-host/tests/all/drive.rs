@@ -220,7 +220,7 @@ impl Core {
     fn body(&self) -> ReadBody {
         match &self.client.body {
             None => ReadBody::Unreadable,
-            Some(body) if body.len() > self.sim.config.limits.body_bytes => ReadBody::TooLong,
+            Some(body) if body.len() > self.flow.body_limit(&self.sim.config.limits) => ReadBody::TooLong,
             Some(body) => ReadBody::Whole(body.clone()),
         }
     }

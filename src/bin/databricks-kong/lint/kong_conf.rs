@@ -58,7 +58,7 @@ const WANTED: [Wanted; 8] = [
     ),
     setting(
         &["nginx_http_client_body_buffer_size", "nginx_proxy_client_body_buffer_size"],
-        Wants::Some("64k"),
+        Wants::Some("1m"),
         "a rule that looks into a body can read none of more than 8k",
     ),
     setting(
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "wasm = on\nnginx_proxy_lingering_close = off\nnginx_http_proxy_wasm_lua_resolver = off # leaks\n\
-                        nginx_wasm_resolver = 10.0.0.53\nnginx_http_client_body_buffer_size = 64k\n\
+                        nginx_wasm_resolver = 10.0.0.53\nnginx_http_client_body_buffer_size = 1m\n\
                         untrusted_lua_sandbox_requires = a.b, resty.wasmx.proxy_wasm\n\
                         nginx_proxy_set = $databricks_audit $databricks_audit\nnginx_proxy_underscores_in_headers = off\n";
 

@@ -198,6 +198,7 @@ fn full_name(kind: &str) -> Option<&'static str> {
         "function" => Some("<catalog>.<schema>.<function>"),
         "volume" => Some("<catalog>.<schema>.<volume>"),
         "vector_index" => Some("<catalog>.<schema>.<index>"),
+        "model_provider" => Some("<catalog>.<schema>.<model provider service>"),
         "schema" => Some("<catalog>.<schema>"),
         "catalog" => Some("<catalog>"),
         _ => None,
