@@ -196,6 +196,17 @@ def python_packages(**packages: str) -> Callable[[Path, dict[str, str]], None]:
     return build
 
 
+def many_python_packages(**packages: str) -> Callable[[Path, dict[str, str]], None]:
+    """Of some hundred packages pip tries for a quarter of an hour which versions go together; uv takes seconds."""
+
+    def build(home: Path, wanted: dict[str, str]) -> None:
+        python_packages(UV="uv")(home, wanted)
+        named = [f"{package}=={wanted[name]}" for name, package in packages.items()]
+        run([str(home / "venv/bin/uv"), "pip", "install", "--quiet", "--python", "venv/bin/python", *named], home)
+
+    return build
+
+
 def keycloak(home: Path, wanted: dict[str, str]) -> None:
     """Its distribution, with what it would build at each start built once."""
     artefact = f"org.keycloak:keycloak-quarkus-dist:{wanted['KEYCLOAK']}:tar.gz"
@@ -256,6 +267,13 @@ CLIENTS = [
         python_packages(DATABRICKS_MCP="databricks-mcp"),
         "mcp",
         slow="it brings all of MLflow",
+    ),
+    Client(
+        "assistants",
+        ("UV", "DATABRICKS_OPENAI", "DATABRICKS_LANGCHAIN"),
+        many_python_packages(DATABRICKS_OPENAI="databricks-openai", DATABRICKS_LANGCHAIN="databricks-langchain"),
+        "assistants",
+        slow="they bring all of MLflow",
     ),
     Client("keycloak", ("KEYCLOAK",), keycloak, slow="180 MB, and a minute to start"),
     Client("browser", ("PLAYWRIGHT",), browser, "browser", slow="it is a whole Chromium"),
