@@ -3,6 +3,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use curve25519_dalek::EdwardsPoint;
+use curve25519_dalek::constants::EIGHT_TORSION;
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use dashu_int::UBig;
 use dashu_int::monty::MontgomeryRepr;
 use databricks_kong::base::{Secret, UnixTime, parse_object_strict};
@@ -15,13 +18,13 @@ use databricks_kong::sim::{Answer, Client, End, Purpose, Script, Sim};
 use modular_power::{Lanes, Modulus, Words};
 use multiples::{Multiples, sum_of_products};
 use num_bigint::BigUint;
-use p256::elliptic_curve::Field;
 use p256::elliptic_curve::ops::{LinearCombination, Reduce};
 use p256::elliptic_curve::point::AffineCoordinates;
-use p256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar};
-use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use p256::elliptic_curve::{Field, Group};
+use p256::{FieldBytes, ProjectivePoint, Scalar};
+use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -242,10 +245,11 @@ fn sql(bytes: &[u8]) {
     }
 }
 
-/// What `jwt` calculates itself: RSA's powers, and ECDSA's sums of products on P-256.
+/// What `jwt` calculates itself: RSA's powers, and the sums of products of ECDSA on P-256 and of EdDSA on edwards25519.
 fn power(bytes: &[u8]) {
     modular(bytes);
     on_p256(bytes);
+    on_edwards25519(bytes);
 }
 
 /// A header of seven bytes (bits of the modulus, exponent, shape), then the modulus and the base. Both kernels come to what two
@@ -310,7 +314,13 @@ fn on_p256(bytes: &[u8]) {
     }
     let generator = ProjectivePoint::GENERATOR;
     let point = (generator * secret).to_affine();
-    let sum = sum_of_products(&a, &Multiples::of(&AffinePoint::GENERATOR), &b, &Multiples::of(&point));
+    let low_first = |scalar: &Scalar| {
+        let mut bytes: [u8; 32] = scalar.to_bytes().into();
+        bytes.reverse();
+        bytes
+    };
+    let tables = [generator, point.into()].map(Multiples::of);
+    let sum = sum_of_products(&low_first(&a), &tables[0], &low_first(&b), &tables[1]);
     assert_eq!(sum, ProjectivePoint::lincomb(&[(generator, a), (point.into(), b)]), "another sum than p256's");
 
     let (x, y) = (point.x(), point.y());
@@ -344,4 +354,55 @@ fn signed(secret: Scalar, number: Scalar, message: &[u8]) -> Option<Vec<u8>> {
     let s = inverse * (reduced(&Sha256::digest(message)) + r * secret);
     let is_zero = bool::from(r.is_zero() | s.is_zero());
     (!is_zero).then(|| [r.to_bytes(), s.to_bytes()].concat())
+}
+
+/// The same bytes on edwards25519, where what is changed also says which points of small order are added to the key and to `R`.
+/// Tables come to the sum that `curve25519-dalek` comes to; signatures are decided as `ed25519-dalek` decides them strictly, and
+/// as `ring` does, which takes an `R` of small order too.
+fn on_edwards25519(bytes: &[u8]) {
+    let Some((numbers, rest)) = bytes.split_first_chunk::<96>() else { return };
+    let (change, message) = rest.split_first().unwrap_or((&0, &[]));
+    let scalar =
+        |at: usize| curve25519_dalek::Scalar::from_bytes_mod_order(numbers[at..at + 32].try_into().expect("32 bytes"));
+    let [secret, a, b] = [0, 32, 64].map(scalar);
+    let generator = EdwardsPoint::generator();
+    let [of_key, of_r] = [*change, change >> 3].map(|bits| EIGHT_TORSION[usize::from(bits % 8)]);
+    let point = generator * secret + of_key;
+    let tables = [generator, point].map(Multiples::of);
+    let sum = sum_of_products(a.as_bytes(), &tables[0], b.as_bytes(), &tables[1]);
+    let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&b, &point, &a);
+    assert_eq!(sum, expected, "another sum than curve25519-dalek's");
+
+    let spelling = point.compress().0;
+    let x = URL_SAFE_NO_PAD.encode(spelling);
+    let Value::Object(jwk) = json!({"kty": "OKP", "crv": "Ed25519", "x": x}) else { return };
+    let key = PublicKey::from_jwk(&jwk);
+    assert_eq!(key.is_ok(), !point.is_small_order());
+    let Ok(key) = key else { return };
+    let strict = ed25519_dalek::VerifyingKey::from_bytes(&spelling).expect("a key");
+    let other = UnparsedPublicKey::new(&ED25519, spelling);
+    let agreed = |signature: &[u8]| {
+        let verdict = key.verify(Algorithm::EdDSA, message, signature).is_ok();
+        let dalek = ed25519_dalek::Signature::from_slice(signature)
+            .is_ok_and(|signature| strict.verify_strict(message, &signature).is_ok());
+        assert_eq!(verdict, dalek, "ed25519-dalek differs: {signature:x?}");
+        let r = CompressedEdwardsY::from_slice(&signature[..32]).expect("32 bytes").decompress();
+        let takes = other.verify(message, signature).is_ok() && !r.is_some_and(|r| r.is_small_order());
+        assert_eq!(verdict, takes, "ring differs: {signature:x?}");
+        verdict
+    };
+    let r = generator * a + of_r;
+    let hash = Sha512::new().chain_update(r.compress().0).chain_update(spelling).chain_update(message);
+    let k = curve25519_dalek::Scalar::from_hash(hash);
+    let good = [r.compress().0, (a + k * secret).to_bytes()].concat();
+    let holds = bool::from((of_r + of_key * k).is_identity()) && !r.is_small_order();
+    let mut changed = good.clone();
+    changed[usize::from(*change) % 64] ^= change | 1;
+    let any = &numbers[32..];
+    for _ in 0..2 {
+        assert!(!agreed(&changed), "a signature that was changed");
+        agreed(any);
+        // as many as make a table
+        assert!((0..8).all(|_| agreed(&good) == holds), "a signature whose equation holds, or does not");
+    }
 }

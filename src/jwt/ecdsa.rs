@@ -3,13 +3,10 @@
 //! Signatures are the two numbers side by side, each as long as the curve's order; ASN.1 is not read. Zero and what is
 //! not below the order is refused by the curve crates' parsers (CVE-2022-21449). The larger of the two possible `s` is
 //! accepted: JWS does not forbid it, and providers make it.
-//!
-//! A key on P-256 that verified some tokens gets a table of its multiples, with which a verification takes a third of the time.
-//! Tables are a worker's (a thread's), not a key set's, which is fetched anew every so often. Forged tokens make none and
-//! push none out.
 
 use super::SkipReason;
-use super::multiples::{Multiples, sum_of_products};
+use super::known_keys::{KnownKeys, Tables};
+use super::multiples::{Number, sum_of_products};
 use p256::ecdsa::Signature;
 use p256::elliptic_curve::ops::{Invert, MulByGeneratorVartime, Reduce};
 use p256::elliptic_curve::point::AffineCoordinates;
@@ -18,13 +15,8 @@ use p384::ecdsa::signature::Verifier;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 
-/// Keys that are looked after, the ones that verified last: the tables of these and the generator's are 304 KB.
-const MOST_KEYS: usize = 8;
-/// Tokens that a key verifies before it gets a table, which takes as long as two of them.
-const BEFORE_TABLE: u8 = 8;
-
 thread_local! {
-    static KNOWN_KEYS: Cell<KnownKeys> = Cell::default();
+    static KNOWN_KEYS: Cell<KnownKeys<AffinePoint, ProjectivePoint>> = Cell::default();
 }
 
 /// A point on P-256.
@@ -37,56 +29,12 @@ impl P256Key {
     }
 
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        let Ok(signature) = Signature::from_slice(signature) else { return false };
         let mut known_keys = KNOWN_KEYS.take();
-        let verifies = known_keys.verify(&self.0, message, signature);
+        let verifies =
+            known_keys.verify(self.0, self.0.into(), |tables| verifies(&self.0, tables, message, &signature));
         KNOWN_KEYS.set(known_keys);
         verifies
-    }
-}
-
-/// The keys on P-256 that verified something lately. What they say of a signature depends on none of it.
-#[derive(Default)]
-struct KnownKeys {
-    /// The one that verified last is the last.
-    keys: Vec<KnownKey>,
-    /// The curve's generator's, once a key has one.
-    generator: Option<Multiples>,
-}
-
-struct KnownKey {
-    point: AffinePoint,
-    /// At most [`BEFORE_TABLE`].
-    verified: u8,
-    multiples: Option<Multiples>,
-}
-
-impl KnownKeys {
-    fn verify(&mut self, key: &AffinePoint, message: &[u8], signature: &[u8]) -> bool {
-        let Ok(signature) = Signature::from_slice(signature) else { return false };
-        let place = self.keys.iter().position(|known| known.point == *key);
-        let multiples = place.and_then(|place| self.keys.get(place)?.multiples.as_ref());
-        let verifies = verifies(key, self.generator.as_ref().zip(multiples), message, &signature);
-        if verifies {
-            self.count(key, place);
-        }
-        verifies
-    }
-
-    /// The key, which has this place among the others, has verified one more.
-    fn count(&mut self, point: &AffinePoint, place: Option<usize>) {
-        let mut known = match place {
-            Some(place) => self.keys.remove(place),
-            None => KnownKey { point: *point, verified: 0, multiples: None },
-        };
-        known.verified = known.verified.saturating_add(1).min(BEFORE_TABLE);
-        if known.verified == BEFORE_TABLE && known.multiples.is_none() {
-            known.multiples = Some(Multiples::of(point));
-            self.generator.get_or_insert_with(|| Multiples::of(&AffinePoint::GENERATOR));
-        }
-        if self.keys.len() >= MOST_KEYS {
-            self.keys.remove(0);
-        }
-        self.keys.push(known);
     }
 }
 
@@ -94,7 +42,7 @@ impl KnownKeys {
 /// zero, which `r` never is.
 fn verifies(
     key: &AffinePoint,
-    tables: Option<(&Multiples, &Multiples)>,
+    tables: Option<Tables<'_, ProjectivePoint>>,
     message: &[u8],
     signature: &Signature,
 ) -> bool {
@@ -104,11 +52,18 @@ fn verifies(
     let inverse = *s.invert_vartime();
     let (of_generator, of_key) = (digest.multiply(&inverse), r.multiply(&inverse));
     let sum = match tables {
-        Some((generator, key)) => sum_of_products(&of_generator, generator, &of_key, key),
+        Some((generator, key)) => sum_of_products(&number(&of_generator), generator, &number(&of_key), key),
         None => ProjectivePoint::mul_by_generator_and_mul_add_vartime(&of_generator, &of_key, &(*key).into()),
     };
     let x: Scalar = Reduce::<FieldBytes>::reduce(&sum.to_affine().x());
     *r == x
+}
+
+/// The lowest byte first.
+fn number(scalar: &Scalar) -> Number {
+    let mut bytes: Number = scalar.to_bytes().into();
+    bytes.reverse();
+    bytes
 }
 
 /// A point on P-384.
@@ -138,6 +93,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use super::super::multiples::Multiples;
     use super::*;
     use p256::ecdsa::signature::Signer;
     use p256::ecdsa::{SigningKey, VerifyingKey};
@@ -153,17 +109,12 @@ mod tests {
         signature.to_bytes().to_vec()
     }
 
-    /// Which keys have a table.
-    fn tables(known: &KnownKeys) -> Vec<bool> {
-        known.keys.iter().map(|key| key.multiples.is_some()).collect()
-    }
-
     fn point(key: &SigningKey) -> &AffinePoint {
         key.verifying_key().as_affine()
     }
 
     /// The verdict with tables, without, and of `p256` itself, which must be one.
-    fn all_ways(key: &AffinePoint, tables: (&Multiples, &Multiples), message: &[u8], bytes: &[u8]) -> bool {
+    fn all_ways(key: &AffinePoint, tables: Tables<'_, ProjectivePoint>, message: &[u8], bytes: &[u8]) -> bool {
         let Ok(signature) = Signature::from_slice(bytes) else { return false };
         let expected = VerifyingKey::from_affine(*key).unwrap().verify(message, &signature).is_ok();
         assert_eq!(verifies(key, Some(tables), message, &signature), expected, "{message:x?} {bytes:x?}");
@@ -173,12 +124,12 @@ mod tests {
 
     #[test]
     fn tables_decide_every_vector_of_wycheproof_as_stated() {
-        let generator = Multiples::of(&AffinePoint::GENERATOR);
+        let generator = Multiples::of(ProjectivePoint::GENERATOR);
         let (mut accepted, mut refused) = (0, 0);
         for group in TestSet::load(TestName::EcdsaSecp256r1Sha256P1363).unwrap().test_groups {
             let (x, y) = group.key.key[1..].split_at(32);
             let key = P256Key::new(x, y).unwrap().0;
-            let table = Multiples::of(&key);
+            let table = Multiples::of(key.into());
             for test in group.tests {
                 let verifies = all_ways(&key, (&generator, &table), &test.msg, &test.sig);
                 assert_eq!(verifies, !test.result.must_fail(), "{} {}", test.tc_id, test.comment);
@@ -189,84 +140,25 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_made_at_the_eighth_good_signature_and_by_no_bad_one() {
-        let key = signing_key(1);
-        let (good, bad) = (sign(&key, b"message"), sign(&key, b"other"));
-        let mut known = KnownKeys::default();
-        let mut verify = |signature: &[u8]| {
-            let verifies = known.verify(point(&key), b"message", signature);
-            (verifies, tables(&known), known.generator.is_some())
-        };
-        for _ in 0..20 {
-            assert_eq!(verify(&bad), (false, vec![], false));
-        }
-        for _ in 1..8 {
-            assert_eq!(verify(&good), (true, vec![false], false));
-            assert_eq!(verify(&bad), (false, vec![false], false));
-        }
-        for _ in 0..3 {
-            assert_eq!(verify(&good), (true, vec![true], true));
-            assert_eq!(verify(&bad), (false, vec![true], true));
-        }
-    }
-
-    #[test]
-    fn eight_keys_are_looked_after_and_the_one_that_was_idle_longest_makes_room() {
-        let keys: Vec<_> = (1..=9).map(signing_key).collect();
-        let mut known = KnownKeys::default();
-        let mut verify = |key: usize, times: usize| {
-            for _ in 0..times {
-                assert!(known.verify(point(&keys[key]), b"message", &sign(&keys[key], b"message")));
-            }
-            let place = |key: &SigningKey| known.keys.iter().find(|known| known.point == *point(key));
-            keys.iter().map(|key| place(key).map(|known| known.multiples.is_some())).collect::<Vec<_>>()
-        };
-        for key in 0..8 {
-            verify(key, 8);
-        }
-        assert_eq!(verify(0, 1)[..8], [Some(true); 8]);
-        let all =
-            [Some(true), None, Some(true), Some(true), Some(true), Some(true), Some(true), Some(true), Some(false)];
-        assert_eq!(verify(8, 7), all, "the second was idle longest; the ninth has no table yet");
-        assert_eq!(verify(8, 1)[8], Some(true));
-        let back = verify(1, 1);
-        assert_eq!((back[0], back[1], back[2]), (Some(true), Some(false), None), "and comes back as a new one");
-    }
-
-    /// Keys that take turns push each other out before they have a table: all verify as they always did.
-    #[test]
-    fn more_keys_than_are_looked_after_make_no_tables_in_turn() {
-        let keys: Vec<_> = (1..=9).map(signing_key).collect();
-        let mut known = KnownKeys::default();
-        for round in 0..3 {
-            for key in &keys {
-                assert!(known.verify(point(key), b"message", &sign(key, b"message")), "{round}");
-            }
-        }
-        assert_eq!((tables(&known), known.generator.is_some()), (vec![false; 8], false));
-    }
-
-    #[test]
-    fn numbers_that_are_zero_or_not_below_the_order_are_refused_with_tables_and_without() {
+    fn numbers_that_are_zero_or_not_below_the_order_are_refused_before_a_table_and_after() {
         let key = signing_key(3);
         let good = sign(&key, b"message");
         let (r, s) = good.split_at(32);
         let mut order = (-Scalar::ONE).to_bytes();
         order[31] += 1;
         let above = [&order[..31], &[order[31] + 1]].concat();
-        let mut known = KnownKeys::default();
+        let ours = P256Key(*point(&key));
         for turn in 0..10 {
             for number in [&[0; 32][..], &order, &above, &[0xff; 32]] {
                 for signature in [[number, s].concat(), [r, number].concat(), [number, number].concat()] {
-                    assert!(!known.verify(point(&key), b"message", &signature), "{turn}");
+                    assert!(!ours.verify(b"message", &signature), "{turn}");
                 }
             }
             for signature in [&good[1..], &good[..63], &[good.as_slice(), &[0]].concat(), &[]] {
-                assert!(!known.verify(point(&key), b"message", signature), "{turn}");
+                assert!(!ours.verify(b"message", signature), "{turn}");
             }
-            assert!(known.verify(point(&key), b"message", &good), "{turn}");
+            assert!(ours.verify(b"message", &good), "{turn}");
         }
-        assert_eq!(tables(&known), [true]);
     }
 
     /// `u1 · G + u2 · Q` is the point at infinity if the key is the generator and `r` is minus the digest.
@@ -274,7 +166,7 @@ mod tests {
     fn the_point_at_infinity_vouches_for_nothing() {
         let digest: Scalar = Reduce::<FieldBytes>::reduce(&Sha256::digest(b"message"));
         let signature = Signature::from_scalars(-digest, Scalar::ONE).unwrap();
-        let generator = Multiples::of(&AffinePoint::GENERATOR);
+        let generator = Multiples::of(ProjectivePoint::GENERATOR);
         assert!(!all_ways(&AffinePoint::GENERATOR, (&generator, &generator), b"message", &signature.to_bytes()));
     }
 
@@ -288,7 +180,7 @@ mod tests {
             change in any::<u8>(),
         ) {
             let Ok(key) = SigningKey::from_slice(&secret) else { return Ok(()) };
-            let (generator, table) = (Multiples::of(&AffinePoint::GENERATOR), Multiples::of(point(&key)));
+            let (generator, table) = (Multiples::of(ProjectivePoint::GENERATOR), Multiples::of((*point(&key)).into()));
             let decide = |signature: &[u8]| all_ways(point(&key), (&generator, &table), &message, signature);
             let mut signature = sign(&key, &message);
             prop_assert!(decide(&signature));

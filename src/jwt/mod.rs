@@ -40,6 +40,7 @@ mod error;
 mod groups;
 mod introspection;
 mod jwks;
+mod known_keys;
 mod modular_power;
 mod multiples;
 mod rsa;
