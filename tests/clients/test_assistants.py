@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from programs import home_of, needs, person, start
 from routes import MODEL
-from stack import admin
+from streams import read_before_the_second_word
 from world import World
 
 pytestmark = [needs("assistants"), pytest.mark.timeout(600)]
@@ -55,19 +54,5 @@ def test_the_first_word_is_read_before_the_model_has_said_the_second(
     world: World, tmp_path: Path, kind: str, path: str
 ):
     argv, env = asking(world, tmp_path, kind, MODEL, "stream")
-    admin(world.workspace.admin_url, "PUT", "/streams", {"held": True})
-    try:
-        with subprocess.Popen(
-            argv, cwd=tmp_path, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as program:
-            assert program.stdin and program.stdout
-            first: dict[str, Any] = json.loads(program.stdout.readline())
-            assert first["first"] == "forty", first
-            print(f"{kind}: {first['seconds']:.3f} s to the first word")
-            admin(world.workspace.admin_url, "POST", "/streams")
-            program.stdin.write("\n")
-            program.stdin.flush()
-            assert json.loads(program.stdout.readline()) == {"ok": "forty-two"}
-        assert program.returncode == 0
-    finally:
-        admin(world.workspace.admin_url, "PUT", "/streams", {"held": False})
+    seconds = read_before_the_second_word(world, argv, env, tmp_path)
+    print(f"{kind}: {seconds:.3f} s to the first word")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from programs import home_of, needs, person, start
 from routes import MODEL, PROVIDER
-from stack import admin
+from streams import read_before_the_second_word
 from world import World
 
 pytestmark = needs("ai")
@@ -68,29 +65,10 @@ def test_a_client_that_picks_who_answers_is_held_to_those_whom_its_user_may_pick
     assert [one.header("databricks-model-provider-service") for one in world.api()] == [PROVIDER]
 
 
-@pytest.fixture
-def held(world: World) -> Iterator[None]:
-    """The model says one word, and the rest once the test lets it."""
-    admin(world.workspace.admin_url, "PUT", "/streams", {"held": True})
-    yield
-    admin(world.workspace.admin_url, "PUT", "/streams", {"held": False})
-
-
 @pytest.mark.parametrize(("kind", "path"), WAYS)
 def test_the_first_word_is_read_before_the_model_has_said_the_second(
-    world: World, held: None, tmp_path: Path, kind: str, path: str
+    world: World, tmp_path: Path, kind: str, path: str
 ):
     argv, env = asking(world, tmp_path, kind, path, MODEL, "stream")
-    with subprocess.Popen(
-        argv, cwd=tmp_path, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as program:
-        assert program.stdin and program.stdout
-        first: dict[str, Any] = json.loads(program.stdout.readline())
-        # the model has not been let go on, so this came through by itself
-        assert first["first"] == "forty", first
-        print(f"{kind} {path}: {first['seconds']:.3f} s to the first word")
-        admin(world.workspace.admin_url, "POST", "/streams")
-        program.stdin.write("\n")
-        program.stdin.flush()
-        assert json.loads(program.stdout.readline()) == {"ok": "forty-two"}
-    assert program.returncode == 0
+    seconds = read_before_the_second_word(world, argv, env, tmp_path)
+    print(f"{kind} {path}: {seconds:.3f} s to the first word")
