@@ -335,14 +335,18 @@ fn on_p256(bytes: &[u8]) {
         verdict
     };
     let Some(good) = signed(secret, a, message) else { return };
-    let mut changed = good.clone();
-    changed[usize::from(*change) % 64] ^= change | 1;
-    let any = &numbers[32..];
+    before_a_table_and_after(&good, true, *change, &numbers[32..], agreed);
+}
+
+/// `agreed` gives the verdict on a signature: on one whose equation `holds` or does not, on that one changed, and on `any` numbers.
+fn before_a_table_and_after(good: &[u8], holds: bool, change: u8, any: &[u8], agreed: impl Fn(&[u8]) -> bool) {
+    let mut changed = good.to_vec();
+    changed[usize::from(change) % 64] ^= change | 1;
     for _ in 0..2 {
         assert!(!agreed(&changed), "a signature that was changed");
         agreed(any);
         // as many as make a table
-        assert!((0..8).all(|_| agreed(&good)), "a good signature");
+        assert!((0..8).all(|_| agreed(good) == holds), "a signature whose equation holds, or does not");
     }
 }
 
@@ -396,13 +400,5 @@ fn on_edwards25519(bytes: &[u8]) {
     let k = curve25519_dalek::Scalar::from_hash(hash);
     let good = [r.compress().0, (a + k * secret).to_bytes()].concat();
     let holds = bool::from((of_r + of_key * k).is_identity()) && !r.is_small_order();
-    let mut changed = good.clone();
-    changed[usize::from(*change) % 64] ^= change | 1;
-    let any = &numbers[32..];
-    for _ in 0..2 {
-        assert!(!agreed(&changed), "a signature that was changed");
-        agreed(any);
-        // as many as make a table
-        assert!((0..8).all(|_| agreed(&good) == holds), "a signature whose equation holds, or does not");
-    }
+    before_a_table_and_after(&good, holds, *change, &numbers[32..], agreed);
 }
