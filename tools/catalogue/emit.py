@@ -1,11 +1,13 @@
 """Writes the catalogue twice: operations.tsv for people, and table.rs, the same as a tree that the filter searches.
 
-The tree's nodes are path segments. All text stands in one string, in which a text that is part of another takes no room.
+The tree's nodes are path segments. All text stands in one string, in which a text that is part of another takes no room. That string and
+the numbers are packed into one string of bytes: see packing.py.
 """
 
 from itertools import combinations
 
 from classify import shape
+from packing import column, pack, spans
 from shapes import FEATURES, fold, kinds_below, places
 
 METHODS = ["*", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
@@ -59,18 +61,20 @@ def summaries(rows, calls, additions):
 
 
 class Text:
-    """One string that holds all others. A span is offset and length in 32 bits."""
+    """One string that holds all others, in their order but for those that are part of another."""
 
     def __init__(self, strings):
-        self.whole = ""
-        self.spans = {}
-        for string in sorted(set(strings), key=lambda s: (-len(s), s)):
-            at = self.whole.find(string)
-            if at < 0:
-                at = len(self.whole)
-                self.whole += string
-            assert len(string) < 1 << 12 and at < 1 << 20 and string.isascii(), string
-            self.spans[string] = at << 12 | len(string)
+        order = list(dict.fromkeys(strings))
+        whole = ""
+        for string in sorted(order, key=lambda s: (-len(s), s)):
+            whole += "" if string in whole else f"\n{string}"
+        kept = set(whole.split("\n"))
+        self.whole = "".join(string for string in order if string in kept)
+        self.spans = {string: (self.whole.index(string), len(string)) for string in order}
+        assert len(self.whole) < 1 << 20 and max(map(len, order)) < 1 << 12 and self.whole.isascii()
+
+    def columns(self, strings):
+        return spans([self.spans[string] for string in strings])
 
 
 class Node:
@@ -197,24 +201,31 @@ class Bodies:
         composites = [" ".join(shape.composites) for shape in self.order]
         return composites, [name for shape in self.order for name in shape.members]
 
-    def blocks(self, text, lists, kinds):
+    def packed(self, text, lists, kinds):
+        """The tables of shapes: how many rows each has, by its name, and all of them as columns."""
         place = {entry: index for index, entry in enumerate(lists)}
         names = sorted({name for shape in self.order for name in shape.members}, key=lambda name: (fold(name), name))
         name_of = {name: index for index, name in enumerate(names)}
         shapes, members, below_of, what_of = [], [], {}, {}
         for each in self.order:
             below = below_of.setdefault(self.masks(each, kinds), len(below_of))
-            shapes.append(f"({len(members)}, {place[' '.join(each.composites)]}, {below})")
+            shapes.append((len(members), place[" ".join(each.composites)], below))
             for member in self.members(each):
                 what = what_of.setdefault(self.what(member, kinds), len(what_of))
-                members.append(f"({name_of[member.name]}, {what})")
-        shapes.append(f"({len(members)}, 0, 0)")
+                members.append((name_of[member.name], what))
+        shapes.append((len(members), 0, 0))
         assert len(below_of) <= 256, len(below_of)
-        yield block("SHAPES", "(u16, u16, u8)", shapes, "First member, composites in `LISTS`, place in `BELOW`.")
-        yield block("BELOW", "([u32; 3], u16)", list(below_of), "Kinds and features that stand somewhere in a shape.")
-        yield block("MEMBERS", "(u16, u16)", members, "Place in `NAMES` and in `WHAT`; sorted within a shape.")
-        yield block("NAMES", "u32", [text.spans[name] for name in names], "The names of members.")
-        yield block("WHAT", "(u16, u8, u8)", list(what_of), "Shape and 1, kind, form and feature of a member.")
+        counts = {"SHAPES": len(shapes), "BELOW": len(below_of), "MEMBERS": len(members), "NAMES": len(names)}
+        columns = [
+            *(column(each, steps=True) for each in zip(*shapes)),
+            *(column(each) for each in zip(*below_of)),
+            *(column(each) for each in zip(*members)),
+            text.columns(names),
+            *(column(each, steps=True) for each in zip(*what_of)),
+        ]
+        return {**counts, "WHAT": len(what_of)}, columns
+
+    def blocks(self, kinds):
         told = sorted({fold(m.name) for shape in self.order for m in shape.members.values() if m.feature})
         yield strings(
             "TELLING", told, "The names of all members that are features, in lower case and without underscores."
@@ -235,9 +246,8 @@ class Bodies:
     def masks(self, shape, kinds):
         below, features = self.below(shape)
         mask = sum(1 << kinds.index(kind) for kind in below)
-        words = ", ".join(f"{mask >> shift & 0xFFFFFFFF:#x}" for shift in (0, 32, 64))
         bits = sum(1 << FEATURES.index(feature) for feature in features) | (0x8000 if shape.is_open else 0)
-        return f"([{words}], {bits:#x})"
+        return *(mask >> shift & 0xFFFFFFFF for shift in (0, 32, 64)), bits
 
     def what(self, member, kinds):
         code = CODES.get(member.kind)
@@ -245,7 +255,7 @@ class Bodies:
         form = member.is_list | member.is_map << 1 | member.is_any << 2
         feature = (FEATURES.index(member.feature) + 1) << 3 if member.feature else 0
         shape = self.number[id(member.shape)] + 1 if member.shape else 0
-        return f"({shape}, {code}, {form | feature})"
+        return shape, code, form | feature
 
 
 def kinds_of(rows, bodies):
@@ -266,35 +276,61 @@ def rust(rows, additions, leaves):
     lists = sorted({encoded_ids(row) for row in rows} | {" ".join(row.also) for row in rows} | {"", *composites})
     labels = [label for node in order for label in sorted(node.edges)]
     aliases = sorted((name, index) for index, row in enumerate(ordered) for name in row.also)
-    names = [*(r.name for r in rows), *(r.template for r in rows), *(name for name, _ in aliases)]
-    text = Text([*lists, *labels, *names, *members])
+    names = [*(row.template for row in ordered), *(row.name for row in ordered), *(name for name, _ in aliases)]
+    text = Text([*names, *labels, *lists, *sorted(members, key=lambda name: (fold(name), name))])
     targets = [number[id(node.edges[label])] for node in order for label in sorted(node.edges)]
     by_name = sorted(range(len(ordered)), key=lambda i: (ordered[i].name, ordered[i].template, ordered[i].method))
+    counts, of_shapes = bodies.packed(text, lists, kinds_of(rows, bodies))
+    counts = {
+        "TEXT": len(text.whole),
+        "OPERATIONS": len(ordered),
+        **counts,
+        "NODES": len(order) + 1,
+        "EDGES": len(labels),
+        "LISTS": len(lists),
+        "ALIASES": len(aliases),
+    }
+    columns = [
+        text.whole.encode(),
+        *operations(ordered, rows, lists, text, bodies),
+        *of_shapes,
+        *(column(each, steps=True) for each in zip(*nodes(order, number))),
+        text.columns(labels),
+        column(targets, steps=True),
+        text.columns(lists),
+        column(by_name, steps=True),
+        text.columns([name for name, _ in aliases]),
+        column([index for _, index in aliases], steps=True),
+    ]
     parts = [
         "//! operations.tsv as a tree. Made by `python3 tools/catalogue/generate --install`: do not edit.\n",
-        "use super::Row;\n",
-        *operations(ordered, rows, lists, text, bodies),
-        *bodies.blocks(text, lists, kinds_of(rows, bodies)),
+        *kinds_and_codes(rows, bodies),
+        *bodies.blocks(kinds_of(rows, bodies)),
         prefixes(rows, additions),
-        block(
-            "NODES", "[u16; 4]", nodes(order, number), "First edge, first operation, placeholder's child, open end's."
-        ),
-        block("LABELS", "u32", [text.spans[label] for label in labels], "The edges' segments, sorted within a node."),
-        block("TARGETS", "u16", targets, "The edges' nodes."),
-        block("LISTS", "u32", [text.spans[entry] for entry in lists], "Lists of ids and of other names."),
-        block("BY_NAME", "u16", by_name, "The operations, by name."),
-        block("ALIASES", "(u32, u16)", [f"({text.spans[n]}, {i})" for n, i in aliases], "Other names, sorted."),
-        "/// All text, without what is part of other text.",
-        "pub(super) static TEXT: &str = concat!(",
-        *(f'    "{text.whole[at : at + 110]}",' for at in range(0, len(text.whole), 110)),
-        ");",
+        *(f"pub(super) const {name}: usize = {count};" for name, count in counts.items()),
+        "\n/// The text and the rows of all that is counted above, as packed.rs reads them.",
+        literal("PACKED", pack(b"".join(columns))),
     ]
     return "\n".join(parts) + "\n"
 
 
+def literal(name, data):
+    """A string of bytes, in lines of text."""
+    shown = {ord("\\"): "\\\\", ord('"'): '\\"'}
+    pieces = [shown.get(byte) or (chr(byte) if 0x20 < byte < 0x7F else f"\\x{byte:02x}") for byte in data]
+    lines, line = [], ""
+    for piece in pieces:
+        if len(line) + len(piece) > 114:
+            lines.append(line)
+            line = ""
+        line += piece
+    body = "\\\n    ".join([*lines, line])
+    return f'pub(super) static {name}: &[u8] = b"\\\n    {body}";'
+
+
 def prefixes(rows, additions):
     """Patterns of sensitive paths that hold for what nobody knows too: those with an open end, an open name or open methods."""
-    reasons = ["", *sorted({row.sensitive for row in rows} - {""})]
+    reasons = reasons_of(rows)
     entries = [
         f'({reasons.index(reason)}, "{method}", "{path}")'
         for reason, method, path in additions.patterns
@@ -305,24 +341,34 @@ def prefixes(rows, additions):
     )
 
 
-def operations(ordered, rows, lists, text, bodies):
-    """The rows, and the tables that they count in."""
-    scopes = sorted({row.scope for row in rows})
-    reasons = ["", *sorted({row.sensitive for row in rows} - {""})]
-    kinds = kinds_of(rows, bodies)
-    place = {entry: index for index, entry in enumerate(lists)}
-    entries = []
-    for row in ordered:
-        spans = f"{text.spans[row.name]}, {text.spans[row.template]}"
-        in_lists = f"{place[encoded_ids(row)]}, {place[' '.join(row.also)]}"
-        codes = f"{scopes.index(row.scope)}, {reasons.index(row.sensitive)}, {METHODS.index(row.method)}"
-        codes += f", {bodies.number[id(row.body)] + 1 if row.body else OPAQUE if row.is_opaque else 0}"
-        entries.append(f"Row({spans}, {in_lists}, {codes})")
+def kinds_and_codes(rows, bodies):
+    """What the numbers of a row count in."""
     yield strings("METHODS", METHODS, "What a row's method counts in; `*` is any.")
-    yield strings("SCOPES", scopes, "What a row's scope counts in.")
-    yield strings("REASONS", reasons, "Why an operation is sensitive; the first is that it is not.")
-    yield strings("KINDS", kinds, "The types of resources that any operation has an id of.")
-    yield block("OPERATIONS", "Row", entries, "The operations, by node.")
+    yield strings("SCOPES", scopes_of(rows), "What a row's scope counts in.")
+    yield strings("REASONS", reasons_of(rows), "Why an operation is sensitive; the first is that it is not.")
+    yield strings("KINDS", kinds_of(rows, bodies), "The types of resources that any operation has an id of.")
+
+
+def scopes_of(rows):
+    return sorted({row.scope for row in rows})
+
+
+def reasons_of(rows):
+    return ["", *sorted({row.sensitive for row in rows} - {""})]
+
+
+def operations(ordered, rows, lists, text, bodies):
+    """The operations by node: spans of their names and templates, and what else a row has, as columns."""
+    scopes, reasons = scopes_of(rows), reasons_of(rows)
+    place = {entry: index for index, entry in enumerate(lists)}
+    yield text.columns([row.name for row in ordered])
+    yield text.columns([row.template for row in ordered])
+    yield column([place[encoded_ids(row)] for row in ordered])
+    yield column([place[" ".join(row.also)] for row in ordered])
+    yield column([scopes.index(row.scope) for row in ordered])
+    yield column([reasons.index(row.sensitive) for row in ordered])
+    yield column([METHODS.index(row.method) for row in ordered])
+    yield column([bodies.number[id(row.body)] + 1 if row.body else OPAQUE if row.is_opaque else 0 for row in ordered])
 
 
 def nodes(order, number):
@@ -331,9 +377,9 @@ def nodes(order, number):
     for node in order:
         colon = NO_COLON if any(label.startswith(":") for label in node.edges) else 0
         one, rest = (number[id(child)] if child else 0 for child in (node.one, node.rest))
-        yield f"[{edge}, {operation}, {one | colon}, {rest}]"
+        yield edge, operation, one | colon, rest
         edge, operation = edge + len(node.edges), operation + len(node.rows)
-    yield f"[{edge}, {operation}, 0, 0]"
+    yield edge, operation, 0, 0
 
 
 def strings(name, values, doc):

@@ -10,8 +10,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from classify import Additions, Row, broken, finish, merge, shape, unclassified, unexplained  # noqa: E402
-from emit import ambiguous, encoded_ids, one_of_each, tree  # noqa: E402
+from emit import Text, ambiguous, encoded_ids, literal, one_of_each, tree  # noqa: E402
 from go_sdk import calls, lacking  # noqa: E402
+from packing import column, pack, spans, unpacked  # noqa: E402
 from sdk import documented_format, first_sentence  # noqa: E402
 from shapes import Leaves, Member, Shape, Shapes  # noqa: E402
 
@@ -50,6 +51,34 @@ class Summaries(unittest.TestCase):
         self.assertIn("SQL", ADDITIONS.summary("mcp.sql"))
         self.assertIn("MCP server", ADDITIONS.summary("mcp.any_other"))
         self.assertEqual(ADDITIONS.summary("jobs.list"), "")
+
+
+class Packing(unittest.TestCase):
+    def test_what_is_packed_is_unpacked_the_same(self):
+        for data in [
+            b"",
+            b"a",
+            b"abc",
+            b"a" * 5000,
+            b"abcabcabcx" * 40,
+            bytes(range(256)) * 3,
+            b"/api/2.1/jobs/get" * 9,
+        ]:
+            self.assertEqual(unpacked(pack(data)), data)
+        self.assertLess(len(pack(b"/api/2.0/clusters/create/api/2.0/clusters/delete")), 36)
+
+    def test_a_column_has_its_lowest_bytes_first_and_may_be_of_differences(self):
+        self.assertEqual(column([1, 258, 3]), bytes([2, 1, 2, 3, 0, 1, 0]))
+        self.assertEqual(column([5, 7, 6], steps=True), bytes([0x81, 5, 2, 255]))
+        self.assertEqual(spans([(0, 3), (3, 2), (0, 1)]), column([0, 0, 0xFFFFB]) + column([3, 2, 1]))
+
+    def test_text_that_is_part_of_other_text_takes_no_room(self):
+        text = Text(["ab", "cd", "xaby", "ab"])
+        self.assertEqual(text.whole, "cdxaby")
+        self.assertEqual(text.spans, {"ab": (3, 2), "cd": (0, 2), "xaby": (2, 4)})
+
+    def test_bytes_are_written_as_rust_reads_them(self):
+        self.assertIn('b"\\\n    a\\"\\\\\\x00\\xff";', literal("X", b'a"\\\x00\xff'))
 
 
 class Ambiguity(unittest.TestCase):

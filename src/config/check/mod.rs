@@ -15,6 +15,7 @@ use super::read::{ConfigError, Errors, FromConfig, Node};
 use super::{CalloutLimits, ClientCertificate, Config, Endpoint, Limits, OwnHeaders, Provider, Settings, Workspace};
 use crate::audit::{self, Grant};
 use crate::base::{Fingerprint, Label, SortedMap, Url, parse_noting_duplicates, sort};
+use crate::databricks::Catalogue;
 use crate::jwt::ClaimPath;
 use crate::policy::{OperationSet, Policy};
 use serde_json::Value;
@@ -53,6 +54,8 @@ impl Settings {
     }
 
     fn read(value: Option<&Value>, errors: Errors, environment: Environment<'_>) -> Result<Self, Vec<ConfigError>> {
+        // rules name operations, and requests will ask for them
+        Catalogue::unpack();
         let settings = value.and_then(|value| {
             let raw = RawConfig::read(&Node::root(value, &errors))?;
             Check::new(value, &errors, environment).settings(raw)

@@ -1,7 +1,8 @@
 //! The way down the tree of path segments.
 
-use super::table::{ALIASES, BY_NAME, LABELS, METHODS, NODES, OPERATIONS, TARGETS};
-use super::{Operation, text};
+use super::Operation;
+use super::packed::{rows, text};
+use super::table::METHODS;
 
 /// The bit of a node by which its placeholder takes no colon: there are templates like `{id}:query` beside it.
 pub(super) const NO_COLON: u16 = 0x8000;
@@ -47,22 +48,23 @@ fn has_colon(segment: &str) -> bool {
 
 pub(super) fn pair(node: u16) -> Option<(&'static Node, &'static Node)> {
     let index = usize::from(node);
-    Some((NODES.get(index)?, NODES.get(index.checked_add(1)?)?))
+    let nodes = &rows().nodes;
+    Some((nodes.get(index)?, nodes.get(index.checked_add(1)?)?))
 }
 
 /// The child behind the edge of this label.
 fn edge(here: &Node, next: &Node, label: &str) -> Option<u16> {
     let first = usize::from(here[0]);
-    let labels = LABELS.get(first..usize::from(next[0]))?;
+    let labels = rows().labels.get(first..usize::from(next[0]))?;
     let found = labels.binary_search_by(|span| text(*span).cmp(label)).ok()?;
-    TARGETS.get(first.checked_add(found)?).copied()
+    rows().targets.get(first.checked_add(found)?).copied()
 }
 
 /// The operation of this method at a node.
 pub(super) fn at(node: u16, method: &str) -> Option<Operation> {
     let (here, next) = pair(node)?;
     let is_asked = |index: &u16| {
-        let code = OPERATIONS.get(usize::from(*index)).map_or(0, |row| row.6);
+        let code = rows().operations.get(usize::from(*index)).map_or(0, |row| row.6);
         code == 0 || METHODS.get(usize::from(code)).is_some_and(|known| *known == method)
     };
     (here[1]..next[1]).find(is_asked).and_then(Operation::at)
@@ -70,10 +72,11 @@ pub(super) fn at(node: u16, method: &str) -> Option<Operation> {
 
 pub(super) fn named(name: &str) -> impl Iterator<Item = Operation> {
     let known_as = |index: &u16| Operation::at(*index).map_or("", Operation::name);
-    let from = BY_NAME.partition_point(|index| known_as(index) < name);
-    let own = BY_NAME.get(from..).unwrap_or_default().iter().copied();
-    let alias_from = ALIASES.partition_point(|(span, _)| text(*span) < name);
-    let aliases = ALIASES.get(alias_from..).unwrap_or_default().iter();
+    let (by_name, aliases) = (&rows().by_name, &rows().aliases);
+    let from = by_name.partition_point(|index| known_as(index) < name);
+    let own = by_name.get(from..).unwrap_or_default().iter().copied();
+    let alias_from = aliases.partition_point(|(span, _)| text(*span) < name);
+    let aliases = aliases.get(alias_from..).unwrap_or_default().iter();
     own.take_while(move |index| known_as(index) == name)
         .chain(aliases.take_while(move |(span, _)| text(*span) == name).map(|(_, index)| *index))
         .filter_map(Operation::at)

@@ -1,7 +1,7 @@
 //! Which operation of Databricks a request asks for, what it is about, and what it takes.
 //!
 //! The table is operations.tsv, which tools/catalogue/generate makes from the published SDK and from what is written by hand
-//! in additions.toml; `table.rs` is the same as a tree of path segments. Nothing is parsed or allocated at run time.
+//! in additions.toml; `table.rs` is the same as a tree of path segments, packed. It is unpacked when a configuration is read; after that nothing is parsed or allocated.
 //!
 //! Names are those of the Python SDK: `w.jobs.run_now` is `jobs.run_now`; whatever belongs to the account's client has
 //! `account.` before it, so `a.workspaces.create` is `account.workspaces.create`.
@@ -10,6 +10,7 @@ mod find;
 mod id;
 mod near;
 mod operation;
+mod packed;
 mod shape;
 #[rustfmt::skip]
 mod table;
@@ -54,13 +55,18 @@ impl Catalogue {
 
     /// All operations, sorted by name.
     pub fn operations() -> impl Iterator<Item = Operation> {
-        table::BY_NAME.iter().filter_map(|index| Operation::at(*index))
+        packed::rows().by_name.iter().filter_map(|index| Operation::at(*index))
     }
 
     /// How many operations there are: one more than the highest [`Operation::index`].
     #[must_use]
     pub const fn len() -> usize {
-        table::OPERATIONS.len()
+        table::OPERATIONS
+    }
+
+    /// Unpacks the table now, so that no request waits for it.
+    pub fn unpack() {
+        packed::rows();
     }
 
     /// The types of resources that operations have ids of.
@@ -70,21 +76,9 @@ impl Catalogue {
     }
 }
 
-/// A line of the table: spans of its name and template, where its ids and its other names stand in `LISTS`, and its scope,
-/// the reason for which it is sensitive, and its method, as places in their tables; and one more than the place of its body's shape.
-#[derive(Debug)]
-struct Row(u32, u32, u16, u16, u8, u8, u8, u16);
-
-/// The text of a span: offset in the upper 20 bits, length in the lower 12.
-fn text(span: u32) -> &'static str {
-    let offset = usize::try_from(span >> 12).unwrap_or(usize::MAX);
-    let length = usize::try_from(span & 0xfff).unwrap_or(usize::MAX);
-    table::TEXT.get(offset..offset.saturating_add(length)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Catalogue, Operation, table};
+    use super::{Catalogue, Operation};
 
     #[test]
     fn files_are_told_by_the_beginnings_of_their_templates() {
@@ -97,33 +91,5 @@ mod tests {
         for begin in begins.iter().filter(|begin| begin.contains("files") || begin.contains("directories")) {
             assert!(super::super::target::FILES.contains(begin), "{begin}");
         }
-    }
-
-    #[test]
-    fn the_table_is_compact() {
-        let sizes = [
-            size_of_val(&table::METHODS),
-            size_of_val(&table::SCOPES),
-            size_of_val(&table::REASONS),
-            size_of_val(&table::KINDS),
-            size_of_val(&table::OPERATIONS),
-            size_of_val(&table::PREFIXES),
-            size_of_val(&table::SHAPES),
-            size_of_val(&table::BELOW),
-            size_of_val(&table::MEMBERS),
-            size_of_val(&table::NAMES),
-            size_of_val(&table::WHAT),
-            size_of_val(&table::NODES),
-            size_of_val(&table::LABELS),
-            size_of_val(&table::TARGETS),
-            size_of_val(&table::LISTS),
-            size_of_val(&table::BY_NAME),
-            size_of_val(&table::ALIASES),
-            table::TEXT.len(),
-        ];
-        let bytes: usize = sizes.iter().sum();
-        println!("{bytes} bytes: {sizes:?}");
-        assert!(bytes < 224 * 1024, "{bytes} bytes: {sizes:?}");
-        assert!(bytes > 150 * 1024, "{bytes} bytes are not all of it");
     }
 }

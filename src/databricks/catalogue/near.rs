@@ -1,8 +1,9 @@
 //! Requests that are no known operation letter by letter, but that some server may take for one, or that are sensitive by their path.
 
+use super::Operation;
 use super::find::{NO_COLON, Node, ROOT, at, pair};
-use super::table::{LABELS, PREFIXES, REASONS, TARGETS};
-use super::{Operation, text};
+use super::packed::{rows, text};
+use super::table::{PREFIXES, REASONS};
 
 pub(super) fn find(method: &str, path: &str) -> Option<Operation> {
     let segments: Vec<_> = segments(path).collect();
@@ -41,8 +42,8 @@ fn below(node: u16, method: &str, rest: &[&str]) -> Option<Operation> {
 
 fn edges(here: &Node, next: &Node) -> impl Iterator<Item = (&'static str, u16)> {
     let range = usize::from(here[0])..usize::from(next[0]);
-    let labels = LABELS.get(range.clone()).unwrap_or_default();
-    labels.iter().map(|span| text(*span)).zip(TARGETS.get(range).unwrap_or_default().iter().copied())
+    let labels = rows().labels.get(range.clone()).unwrap_or_default();
+    labels.iter().map(|span| text(*span)).zip(rows().targets.get(range).unwrap_or_default().iter().copied())
 }
 
 /// `2.0`

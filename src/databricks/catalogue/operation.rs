@@ -1,6 +1,7 @@
 //! One operation, as a view of its line in the table.
 
-use super::{Id, Place, Row, Shape, id, table, text};
+use super::packed::{Row, rows, text};
+use super::{Id, Place, Shape, id, table};
 use crate::databricks::kind::Kind;
 
 /// What a row has in place of a shape where its body is nobody's to read.
@@ -15,7 +16,7 @@ pub struct Operation {
 
 impl Operation {
     pub(super) fn at(index: u16) -> Option<Self> {
-        table::OPERATIONS.get(usize::from(index)).map(|row| Self { row, index })
+        rows().operations.get(usize::from(index)).map(|row| Self { row, index })
     }
 
     /// Its place in the table, below [`super::Catalogue::len`]; to be kept no longer than the program runs.
@@ -182,5 +183,5 @@ fn entry(entries: &'static [&'static str], index: u8) -> &'static str {
 }
 
 pub(super) fn list(index: u16) -> &'static str {
-    table::LISTS.get(usize::from(index)).map(|span| text(*span)).unwrap_or_default()
+    rows().lists.get(usize::from(index)).map(|span| text(*span)).unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! What the body of an operation looks like: its members, which of them are ids, and which are features.
 
-use super::{table, text};
+use super::packed::{rows, text};
+use super::table;
 use crate::base::folded;
 use std::cmp::Ordering;
 
@@ -60,12 +61,12 @@ impl Shape {
     }
 
     fn row(self) -> (u16, u16, u8) {
-        table::SHAPES.get(usize::from(self.0)).copied().unwrap_or_default()
+        rows().shapes.get(usize::from(self.0)).copied().unwrap_or_default()
     }
 
     /// The kinds and the features that may stand in it, as bits.
     fn below(self) -> (Kinds, u16) {
-        table::BELOW.get(usize::from(self.row().2)).copied().unwrap_or_default()
+        rows().below.get(usize::from(self.row().2)).copied().unwrap_or_default()
     }
 
     /// All members, sorted by their names without case and underscores.
@@ -75,8 +76,8 @@ impl Shape {
 
     fn rows(self) -> &'static [(u16, u16)] {
         let first = usize::from(self.row().0);
-        let next = self.0.checked_add(1).and_then(|next| table::SHAPES.get(usize::from(next)));
-        next.and_then(|next| table::MEMBERS.get(first..usize::from(next.0))).unwrap_or_default()
+        let next = self.0.checked_add(1).and_then(|next| rows().shapes.get(usize::from(next)));
+        next.and_then(|next| rows().members.get(first..usize::from(next.0))).unwrap_or_default()
     }
 
     /// What `name` stands for. Costs a search among the members' names, and no memory.
@@ -166,7 +167,7 @@ impl Shape {
 
 impl Member {
     fn of(row: &(u16, u16)) -> Self {
-        let (shape, code, form) = table::WHAT.get(usize::from(row.1)).copied().unwrap_or_default();
+        let (shape, code, form) = rows().what.get(usize::from(row.1)).copied().unwrap_or_default();
         Self { name: row.0, shape, code, form }
     }
 
@@ -247,7 +248,7 @@ fn has(kinds: &Kinds, place: usize) -> bool {
 }
 
 fn name_at(place: u16) -> &'static str {
-    table::NAMES.get(usize::from(place)).map(|span| text(*span)).unwrap_or_default()
+    rows().names.get(usize::from(place)).map(|span| text(*span)).unwrap_or_default()
 }
 
 /// The kind of resource that `name` calls, where a request says the type by a name: `TABLE`, `clusters`, `cluster-policies`.
