@@ -1,7 +1,7 @@
 //! A store that may hold only so much.
 
 use super::{DigestMap, UnixTime};
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasherDefault, Hash};
 
@@ -21,7 +21,7 @@ pub struct Budget {
 pub struct Bounded<K, V, T = UnixTime> {
     entries: DigestMap<K, Entry<V, T>>,
     /// The same entries by their end, to find those that may go, and some that are gone or end at another time by now.
-    ends: BinaryHeap<Reverse<(T, K)>>,
+    ends: BinaryHeap<End<K, T>>,
     bytes: usize,
     budget: Budget,
 }
@@ -33,7 +33,34 @@ struct Entry<V, T> {
     bytes: usize,
 }
 
-impl<K: Copy + Ord + Hash, V, T: Copy + Ord> Bounded<K, V, T> {
+/// When the value of a key ends. The first end is the greatest, as the heap has it; keys have no order, which would be most of its code.
+#[derive(Debug)]
+struct End<K, T> {
+    key: K,
+    until: T,
+}
+
+impl<K, T: Ord> Ord for End<K, T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.until.cmp(&self.until)
+    }
+}
+
+impl<K, T: Ord> PartialOrd for End<K, T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K, T: Ord> PartialEq for End<K, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.until == other.until
+    }
+}
+
+impl<K, T: Ord> Eq for End<K, T> {}
+
+impl<K: Copy + Eq + Hash, V, T: Copy + Ord> Bounded<K, V, T> {
     /// An empty store.
     #[must_use]
     pub const fn new(budget: Budget) -> Self {
@@ -64,9 +91,9 @@ impl<K: Copy + Ord + Hash, V, T: Copy + Ord> Bounded<K, V, T> {
     pub fn insert(&mut self, key: K, value: V, until: T, bytes: usize, now: T) {
         self.take(&key);
         self.entries.insert(key, Entry { value, until, bytes });
-        self.ends.push(Reverse((until, key)));
+        self.ends.push(End { key, until });
         self.bytes = self.bytes.saturating_add(bytes);
-        while self.ends.peek().is_some_and(|Reverse((until, _))| *until <= now) {
+        while self.ends.peek().is_some_and(|end| end.until <= now) {
             self.remove_first();
         }
         self.shrink();
@@ -114,7 +141,7 @@ impl<K: Copy + Ord + Hash, V, T: Copy + Ord> Bounded<K, V, T> {
 
     /// Forgets what ends first; whether there was something.
     fn remove_first(&mut self) -> bool {
-        let Some(Reverse((until, key))) = self.ends.pop() else { return false };
+        let Some(End { key, until }) = self.ends.pop() else { return false };
         if self.entries.get(&key).is_some_and(|entry| entry.until == until) {
             self.take(&key);
         }
@@ -124,7 +151,7 @@ impl<K: Copy + Ord + Hash, V, T: Copy + Ord> Bounded<K, V, T> {
     /// Keeps the ends of what is gone from becoming more than what is there.
     fn forget_old_ends(&mut self) {
         if self.ends.len() / 2 > self.entries.len() {
-            self.ends = self.entries.iter().map(|(key, entry)| Reverse((entry.until, *key))).collect();
+            self.ends = self.entries.iter().map(|(key, entry)| End { key: *key, until: entry.until }).collect();
         }
     }
 }
@@ -197,7 +224,7 @@ mod tests {
                 prop_assert!(store.len() <= ROOM.entries && store.bytes() <= ROOM.bytes);
                 prop_assert!(store.ends.len() / 2 <= store.len(), "ends of what is gone stay");
                 for (key, entry) in &store.entries {
-                    prop_assert!(store.ends.iter().any(|Reverse(end)| *end == (entry.until, *key)), "{} never ends", key);
+                    prop_assert!(store.ends.iter().any(|end| (end.until, end.key) == (entry.until, *key)), "{} never ends", key);
                 }
                 prop_assert_eq!(store.bytes(), store.entries.values().map(|entry| entry.bytes).sum::<usize>());
             }
