@@ -4,10 +4,12 @@
 
 mod bounded;
 mod case;
+pub mod der;
 mod digest_map;
 mod fingerprint;
 mod json;
 mod label;
+mod pem;
 mod reason;
 mod secret;
 mod sort;
@@ -22,6 +24,7 @@ pub use digest_map::DigestMap;
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
 pub use json::{JsonFault, object, parse_noting_duplicates, parse_object_strict, parse_strict, read_member};
 pub use label::Label;
+pub use pem::from_pem;
 pub use reason::Reason;
 pub use secret::Secret;
 pub use sort::sort;

@@ -1,11 +1,12 @@
 //! Tokens that are bound to a client certificate (RFC 8705): whoever sends one must have shown that certificate in TLS.
 
 use super::refusal::Refusal;
+use crate::base::der::{Der, SEQUENCE};
+use crate::base::from_pem;
 use crate::config::ClientCertificate;
 use crate::jwt::{CONFIRMATION, Caller, ClaimPath, TokenError};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use p256::pkcs8::Document;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -20,8 +21,8 @@ impl CertificateDigest {
     /// Of a certificate as nginx gives it (`ssl_client_raw_cert`): PEM. `None` if it is none.
     #[must_use]
     pub fn of_pem(pem: &[u8]) -> Option<Self> {
-        let (label, document) = Document::from_pem(std::str::from_utf8(pem).ok()?.trim()).ok()?;
-        (label == "CERTIFICATE").then(|| Self::of_der(document.as_bytes()))
+        let (label, der) = from_pem(std::str::from_utf8(pem).ok()?.trim())?;
+        (label == "CERTIFICATE" && Der::new(&der).only(SEQUENCE).is_some()).then(|| Self::of_der(&der))
     }
 
     /// As Envoy gives it (`connection.sha256_peer_certificate_digest`): 64 hex digits.

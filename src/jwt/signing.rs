@@ -4,19 +4,24 @@
 //! for random numbers cannot be checked. RSA keys are refused: the RSA code that a filter could sign with does not take the same time for
 //! every key.
 
-use crate::base::Secret;
+use crate::base::der::{BIT_STRING, Der, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
+use crate::base::{Secret, from_pem};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::ecdsa::signature::Signer as _;
-use p256::pkcs8::{ObjectIdentifier, PrivateKeyInfoRef, SecretDocument};
+use p256::elliptic_curve::sec1::ToSec1Point as _;
+use p256::elliptic_curve::zeroize::Zeroizing;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-/// `rsaEncryption` and `id-RSASSA-PSS`.
-const RSA: [ObjectIdentifier; 2] =
-    [ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"), ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10")];
+/// `id-ecPublicKey`, 1.2.840.10045.2.1, as DER writes it.
+const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+/// `secp256r1`, 1.2.840.10045.3.1.7.
+const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+/// `rsaEncryption` and `id-RSASSA-PSS`, 1.2.840.113549.1.1.1 and 10.
+const RSA: [&[u8]; 2] =
+    [&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1], &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10]];
 
 /// A private key on P-256. Nothing prints it.
 #[derive(Clone)]
@@ -65,17 +70,16 @@ impl SigningKey {
             Some("ENCRYPTED PRIVATE KEY") => return Err(SigningKeyError::Encrypted),
             Some(_) => return Err(SigningKeyError::NotPkcs8),
         }
-        let read = SecretDocument::from_pem(pem.expose().trim());
-        let (_, document) = read.map_err(|_| SigningKeyError::Malformed)?;
-        let info: PrivateKeyInfoRef<'_> = document.decode_msg().map_err(|_| SigningKeyError::Malformed)?;
-        if RSA.contains(&info.algorithm.oid) {
+        let (_, document) = from_pem(pem.expose().trim()).ok_or(SigningKeyError::Malformed)?;
+        let document = Zeroizing::new(document);
+        let info = KeyInfo::read(&document).ok_or(SigningKeyError::Malformed)?;
+        if RSA.contains(&info.algorithm) {
             return Err(SigningKeyError::Rsa);
         }
-        let is_p256 = info.algorithm.parameters_oid().is_ok_and(|curve| curve == p256_curve());
-        if info.algorithm.oid != EC || !is_p256 {
+        if info.algorithm != EC || info.parameters.only(OBJECT_IDENTIFIER) != Some(P256) {
             return Err(SigningKeyError::NotP256);
         }
-        let key = p256::SecretKey::try_from(info).map_err(|_| SigningKeyError::Malformed)?;
+        let key = ec_key(info.key).ok_or(SigningKeyError::Malformed)?;
         Self::new(key.into()).ok_or(SigningKeyError::Malformed)
     }
 
@@ -122,8 +126,44 @@ fn label(pem: &str) -> Option<&str> {
     begun.split_once("-----").map(|(label, _)| label)
 }
 
-const fn p256_curve() -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7")
+/// What PKCS#8 says of a private key, and the key as its algorithm writes it.
+struct KeyInfo<'a> {
+    algorithm: &'a [u8],
+    parameters: Der<'a>,
+    key: &'a [u8],
+}
+
+impl<'a> KeyInfo<'a> {
+    /// Reads `OneAsymmetricKey` (RFC 5958 section 2). The second version has a public key beside the private one, the first has not.
+    fn read(document: &'a [u8]) -> Option<Self> {
+        let mut info = Der::new(Der::new(document).only(SEQUENCE)?);
+        let version = info.read(INTEGER)?;
+        let mut parameters = Der::new(info.read(SEQUENCE)?);
+        let algorithm = parameters.read(OBJECT_IDENTIFIER)?;
+        let key = info.read(OCTET_STRING)?;
+        let _attributes = info.read_optional(0xa0)?;
+        let has_public_key = info.read_optional(0x81)?.is_some();
+        let is_known = info.is_empty() && version == [u8::from(has_public_key)];
+        is_known.then_some(Self { algorithm, parameters, key })
+    }
+}
+
+/// Reads `ECPrivateKey` (RFC 5915 section 3) on P-256. A curve and a public key that stand in it must be those of the key.
+fn ec_key(text: &[u8]) -> Option<p256::SecretKey> {
+    let mut parts = Der::new(Der::new(text).only(SEQUENCE)?);
+    let version = parts.read(INTEGER)?;
+    let key = p256::SecretKey::from_slice(parts.read(OCTET_STRING)?).ok()?;
+    let curve = parts.read_optional(0xa0)?.map(|curve| Der::new(curve).only(OBJECT_IDENTIFIER));
+    let public = parts.read_optional(0xa1)?.map(|public| Der::new(public).only(BIT_STRING)?.strip_prefix(&[0]));
+    let is_own = |point: &[u8]| {
+        let is_compressed = point.len() < 65;
+        key.public_key().to_sec1_point(is_compressed).as_bytes() == point
+    };
+    let is_whole = version == [1]
+        && parts.is_empty()
+        && curve.is_none_or(|curve| curve == Some(P256))
+        && public.is_none_or(|point| point.is_some_and(is_own));
+    is_whole.then_some(key)
 }
 
 impl fmt::Debug for SigningKey {
@@ -161,11 +201,16 @@ pub(crate) mod tests {
         SigningKey::from_pem(&pem()).unwrap()
     }
 
+    fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(bytes.len()).unwrap();
+        let head = if length < 0x80 { vec![tag, length] } else { vec![tag, 0x81, length] };
+        [&head, bytes].concat()
+    }
+
     /// PKCS#8 around `contents`, with these bytes of DER as algorithm.
     fn pkcs8(algorithm: &[u8], contents: &[u8]) -> Vec<u8> {
-        let tagged = |tag: u8, bytes: &[u8]| [&[tag, u8::try_from(bytes.len()).unwrap()], bytes].concat();
-        let info = [&[2, 1, 0], &tagged(0x30, algorithm)[..], &tagged(4, contents)].concat();
-        tagged(0x30, &info)
+        let info = [&[2, 1, 0], &tagged(SEQUENCE, algorithm)[..], &tagged(OCTET_STRING, contents)].concat();
+        tagged(SEQUENCE, &info)
     }
 
     fn armoured(label: &str, der: &[u8]) -> String {
@@ -259,6 +304,60 @@ pub(crate) mod tests {
         assert!(SigningKey::from_pem(&Secret::new(wrapped(&bytes(SCALAR)))).is_ok());
         for scalar in [[0; 32], [0xff; 32]] {
             assert_eq!(fault(&wrapped(&scalar)), SigningKeyError::Malformed);
+        }
+    }
+
+    /// The key of [`pem`], as DER.
+    fn document() -> Vec<u8> {
+        from_pem(pem().expose()).unwrap().1
+    }
+
+    fn read(der: &[u8]) -> Option<SigningKey> {
+        SigningKey::from_pem(&Secret::new(armoured("PRIVATE KEY", der))).ok()
+    }
+
+    #[test]
+    fn nothing_is_taken_for_a_key_that_the_library_of_the_curve_takes_for_none() {
+        use p256::pkcs8::DecodePrivateKey as _;
+        assert!(read(&document()).is_some());
+        for at in 0..document().len() {
+            for change in [1, 2, 0x20, 0x80, 0xff] {
+                let mut changed = document();
+                changed[at] ^= change;
+                let expected = p256::SecretKey::from_pkcs8_der(&changed).ok();
+                let found = read(&changed).map(|found| found.key.to_bytes());
+                assert_eq!(found, expected.map(|key| key.to_bytes()), "byte {at} ^ {change:#x}");
+            }
+            assert!(read(&document()[..at]).is_none());
+        }
+        assert!(read(&[document(), vec![0]].concat()).is_none());
+    }
+
+    #[test]
+    fn a_key_may_say_its_curve_and_its_public_half_but_no_others() {
+        let ec = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+        let with = |rest: &[u8]| {
+            let parts = [&[2, 1, 1], &tagged(OCTET_STRING, &bytes(SCALAR))[..], rest].concat();
+            read(&pkcs8(&ec, &tagged(SEQUENCE, &parts))).is_some()
+        };
+        let point = |compressed| key().key.verifying_key().to_sec1_point(compressed).as_bytes().to_vec();
+        let public = |point: Vec<u8>| tagged(0xa1, &tagged(BIT_STRING, &[&[0], &point[..]].concat()));
+        let other = p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
+        let other = other.verifying_key().to_sec1_point(false).as_bytes().to_vec();
+        let curve = |curve: &[u8]| tagged(0xa0, &tagged(OBJECT_IDENTIFIER, curve));
+        for (rest, is_good) in [
+            (vec![], true),
+            (curve(P256), true),
+            (public(point(false)), true),
+            (public(point(true)), true),
+            ([curve(P256), public(point(false))].concat(), true),
+            (curve(&P256[..7]), false),
+            (public(other), false),
+            (public(vec![]), false),
+            ([public(point(false)), curve(P256)].concat(), false),
+            (vec![5, 0], false),
+        ] {
+            assert_eq!(with(&rest), is_good, "{rest:02x?}");
         }
     }
 
