@@ -12,6 +12,7 @@
 )]
 
 mod allocations;
+mod copies;
 mod cost;
 mod drive;
 mod explorer;
