@@ -54,17 +54,18 @@ pub(super) fn pair(node: u16) -> Option<(&'static Node, &'static Node)> {
 
 /// The child behind the edge of this label.
 fn edge(here: &Node, next: &Node, label: &str) -> Option<u16> {
-    let first = usize::from(here[0]);
-    let labels = rows().labels.get(first..usize::from(next[0]))?;
-    let found = labels.binary_search_by(|span| text(*span).cmp(label)).ok()?;
-    rows().targets.get(first.checked_add(found)?).copied()
+    let (rows, first) = (rows(), usize::from(here[0]));
+    let labels = rows.labels.get(first..usize::from(next[0]))?;
+    let found = labels.binary_search_by(|span| rows.text(*span).cmp(label)).ok()?;
+    rows.targets.get(first.checked_add(found)?).copied()
 }
 
 /// The operation of this method at a node.
 pub(super) fn at(node: u16, method: &str) -> Option<Operation> {
     let (here, next) = pair(node)?;
+    let operations = &rows().operations;
     let is_asked = |index: &u16| {
-        let code = rows().operations.get(usize::from(*index)).map_or(0, |row| row.6);
+        let code = operations.get(usize::from(*index)).map_or(0, |row| row.6);
         code == 0 || METHODS.get(usize::from(code)).is_some_and(|known| *known == method)
     };
     (here[1]..next[1]).find(is_asked).and_then(Operation::at)

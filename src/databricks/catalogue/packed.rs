@@ -60,12 +60,17 @@ pub(super) fn rows() -> &'static Rows {
 
 /// The text of a span.
 pub(super) fn text(span: Span) -> &'static str {
-    let offset = usize::try_from(span >> 12).unwrap_or(usize::MAX);
-    let length = usize::try_from(span & 0xfff).unwrap_or(usize::MAX);
-    rows().text.get(offset..offset.saturating_add(length)).unwrap_or_default()
+    rows().text(span)
 }
 
 impl Rows {
+    /// As [`text`], for those who have the rows at hand: to ask for them takes a look at whether they are there.
+    pub(super) fn text(&self, span: Span) -> &str {
+        let offset = usize::try_from(span >> 12).unwrap_or(usize::MAX);
+        let length = usize::try_from(span & 0xfff).unwrap_or(usize::MAX);
+        self.text.get(offset..offset.saturating_add(length)).unwrap_or_default()
+    }
+
     /// Reads what emit.py writes, in the same order.
     fn read(packed: &[u8]) -> Option<Self> {
         let unpacked = unpack(packed)?;
