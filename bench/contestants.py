@@ -79,6 +79,8 @@ class Part:
 class Gateway(Protocol):
     name: str
     calls: list[HostCall]
+    # the ways of which is looked whose code their time is spent in
+    sampled: tuple[str, ...]
 
     def contestants(self) -> list[Contestant]:
         """The first is `bare`."""

@@ -44,6 +44,7 @@ CALLS = [
 class EnvoyUnderBench(EnvoyGateway):
     name = "envoy"
     calls = CALLS
+    sampled = (bench.BARE, UNCACHED, bench.FLOOR, bench.WARM)
 
     def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, programs: Path):
         self.keys = send(idp.admin_jwks_url("rs"), "GET", "").text

@@ -39,6 +39,7 @@ CALLS = [
 class KongUnderBench(kong_gateway.KongGateway):
     name = "kong"
     calls = CALLS
+    sampled = (bench.BARE, bench.FLOOR, bench.WARM, PLUGIN)
 
     def __init__(self, idp: Idp, workspace: Workspace, run_dir: Path, programs: Path):
         self.upstream = Peer(programs / "bench-upstream", run_dir)

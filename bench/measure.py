@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import contestants as bench
 import load
 import machine
+import owners
 import summary
 import table
 from gateway import build_mock
@@ -121,6 +122,12 @@ def measure(gateway: bench.Gateway, workspace: Workspace, options: Any, run_dir:
     seconds = 2 * options.seconds
     latencies = {one.name: load.open_loop(one, rate, seconds, options.programs) for one in paced}
     result["latency"] = {"rate": rate, "seconds": seconds, "milliseconds": latencies}
+    if why := owners.obstacle():
+        say(f"whose code the time is spent in is left out: {why}")
+    else:
+        say("whose code the time is spent in")
+        chosen = [one for one in ways if one.name in gateway.sampled]
+        result["owners"] = owners.measure(gateway, chosen, options.rounds, seconds, run_dir)
     return result
 
 
@@ -152,6 +159,8 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(table.of(result))
+    if "owners" in result:
+        print(f"\n{table.aligned(*owners.rows(result))}")
 
 
 if __name__ == "__main__":

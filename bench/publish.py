@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import charts
+import owners
 import summary
 import table
 from summary import Result
@@ -47,6 +48,12 @@ def largest(result: Result) -> str:
     return "\n".join(lines)
 
 
+def sampled(result: Result) -> str:
+    if "owners" not in result:
+        return "Not measured in this run."
+    return table.markdown(*owners.rows(result))
+
+
 def conditions(result: Result) -> str:
     machine, versions, parameters = result["machine"], result["versions"], result["parameters"]
     name = result["gateway"]
@@ -83,6 +90,7 @@ KINDS = {
     "latencies": latencies,
     "largest": largest,
     "conditions": conditions,
+    "owners": sampled,
 }
 
 

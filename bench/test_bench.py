@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import charts
+import owners
 import publish
 import summary
 import table
@@ -61,6 +62,47 @@ class Arithmetic(unittest.TestCase):
 
     def test_the_slowest_is_found_by_medians(self):
         self.assertEqual(summary.slowest_rate(self.result, ["bare", "own"]), 50)
+
+
+class Owners(unittest.TestCase):
+    def test_code_is_told_by_its_file(self):
+        for file, expected in (
+            ("[kernel.kallsyms]", owners.KERNEL),
+            ("[guest.kernel.kallsyms]", owners.KERNEL),
+            ("[vdso]", owners.LIBC),
+            ("/usr/lib/x86_64-linux-gnu/libc.so.6", owners.LIBC),
+            ("/usr/local/openresty/nginx/sbin/nginx", owners.NGINX),
+            ("/somewhere/ngx_wasmx_module.so", owners.WASM_HOST),
+            ("/usr/local/kong/lib/libwasmtime.so", owners.WASM_HOST),
+            ("/usr/local/openresty/luajit/lib/libluajit-5.1.so.2.1.0", owners.LUA),
+            ("/tmp/plugin/libdatabricks_kong.so", owners.LIBRARY),
+            ("/opt/envoy-1.40.0", owners.ENVOY),
+            ("/usr/lib/libpcre2-8.so.0", owners.OTHER),
+        ):
+            self.assertEqual(owners.owner(0, file, [], has_lua=True), expected, file)
+
+    def test_code_without_a_file_is_a_modules_where_wasmtime_put_it_and_else_compiled_lua(self):
+        for file in ("[JIT] tid 7", "//anon", "/tmp/perf-7.map", "[unknown]"):
+            self.assertEqual(owners.owner(15, file, [range(10, 20)], has_lua=True), owners.MODULE, file)
+            self.assertEqual(owners.owner(20, file, [range(10, 20)], has_lua=True), owners.LUA, file)
+            self.assertEqual(owners.owner(20, file, [], has_lua=False), owners.MODULE, file)
+
+    def test_lines_of_perf_are_read(self):
+        for line, expected in (
+            ("    7f884dcc0000 ([JIT] tid 7)", ("7f884dcc0000", "[JIT] tid 7")),
+            ("          5f3a10 (/usr/local/bin/envoy)", ("5f3a10", "/usr/local/bin/envoy")),
+        ):
+            self.assertEqual(owners.SAMPLE.match(line).groups(), expected)
+
+    def test_time_is_shared_out_by_samples_within_a_round(self):
+        rounds = [
+            {"processor_us": 10, "samples": {"nginx": 3, "the kernel": 1}},
+            {"processor_us": 32, "samples": {"nginx": 1, "the kernel": 3}},
+        ]
+        self.assertEqual(owners.by_owner(rounds), {"nginx": 7.75, "the kernel": 13.25})
+        named = {"bare": rounds[:1], "own": rounds[1:]}
+        _, lines = owners.rows({"owners": {"rounds": named}})
+        self.assertEqual(lines, [["the kernel", "2", "22"], ["nginx", "8", "0"], ["all", "10", "22"]])
 
 
 class Tables(unittest.TestCase):
