@@ -1,7 +1,8 @@
 //! Which operation of Databricks a request asks for, what it is about, and what it takes.
 //!
 //! The table is operations.tsv, which tools/catalogue/generate makes from the published SDK and from what is written by hand
-//! in additions.toml; `table.rs` is the same as a tree of path segments, packed. It is unpacked when a configuration is read; after that nothing is parsed or allocated.
+//! in additions.toml; `table.rs` is the same as a tree of path segments, packed. It is unpacked when a configuration is
+//! read; after that nothing is parsed or allocated.
 //!
 //! Names are those of the Python SDK: `w.jobs.run_now` is `jobs.run_now`; whatever belongs to the account's client has
 //! `account.` before it, so `a.workspaces.create` is `account.workspaces.create`.

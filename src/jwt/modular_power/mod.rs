@@ -37,6 +37,10 @@ mod simd;
 mod words;
 
 #[cfg(any(target_family = "wasm", test, fuzzing))]
+#[cfg_attr(
+    fuzzing,
+    allow(unused_imports, reason = "for fuzz/src/targets.rs, which takes this file in as its own")
+)]
 pub(crate) use lanes::Lanes;
 #[cfg(any(not(target_family = "wasm"), test, fuzzing))]
 pub(crate) use words::Words;
