@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import contestants as bench
 import load
 import machine
-import owners
+import samples
 import summary
 import table
 from gateway import build_mock
@@ -122,12 +122,12 @@ def measure(gateway: bench.Gateway, workspace: Workspace, options: Any, run_dir:
     seconds = 2 * options.seconds
     latencies = {one.name: load.open_loop(one, rate, seconds, options.programs) for one in paced}
     result["latency"] = {"rate": rate, "seconds": seconds, "milliseconds": latencies}
-    if why := owners.obstacle():
+    if why := samples.obstacle():
         say(f"whose code the time is spent in is left out: {why}")
     else:
         say("whose code the time is spent in")
         chosen = [one for one in ways if one.name in gateway.sampled]
-        result["owners"] = owners.measure(gateway, chosen, options.rounds, seconds, run_dir)
+        result["owners"] = samples.measure(gateway, chosen, options.rounds, seconds, run_dir)
     return result
 
 
@@ -160,7 +160,7 @@ def main() -> None:
     options.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(table.of(result))
     if "owners" in result:
-        print(f"\n{table.aligned(*owners.rows(result))}")
+        print(f"\n{table.aligned(*table.owners(result))}")
 
 
 if __name__ == "__main__":

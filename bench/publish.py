@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import charts
-import owners
 import summary
 import table
 from summary import Result
@@ -51,7 +50,7 @@ def largest(result: Result) -> str:
 def sampled(result: Result) -> str:
     if "owners" not in result:
         return "Not measured in this run."
-    return table.markdown(*owners.rows(result))
+    return table.markdown(*table.owners(result))
 
 
 def conditions(result: Result) -> str:

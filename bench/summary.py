@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import statistics
 from dataclasses import dataclass
 from typing import Any
@@ -67,3 +68,13 @@ def host_call(result: Result, name: str) -> Figure:
 def slowest_rate(result: Result, names: list[str]) -> float:
     """Requests a second of the slowest of these."""
     return min(statistics.median(rounds(result, name, "requests_per_second")) for name in names)
+
+
+def by_owner(rounds: list[dict[str, Any]]) -> dict[str, float]:
+    """Microseconds of a request by whose code they are spent in: the mean of the rounds that bench/samples.py took."""
+    total: collections.Counter[str] = collections.Counter()
+    for one in rounds:
+        count = sum(one["samples"].values())
+        for name, samples in one["samples"].items():
+            total[name] += samples / count * one["processor_us"] / len(rounds)
+    return dict(total.most_common())

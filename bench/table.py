@@ -39,6 +39,22 @@ def percentiles(result: Result) -> list[str]:
     return list(next(iter(result["latency"]["milliseconds"].values())))
 
 
+def owners(result: Result) -> tuple[list[str], list[list[str]]]:
+    """Whose code the time is spent in: of bare, and of each other way what it takes above that; who has most first."""
+    figures = {name: summary.by_owner(rounds) for name, rounds in result["owners"]["rounds"].items()}
+    bare = figures.pop("bare")
+    names = {name for way in figures.values() for name in way}
+    most = {name: max(way.get(name, 0) for way in figures.values()) for name in names}
+    header = ["µs of a request", "`bare`", *(f"`{way}`, above" for way in figures)]
+    rows = [
+        [name, f"{bare.get(name, 0):.0f}", *(f"{way.get(name, 0) - bare.get(name, 0):.0f}" for way in figures.values())]
+        for name in sorted(names, key=lambda name: -most[name])
+    ]
+    all_of_bare = sum(bare.values())
+    sums = [f"{all_of_bare:.0f}", *(f"{sum(way.values()) - all_of_bare:.0f}" for way in figures.values())]
+    return header, [*rows, ["all", *sums]]
+
+
 def aligned(header: list[str], rows: list[list[str]]) -> str:
     """For a terminal: the first column to the left, the others to the right."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]

@@ -99,9 +99,9 @@ class Owners(unittest.TestCase):
             {"processor_us": 10, "samples": {"nginx": 3, "the kernel": 1}},
             {"processor_us": 32, "samples": {"nginx": 1, "the kernel": 3}},
         ]
-        self.assertEqual(owners.by_owner(rounds), {"nginx": 7.75, "the kernel": 13.25})
+        self.assertEqual(summary.by_owner(rounds), {"nginx": 7.75, "the kernel": 13.25})
         named = {"bare": rounds[:1], "own": rounds[1:]}
-        _, lines = owners.rows({"owners": {"rounds": named}})
+        _, lines = table.owners({"owners": {"rounds": named}})
         self.assertEqual(lines, [["the kernel", "2", "22"], ["nginx", "8", "0"], ["all", "10", "22"]])
 
 
