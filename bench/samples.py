@@ -52,11 +52,12 @@ def sampled(one: Contestant, gateway: Gateway, seconds: int, run_dir: Path) -> d
     said = subprocess.run(
         ["perf", "script", "-i", str(data), "-F", "ip,dso"], capture_output=True, text=True, check=True
     ).stdout
-    wasmtime = of_wasmtime(Path(f"/proc/{threads[0].name}")) if gateway.name == "kong" else []
+    has_lua = gateway.name == "kong"
+    wasmtime = of_wasmtime(Path(f"/proc/{threads[0].name}")) if has_lua else []
     counts: collections.Counter[str] = collections.Counter()
     for line in said.splitlines():
         if found := SAMPLE.match(line):
-            counts[owner(int(found[1], 16), found[2], wasmtime, gateway.name == "kong")] += 1
+            counts[owner(int(found[1], 16), found[2], wasmtime, has_lua)] += 1
     return {"processor_us": spent, "samples": dict(counts.most_common())}
 
 
